@@ -1,0 +1,449 @@
+//! The configuration: `sqlitrest.toml`, the same text for the native host and for the guest.
+//!
+//! Pure: the shells hand in the file's text and the environment's pairs. What a key means stands at its field; the
+//! defaults are those of the `Default` implementations. Only what is built can be set: an unknown key is an error, so
+//! that nothing is silently not enforced.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::similar::closest;
+
+/// Everything that can be configured, resolved.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// `[server]`: where and how requests are taken.
+    pub server: Server,
+    /// `[databases.NAME]`: what is served. One database for now.
+    pub databases: BTreeMap<String, DatabaseFile>,
+    /// `[pool]`: connections and durability.
+    pub pool: Pool,
+    /// `[api]`: PostgREST's settings of the same meaning.
+    pub api: Api,
+}
+
+/// `[server]`: where and how requests are taken. The guest uses `max_body` alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// How long a shutdown waits for requests in flight.
+    pub shutdown_timeout: Span,
+    /// The largest request body; beyond it 413.
+    pub max_body: Size,
+    /// What runs the core.
+    pub engine: Engine,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            host: "127.0.0.1".to_owned(),
+            port: 3000,
+            shutdown_timeout: Span(Duration::from_secs(30)),
+            max_body: Size(10 << 20),
+            engine: Engine::Component,
+        }
+    }
+}
+
+/// What runs the core: the WebAssembly component, or the same code compiled into the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// The guest component in wasmtime.
+    Component,
+    /// The core as native code.
+    Native,
+}
+
+/// `[databases.NAME]`: one SQLite file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseFile {
+    /// The file, relative to the configuration file. Under Spin the runtime configuration names it instead.
+    #[serde(default)]
+    pub path: String,
+    /// Whether requests may write.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Relations that are not exposed; `*` stands for any text.
+    #[serde(default)]
+    pub hidden: Vec<String>,
+}
+
+/// Whether requests may write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Reads and writes.
+    #[default]
+    ReadWrite,
+    /// Reads only: a write gets 405, 25006.
+    ReadOnly,
+}
+
+/// `[pool]`: connections and durability of the native host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pool {
+    /// Reading connections for each database, beside the one that writes.
+    pub readers_per_db: u16,
+    /// How long a statement waits for a lock that another process holds; then 503.
+    pub busy_timeout: Span,
+    /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the process.
+    pub synchronous: Synchronous,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Pool {
+            readers_per_db: 5,
+            busy_timeout: Span(Duration::from_secs(5)),
+            synchronous: Synchronous::Full,
+        }
+    }
+}
+
+/// SQLite's `PRAGMA synchronous`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Synchronous {
+    /// Wait for the disk at every commit.
+    Full,
+    /// Wait for the disk at checkpoints.
+    Normal,
+}
+
+/// `[api]`: PostgREST's settings of the same meaning.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// The most rows of an answer, at every level; 0 = no cap (`db-max-rows`).
+    pub max_rows: u64,
+}
+
+/// A duration, written `250ms`, `30s`, `5m` or `1h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Span(pub Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a duration: write 250ms, 30s, 5m or 1h");
+        let (number, unit) = split_number(&text).ok_or_else(wrong)?;
+        let millis = match unit {
+            "ms" => number,
+            "s" => number.saturating_mul(1_000),
+            "m" => number.saturating_mul(60_000),
+            "h" => number.saturating_mul(3_600_000),
+            _ => return Err(wrong()),
+        };
+        Ok(Span(Duration::from_millis(millis)))
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> String {
+        format!("{}ms", span.0.as_millis())
+    }
+}
+
+/// A number of bytes, written `512`, `64KiB`, `10MiB`, `1GiB` (or with `KB`, `MB`, `GB`, powers of ten).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Size(pub u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a size: write 512, 64KiB, 10MiB or 1GiB");
+        let (number, unit) = split_number(&text).ok_or_else(wrong)?;
+        let factor = match unit {
+            "" | "B" => 1,
+            "KB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        Ok(Size(number.saturating_mul(factor)))
+    }
+}
+
+impl From<Size> for String {
+    fn from(size: Size) -> String {
+        size.0.to_string()
+    }
+}
+
+fn split_number(text: &str) -> Option<(u64, &str)> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim()))
+}
+
+/// Why a configuration cannot be used, in words for the person who wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Every key that the environment can set, as `SQLITREST_` and the path in upper case with `_` for the dots.
+/// Keys of tables with free names (`databases`) are given by file or flag.
+pub const KEYS: &[&str] = &[
+    "server.host",
+    "server.port",
+    "server.shutdown_timeout",
+    "server.max_body",
+    "server.engine",
+    "databases.main.path",
+    "databases.main.mode",
+    "databases.main.hidden",
+    "pool.readers_per_db",
+    "pool.busy_timeout",
+    "pool.synchronous",
+    "api.max_rows",
+];
+
+impl Config {
+    /// Reads the text of `origin` (a file name, for messages), then lets the environment's pairs override it.
+    ///
+    /// # Errors
+    /// Text that is not TOML, an unknown key, a wrong type, a value out of range: with file, line and a suggestion.
+    pub fn load<'a>(
+        origin: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Config, ConfigError> {
+        // Parsed once for its own sake, so that a message can show the line of the file.
+        toml::from_str::<Config>(text).map_err(|e| in_file(origin, text, &e))?;
+        let mut table: toml::Table = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
+        for (name, value) in environment {
+            override_key(&mut table, name, value)?;
+        }
+        let config: Config = table
+            .try_into()
+            .map_err(|e: toml::de::Error| ConfigError(format!("environment: {}", e.message())))?;
+        config.validate(origin)
+    }
+
+    /// This configuration as the text of a file.
+    ///
+    /// # Errors
+    /// None that a loaded configuration can cause; the TOML writer's, in words.
+    pub fn to_text(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|e| ConfigError(e.to_string()))
+    }
+
+    /// The served database and the name it has in messages.
+    pub fn database(&self) -> (&str, &DatabaseFile) {
+        static NONE: DatabaseFile = DatabaseFile {
+            path: String::new(),
+            mode: Mode::ReadWrite,
+            hidden: Vec::new(),
+        };
+        self.databases
+            .iter()
+            .next()
+            .map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
+    }
+
+    fn validate(self, origin: &str) -> Result<Config, ConfigError> {
+        if self.databases.len() > 1 {
+            let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
+            return Err(ConfigError(format!(
+                "{origin}: [databases] names {} ({}), but this version serves one",
+                names.len(),
+                names.join(", ")
+            )));
+        }
+        if self.pool.readers_per_db == 0 {
+            return Err(ConfigError(format!(
+                "{origin}: pool.readers_per_db must be at least 1"
+            )));
+        }
+        Ok(self)
+    }
+}
+
+fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
+    let Some(suffix) = name.strip_prefix("SQLITREST_") else {
+        return Ok(());
+    };
+    let variable = |key: &str| key.to_uppercase().replace('.', "_");
+    let Some(key) = KEYS.iter().find(|key| variable(key) == suffix) else {
+        let names = KEYS.iter().map(|key| variable(key));
+        let hint = closest(suffix, names)
+            .map(|near| format!("; perhaps SQLITREST_{near}"))
+            .unwrap_or_default();
+        return Err(ConfigError(format!(
+            "environment: {name} sets no known key{hint}"
+        )));
+    };
+    // A value that reads as TOML keeps its type (3000, true, ["a"]); any other is a string.
+    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .filter(|v| !v.is_datetime())
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut table = table;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            table.insert(part.to_owned(), parsed);
+            return Ok(());
+        }
+        let entry = table
+            .entry(part.to_owned())
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let toml::Value::Table(inner) = entry else {
+            return Err(ConfigError(format!(
+                "environment: {name}: {part} is not a table in the file"
+            )));
+        };
+        table = inner;
+    }
+    Ok(())
+}
+
+/// `sqlitrest.toml:3:1: unknown field `prot`, expected …; perhaps `port``
+fn in_file(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let at = error.span().map_or(0, |span| span.start);
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    let message = error.message();
+    // serde writes: unknown field `prot`, expected one of `host`, `port`
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let hint = message
+        .starts_with("unknown field")
+        .then(|| quoted.next())
+        .flatten()
+        .and_then(|wrong| closest(wrong, quoted.map(str::to_owned)))
+        .map(|near| format!("; perhaps `{near}`"))
+        .unwrap_or_default();
+    ConfigError(format!("{origin}:{line}:{column}: {message}{hint}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check_error(text: &str, environment: &[(&str, &str)], expected: Expect) {
+        let error = Config::load("sqlitrest.toml", text, environment.iter().copied())
+            .expect_err("this configuration is wrong");
+        expected.assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn nothing_is_the_default() {
+        let config = Config::load("", "", []).expect("empty");
+        assert_eq!(config, Config::default());
+        assert_eq!(config.database().0, "main");
+    }
+
+    #[test]
+    fn environment_overrides_the_file() {
+        let text = "[server]\nport = 1\nhost = \"::1\"\n[databases.main]\npath = \"a.db\"\n";
+        let env = [
+            ("SQLITREST_SERVER_PORT", "8080"),
+            ("SQLITREST_DATABASES_MAIN_HIDDEN", "[\"x*\"]"),
+            ("SQLITREST_POOL_BUSY_TIMEOUT", "250ms"),
+            ("PATH", "/bin"),
+        ];
+        let config = Config::load("sqlitrest.toml", text, env).expect("valid");
+        assert_eq!(
+            (config.server.port, config.server.host.as_str()),
+            (8080, "::1")
+        );
+        assert_eq!(config.database().1.hidden, ["x*"]);
+        assert_eq!(config.pool.busy_timeout.0, Duration::from_millis(250));
+        let again = Config::load("copy", &config.to_text().expect("written"), []).expect("read");
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn every_known_key_exists() {
+        for key in KEYS {
+            let name = format!("SQLITREST_{}", key.to_uppercase().replace('.', "_"));
+            // A list fits one key alone; what matters is that no key is unknown.
+            if let Err(error) = Config::load("", "", [(name.as_str(), "[1]")]) {
+                assert!(!error.0.contains("unknown"), "{key}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        check_error(
+            "[server]\nprot = 1\n",
+            &[],
+            expect![[
+                r#"sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`; perhaps `port`"#
+            ]],
+        );
+        check_error(
+            "[server]\nport = \"x\"\n",
+            &[],
+            expect![[r#"sqlitrest.toml:2:8: invalid type: string "x", expected u16"#]],
+        );
+        check_error(
+            "[server\n",
+            &[],
+            expect!["sqlitrest.toml:1:8: unclosed table, expected `]`"],
+        );
+        check_error(
+            "[server]\nmax_body = \"ten\"\n",
+            &[],
+            expect!["sqlitrest.toml:2:12: `ten` is not a size: write 512, 64KiB, 10MiB or 1GiB"],
+        );
+        check_error(
+            "[pool]\nreaders_per_db = 0\n",
+            &[],
+            expect!["sqlitrest.toml: pool.readers_per_db must be at least 1"],
+        );
+        check_error(
+            "[databases.a]\n[databases.b]\n",
+            &[],
+            expect!["sqlitrest.toml: [databases] names 2 (a, b), but this version serves one"],
+        );
+        check_error(
+            "",
+            &[("SQLITREST_SERVER_PROT", "1")],
+            expect![
+                "environment: SQLITREST_SERVER_PROT sets no known key; perhaps SQLITREST_SERVER_PORT"
+            ],
+        );
+        check_error(
+            "",
+            &[("SQLITREST_SERVER_PORT", "x")],
+            expect![[r#"environment: invalid type: string "x", expected u16"#]],
+        );
+    }
+}

@@ -1,0 +1,50 @@
+//! The port: all that the core asks of a database connection.
+//!
+//! A shell implements it over rusqlite, over the WIT interface `spin:sqlite`, or over a test double. The core never
+//! learns which. Statements come from the compile stage only.
+
+use crate::encode::RowFormat;
+use crate::value::{Value, ValueRef};
+
+/// A failure of a statement: SQLite's own message, never shown to a client as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DbError {
+    /// The text of `sqlite3_errmsg`, for example `UNIQUE constraint failed: t.n`.
+    pub message: String,
+}
+
+/// One connection, used by one request at a time.
+pub trait Database {
+    /// Runs one statement with its parameters and hands each result row to `each`.
+    ///
+    /// # Errors
+    /// SQLite's message, with what the statement did undone (as SQLite does for one statement).
+    fn rows(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        each: &mut dyn FnMut(&[ValueRef<'_>]),
+    ) -> Result<(), DbError>;
+
+    /// Runs one statement and appends its rows to `out` as `format` says; returns the number of rows.
+    ///
+    /// A shell in which rows are dear to hand over (the component boundary) may do the encoding at the far side with
+    /// [`RowFormat::write_row`]; the bytes must be the same.
+    ///
+    /// # Errors
+    /// As [`Database::rows`]; `out` may then hold a part of the rows.
+    fn page(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        format: &RowFormat,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, DbError> {
+        let mut count = 0;
+        self.rows(sql, params, &mut |row| {
+            format.write_row(row, count, out);
+            count += 1;
+        })?;
+        Ok(count)
+    }
+}
