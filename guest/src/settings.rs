@@ -1,0 +1,76 @@
+//! Where the guest finds its configuration: the host's inline text, a mounted file, environment, Spin's variables.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::OnceLock;
+
+use spin_sdk::variables;
+use sqlitrest_runtime::config::{Config, KEYS};
+use sqlitrest_runtime::http::Response;
+
+use crate::{log, problem};
+
+/// Holds the whole configuration as TOML; our own host sets it. File and variables are then not looked at.
+const INLINE: &str = "SQLITREST_CONFIG";
+
+/// Where `spin.toml` mounts the file.
+const FILE: &str = "/sqlitrest.toml";
+
+static CONFIG: OnceLock<Result<Config, ()>> = OnceLock::new();
+
+/// The configuration, read once for each instance.
+///
+/// # Errors
+/// The answer to every request while the configuration is wrong; what is wrong stands in the log alone.
+pub fn config() -> Result<&'static Config, Response> {
+    CONFIG.get_or_init(|| load().map_err(|reason| log(&reason))).as_ref().map_err(|()| {
+        problem(500, "PGRSTX00", "The configuration of the server is not valid; its log says why")
+    })
+}
+
+fn load() -> Result<Config, String> {
+    let mut pairs: Vec<(String, String)> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with("SQLITREST_"))
+        .collect();
+    let inline = pairs.iter().position(|(name, _)| name == INLINE).map(|at| pairs.swap_remove(at).1);
+    let (origin, text) = match inline {
+        Some(text) => (INLINE, text),
+        None => {
+            // Read after the environment's pairs, so variables win over them.
+            for key in KEYS {
+                pairs.extend(variable(key)?);
+            }
+            (FILE, file()?)
+        }
+    };
+    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Config::load(origin, &text, pairs).map_err(|error| error.to_string())
+}
+
+/// The mounted file's text, empty where none is mounted.
+fn file() -> Result<String, String> {
+    match fs::read_to_string(FILE) {
+        Ok(text) => Ok(text),
+        Err(error) if is_absent(&error) => Ok(String::new()),
+        Err(error) => Err(format!("{FILE}: {error}")),
+    }
+}
+
+/// A guest with no mounted directory at all gets an error of no stable kind; having no root directory tells it apart.
+fn is_absent(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || fs::metadata("/").is_err()
+}
+
+/// Spin's variable for `key`, as the environment pair that it stands for: `api_max_rows` for `api.max_rows`.
+/// Undefined or empty (what a manifest gives as a default) sets nothing.
+fn variable(key: &str) -> Result<Option<(String, String)>, String> {
+    let name = key.replace('.', "_");
+    match variables::get(&name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some((format!("SQLITREST_{}", name.to_uppercase()), value))),
+        Err(variables::Error::Undefined(_)) => Ok(None),
+        Err(error) => Err(format!("variable {name}: {error}")),
+    }
+}
