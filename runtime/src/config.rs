@@ -104,11 +104,7 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool {
-            readers_per_db: 5,
-            busy_timeout: Span(Duration::from_secs(5)),
-            synchronous: Synchronous::Full,
-        }
+        Pool { readers_per_db: 5, busy_timeout: Span(Duration::from_secs(5)), synchronous: Synchronous::Full }
     }
 }
 
@@ -188,9 +184,7 @@ impl From<Size> for String {
 }
 
 fn split_number(text: &str) -> Option<(u64, &str)> {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     Some((number.parse().ok()?, unit.trim()))
 }
@@ -256,15 +250,9 @@ impl Config {
 
     /// The served database and the name it has in messages.
     pub fn database(&self) -> (&str, &DatabaseFile) {
-        static NONE: DatabaseFile = DatabaseFile {
-            path: String::new(),
-            mode: Mode::ReadWrite,
-            hidden: Vec::new(),
-        };
-        self.databases
-            .iter()
-            .next()
-            .map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
+        static NONE: DatabaseFile =
+            DatabaseFile { path: String::new(), mode: Mode::ReadWrite, hidden: Vec::new() };
+        self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
     }
 
     fn validate(self, origin: &str) -> Result<Config, ConfigError> {
@@ -277,9 +265,7 @@ impl Config {
             )));
         }
         if self.pool.readers_per_db == 0 {
-            return Err(ConfigError(format!(
-                "{origin}: pool.readers_per_db must be at least 1"
-            )));
+            return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
         }
         Ok(self)
     }
@@ -292,12 +278,9 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
     let variable = |key: &str| key.to_uppercase().replace('.', "_");
     let Some(key) = KEYS.iter().find(|key| variable(key) == suffix) else {
         let names = KEYS.iter().map(|key| variable(key));
-        let hint = closest(suffix, names)
-            .map(|near| format!("; perhaps SQLITREST_{near}"))
-            .unwrap_or_default();
-        return Err(ConfigError(format!(
-            "environment: {name} sets no known key{hint}"
-        )));
+        let hint =
+            closest(suffix, names).map(|near| format!("; perhaps SQLITREST_{near}")).unwrap_or_default();
+        return Err(ConfigError(format!("environment: {name} sets no known key{hint}")));
     };
     // A value that reads as TOML keeps its type (3000, true, ["a"]); any other is a string.
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
@@ -312,13 +295,9 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
             table.insert(part.to_owned(), parsed);
             return Ok(());
         }
-        let entry = table
-            .entry(part.to_owned())
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let entry = table.entry(part.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
         let toml::Value::Table(inner) = entry else {
-            return Err(ConfigError(format!(
-                "environment: {name}: {part} is not a table in the file"
-            )));
+            return Err(ConfigError(format!("environment: {name}: {part} is not a table in the file")));
         };
         table = inner;
     }
@@ -330,13 +309,7 @@ fn in_file(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let at = error.span().map_or(0, |span| span.start);
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let message = error.message();
     // serde writes: unknown field `prot`, expected one of `host`, `port`
     let mut quoted = message.split('`').skip(1).step_by(2);
@@ -378,10 +351,7 @@ mod tests {
             ("PATH", "/bin"),
         ];
         let config = Config::load("sqlitrest.toml", text, env).expect("valid");
-        assert_eq!(
-            (config.server.port, config.server.host.as_str()),
-            (8080, "::1")
-        );
+        assert_eq!((config.server.port, config.server.host.as_str()), (8080, "::1"));
         assert_eq!(config.database().1.hidden, ["x*"]);
         assert_eq!(config.pool.busy_timeout.0, Duration::from_millis(250));
         let again = Config::load("copy", &config.to_text().expect("written"), []).expect("read");
@@ -413,11 +383,7 @@ mod tests {
             &[],
             expect![[r#"sqlitrest.toml:2:8: invalid type: string "x", expected u16"#]],
         );
-        check_error(
-            "[server\n",
-            &[],
-            expect!["sqlitrest.toml:1:8: unclosed table, expected `]`"],
-        );
+        check_error("[server\n", &[], expect!["sqlitrest.toml:1:8: unclosed table, expected `]`"]);
         check_error(
             "[server]\nmax_body = \"ten\"\n",
             &[],
@@ -436,9 +402,7 @@ mod tests {
         check_error(
             "",
             &[("SQLITREST_SERVER_PROT", "1")],
-            expect![
-                "environment: SQLITREST_SERVER_PROT sets no known key; perhaps SQLITREST_SERVER_PORT"
-            ],
+            expect!["environment: SQLITREST_SERVER_PROT sets no known key; perhaps SQLITREST_SERVER_PORT"],
         );
         check_error(
             "",

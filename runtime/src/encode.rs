@@ -173,10 +173,7 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest
-        .iter()
-        .position(|&b| b < 0x20 || b == b'"' || b == b'\\')
-    {
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
         let (plain, tail) = rest.split_at(at);
         out.extend_from_slice(plain);
         let (byte, tail) = match tail.split_first() {
@@ -220,9 +217,7 @@ fn write_marked(text: &[u8], out: &mut Vec<u8>) {
         let end = memchr::memchr(END_MARK, marked).unwrap_or(marked.len());
         let inside = marked.get(1..end).unwrap_or_default();
         if marked.first() == Some(&REAL_MARK) {
-            let real = std::str::from_utf8(inside)
-                .ok()
-                .and_then(|s| s.parse().ok());
+            let real = std::str::from_utf8(inside).ok().and_then(|s| s.parse().ok());
             write_value(Kind::Any, real.map_or(ValueRef::Null, ValueRef::Real), out);
         } else {
             write_blob(&from_hex(inside), out);
@@ -234,9 +229,7 @@ fn write_marked(text: &[u8], out: &mut Vec<u8>) {
 
 fn from_hex(hex: &[u8]) -> Vec<u8> {
     let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
-    hex.chunks(2)
-        .map(|pair| pair.iter().fold(0, |byte, b| byte << 4 | digit(*b)))
-        .collect()
+    hex.chunks(2).map(|pair| pair.iter().fold(0, |byte, b| byte << 4 | digit(*b))).collect()
 }
 
 #[cfg(test)]
@@ -251,26 +244,14 @@ mod tests {
 
     #[test]
     fn numbers_are_exact() {
-        check(
-            Kind::Any,
-            ValueRef::Integer(i64::MIN),
-            "-9223372036854775808",
-        );
-        check(
-            Kind::Any,
-            ValueRef::Integer(i64::MAX),
-            "9223372036854775807",
-        );
+        check(Kind::Any, ValueRef::Integer(i64::MIN), "-9223372036854775808");
+        check(Kind::Any, ValueRef::Integer(i64::MAX), "9223372036854775807");
         check(Kind::Any, ValueRef::Integer(0), "0");
         check(Kind::Any, ValueRef::Real(0.1 + 0.2), "0.30000000000000004");
         check(Kind::Any, ValueRef::Real(3.0), "3.0");
         check(Kind::Any, ValueRef::Real(-0.0), "0.0");
         check(Kind::Any, ValueRef::Real(f64::INFINITY), "\"Infinity\"");
-        check(
-            Kind::Any,
-            ValueRef::Real(f64::NEG_INFINITY),
-            "\"-Infinity\"",
-        );
+        check(Kind::Any, ValueRef::Real(f64::NEG_INFINITY), "\"-Infinity\"");
     }
 
     #[test]
@@ -288,11 +269,7 @@ mod tests {
             ValueRef::Text(b"a\0\"\\\n\r\t\x08\x0c\x1f\x7f"),
             r#""a\u0000\"\\\n\r\t\b\f\u001f""#.replace("\\u001f", "\\u001f\x7f").as_str(),
         );
-        check(
-            Kind::Any,
-            ValueRef::Text("z\u{1F600}ß".as_bytes()),
-            "\"z\u{1F600}ß\"",
-        );
+        check(Kind::Any, ValueRef::Text("z\u{1F600}ß".as_bytes()), "\"z\u{1F600}ß\"");
         check(Kind::Any, ValueRef::Text(b"a\xffb"), "\"a\u{FFFD}b\"");
         check(Kind::Any, ValueRef::Blob(&[0, 255, 16]), "\"AP8Q\"");
     }

@@ -16,10 +16,12 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// The first field of this (lower-case) name that is text.
     pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| *n == name)
-            .and_then(|(_, v)| std::str::from_utf8(v).ok())
+        self.headers.iter().find(|(n, _)| *n == name).and_then(|(_, v)| std::str::from_utf8(v).ok())
+    }
+
+    /// Every field of this (lower-case) name that is text.
+    pub fn texts(&self, name: &'static str) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+        self.headers.iter().filter(move |(n, _)| *n == name).filter_map(|(_, v)| std::str::from_utf8(v).ok())
     }
 }
 
@@ -34,4 +36,6 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The length that a GET would have had, where the body is left out (HEAD).
     pub content_length: Option<u64>,
+    /// A line for the log, where something failed that the client is not told of. Never sent.
+    pub log: Option<String>,
 }

@@ -1,70 +1,137 @@
 //! The core of SQLitREST: a request goes in, SQL goes to one connection, a response comes out.
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        clippy::expect_used,
-        clippy::panic,
-        clippy::indexing_slicing
-    )
-)]
+//!
+//! ```text
+//! Request → ApiRequest → Plan → Authorized → Program → Outcome → Response
+//!           parse        build   authorize    compile   run       reply
+//! ```
+//!
+//! Pure: no sockets, files, clock, environment, threads or logs. A shell (the guest, the native host, a test) calls
+//! [`parse`], takes a connection of the right kind, and calls [`respond`].
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+pub mod api_request;
+pub mod authorize;
+pub mod compile;
 pub mod config;
 pub mod database;
+mod database_error;
 pub mod encode;
+pub mod error;
+pub mod filter;
+mod grammar;
 pub mod http;
+pub mod media;
+pub mod order;
+pub mod payload;
+pub mod plan;
+pub mod preferences;
+pub mod query_params;
+mod reply;
+pub mod run;
+pub mod schema;
+pub mod select;
 mod similar;
 pub mod value;
 
 use std::sync::Arc;
 
-/// What is known of a database's schema (see `PRAGMA schema_version`).
-#[derive(Debug, Default)]
-pub struct SchemaCache {}
+pub use api_request::{Access, ApiRequest};
+pub use schema::SchemaCache;
 
-/// A parsed request.
-#[derive(Debug)]
-pub struct ApiRequest {}
+use authorize::Policies;
+use compile::Program;
+use config::{Config, Mode};
+use database::Database;
+use database_error::classify;
+use error::Error;
+use http::{Request, Response};
+use plan::Plan;
 
-/// Whether a request writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// SELECT only: any reader will do.
-    Read,
-    /// Takes the writer (`BEGIN IMMEDIATE`).
-    Write,
-}
-
-impl ApiRequest {
-    /// Whether the request writes, known before any SQL exists.
-    pub fn access(&self) -> Access {
-        Access::Read
-    }
-}
-
-/// First stage, pure: HTTP and the URL grammar. `Err` is the finished answer to a request that cannot be understood.
+/// The first stage, pure: HTTP and the URL grammar.
 ///
 /// # Errors
-/// The error response (also the whole answer of requests that need no database, such as OPTIONS).
-pub fn parse(
-    config: &config::Config,
-    request: &http::Request<'_>,
-) -> Result<ApiRequest, http::Response> {
-    let _ = (config, request);
-    Ok(ApiRequest {})
+/// The finished answer to a request that cannot be understood.
+// The response is handed on at once; a box would only be unpacked.
+#[allow(clippy::result_large_err)]
+pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
+    ApiRequest::parse(config, request).map_err(|error| reply::error(&error))
 }
 
-/// The other stages: one transaction on `db` (opened and ended here), whatever happens. `schema` is replaced when the
-/// database's `schema_version` shows that it is stale; start with `Default`.
+/// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the
+/// database's `schema_version` shows that it is stale; start with its default.
 pub fn respond(
-    config: &config::Config,
+    config: &Config,
     schema: &mut Arc<SchemaCache>,
     request: ApiRequest,
-    db: &mut dyn database::Database,
-) -> http::Response {
-    let _ = (config, schema, request, db);
-    http::Response {
-        status: 501,
-        ..Default::default()
+    db: &mut dyn Database,
+) -> Response {
+    in_transaction(config, schema, &request, db).unwrap_or_else(|error| reply::error(&error))
+}
+
+/// The answer to a failure outside the core, in the form of every other error: `message` goes to the log alone.
+pub fn internal_error(message: &str) -> Response {
+    reply::error(&Error::Internal(message.to_owned()))
+}
+
+/// The answer to a failure outside the core that the client is told of.
+pub fn error_response(error: &Error) -> Response {
+    reply::error(error)
+}
+
+/// The stages from `build` to `compile`: what a request means and the SQL that it becomes. [`respond`] goes this way; so
+/// may a tool that explains a request.
+///
+/// # Errors
+/// Whatever the stages refuse.
+pub fn plan(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<(Plan, Program), Error> {
+    let plan = plan::build(config, schema, request)?;
+    let authorized = authorize::authorize(&Policies::AllowAll, plan)?;
+    let program = compile::compile(schema, &authorized)?;
+    Ok((authorized.into_plan(), program))
+}
+
+fn in_transaction(
+    config: &Config,
+    schema: &mut Arc<SchemaCache>,
+    request: &ApiRequest,
+    db: &mut dyn Database,
+) -> Result<Response, Error> {
+    let writes = request.access() == Access::Write;
+    if writes && config.database().1.mode == Mode::ReadOnly {
+        return Err(Error::ReadOnly);
     }
+    let begin = if writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
+    statement(db, begin).map_err(|e| classify(&e, schema, &request.relation))?;
+    let result = answer(config, schema, request, db).and_then(|response| match statement(db, "COMMIT") {
+        Ok(()) => Ok(response),
+        Err(e) => Err(classify(&e, schema, &request.relation)),
+    });
+    if result.is_err() {
+        // SQLite may have rolled back by itself; then this fails, and nothing is left to undo.
+        let _ = statement(db, "ROLLBACK");
+    }
+    result
+}
+
+fn answer(
+    config: &Config,
+    schema: &mut Arc<SchemaCache>,
+    request: &ApiRequest,
+    db: &mut dyn Database,
+) -> Result<Response, Error> {
+    let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
+    if schema.version != Some(version) {
+        let read = schema::read_schema(db, &config.database().1.hidden);
+        *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
+    }
+    let (plan, program) = plan(config, schema, request)?;
+    let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    let (_, relation) = schema
+        .relation(&request.relation)
+        .ok_or_else(|| Error::Internal("the relation left the schema cache".to_owned()))?;
+    reply::reply(request, &plan, relation, outcome)
+}
+
+fn statement(db: &mut dyn Database, sql: &str) -> Result<(), database::DbError> {
+    db.rows(sql, &[], &mut |_| {})
 }

@@ -14,16 +14,8 @@ pub fn closest(name: &str, candidates: impl IntoIterator<Item = String>) -> Opti
 fn similarity(a: &str, b: &str) -> usize {
     // Names of absurd length are not worth a quadratic comparison.
     const LONGEST: usize = 128;
-    let a: Vec<char> = a
-        .chars()
-        .take(LONGEST)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    let b: Vec<char> = b
-        .chars()
-        .take(LONGEST)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
+    let a: Vec<char> = a.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()).collect();
+    let b: Vec<char> = b.chars().take(LONGEST).map(|c| c.to_ascii_lowercase()).collect();
     let longest = a.len().max(b.len()).max(1);
     // Levenshtein distance, one row at a time.
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -33,9 +25,7 @@ fn similarity(a: &str, b: &str) -> usize {
         let mut next = Vec::with_capacity(row.len());
         next.push(left);
         for (above, y) in row.iter().skip(1).zip(&b) {
-            left = (diagonal + usize::from(x != y))
-                .min(left + 1)
-                .min(above + 1);
+            left = (diagonal + usize::from(x != y)).min(left + 1).min(above + 1);
             next.push(left);
             diagonal = *above;
         }

@@ -1,0 +1,147 @@
+//! Conditions as SQL.
+
+use super::Compiler;
+use super::writer::Sql;
+use crate::error::Error;
+use crate::filter::{Comparison, Is};
+use crate::order::{Direction, Nulls};
+use crate::plan::{ColumnRef, Expr, OrderBy};
+use crate::schema::{Column, Relation, RelationId};
+
+impl Compiler<'_> {
+    pub(super) fn relation(&self, id: RelationId) -> Result<&Relation, Error> {
+        self.schema
+            .relations
+            .get(id)
+            .ok_or_else(|| Error::Internal(format!("no relation {id} in the schema cache")))
+    }
+
+    pub(super) fn column_of(&self, relation: RelationId, place: usize) -> Result<&Column, Error> {
+        self.relation(relation)?
+            .columns
+            .get(place)
+            .ok_or_else(|| Error::Internal(format!("no column {place} in relation {relation}")))
+    }
+
+    /// ` WHERE …`, or nothing.
+    pub(super) fn where_clause(&self, sql: &mut Sql, conditions: &[Expr]) -> Result<(), Error> {
+        if !conditions.is_empty() {
+            sql.raw(" WHERE ");
+            self.all(sql, conditions)?;
+        }
+        Ok(())
+    }
+
+    /// Conditions joined by AND, each in parentheses of its own.
+    pub(super) fn all(&self, sql: &mut Sql, conditions: &[Expr]) -> Result<(), Error> {
+        sql.tree(" AND ", conditions, &mut |sql, expr| self.expr(sql, expr))
+    }
+
+    /// `t0."name"`
+    pub(super) fn column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
+        let name = &self.column_of(column.source.relation, column.column)?.name;
+        sql.alias(column.source.alias).raw(".").name(name);
+        Ok(())
+    }
+
+    fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
+        match expr {
+            Expr::Column(column) => self.column(sql, *column)?,
+            Expr::Value(value) => {
+                sql.value(value.clone());
+            }
+            Expr::Compare(comparison, left, right) => {
+                self.expr(sql, left)?;
+                sql.raw(match comparison {
+                    Comparison::Eq => " = ",
+                    Comparison::Neq => " <> ",
+                    Comparison::Gt => " > ",
+                    Comparison::Gte => " >= ",
+                    Comparison::Lt => " < ",
+                    Comparison::Lte => " <= ",
+                });
+                self.expr(sql, right)?;
+            }
+            Expr::Glob(operand, pattern) => {
+                self.expr(sql, operand)?;
+                sql.raw(" GLOB ").value(pattern.clone());
+            }
+            Expr::In(operand, values) => {
+                self.expr(sql, operand)?;
+                sql.raw(" IN (");
+                sql.list(", ", values, |sql, value| {
+                    sql.value(value.clone());
+                    Ok(())
+                })?;
+                sql.raw(")");
+            }
+            Expr::Is(is, operand) => {
+                self.expr(sql, operand)?;
+                sql.raw(match is {
+                    Is::Null | Is::Unknown => " IS NULL",
+                    Is::NotNull => " IS NOT NULL",
+                    Is::True => " IS TRUE",
+                    Is::False => " IS FALSE",
+                });
+            }
+            Expr::IsText(operand) => {
+                sql.raw("typeof(");
+                self.expr(sql, operand)?;
+                sql.raw(") = 'text'");
+            }
+            Expr::Not(inner) => {
+                sql.raw("NOT (");
+                self.expr(sql, inner)?;
+                sql.raw(")");
+            }
+            Expr::And(terms) => self.group(sql, " AND ", "1", terms)?,
+            Expr::Or(terms) => self.group(sql, " OR ", "0", terms)?,
+            Expr::Exists(embed) => self.exists(sql, embed)?,
+        }
+        Ok(())
+    }
+
+    fn group(
+        &self,
+        sql: &mut Sql,
+        operator: &'static str,
+        empty: &'static str,
+        terms: &[Expr],
+    ) -> Result<(), Error> {
+        if terms.is_empty() {
+            sql.raw(empty);
+            return Ok(());
+        }
+        sql.raw("(");
+        sql.tree(operator, terms, &mut |sql, term| self.expr(sql, term))?;
+        sql.raw(")");
+        Ok(())
+    }
+
+    /// ` ORDER BY …`, or nothing. SQLite takes NULL for the smallest value; where that is what is wanted, or there is no
+    /// NULL, nothing is said, which leaves it free to use an index.
+    pub(super) fn order_clause(&self, sql: &mut Sql, order: &[OrderBy]) -> Result<(), Error> {
+        if order.is_empty() {
+            return Ok(());
+        }
+        sql.raw(" ORDER BY ");
+        sql.list(", ", order, |sql, term| {
+            self.column(sql, term.column)?;
+            if term.direction == Direction::Descending {
+                sql.raw(" DESC");
+            }
+            let column = self.column_of(term.column.source.relation, term.column.column)?;
+            match (term.direction, term.nulls) {
+                _ if column.not_null || column.is_rowid => {}
+                (Direction::Ascending, Nulls::Last) => {
+                    sql.raw(" NULLS LAST");
+                }
+                (Direction::Descending, Nulls::First) => {
+                    sql.raw(" NULLS FIRST");
+                }
+                _ => {}
+            }
+            Ok(())
+        })
+    }
+}

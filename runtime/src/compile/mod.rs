@@ -1,0 +1,122 @@
+//! The fourth stage: an authorized plan becomes a program of SQL statements.
+//!
+//! A program is data; [`run`](crate::run) is its one interpreter. SQL text is written through [`writer::Sql`] alone.
+
+mod expression;
+mod read;
+mod value;
+mod write;
+mod writer;
+
+use crate::authorize::Authorized;
+use crate::encode::RowFormat;
+use crate::error::Error;
+use crate::plan::Plan;
+use crate::schema::SchemaCache;
+use crate::value::Value;
+
+/// The statements of one request, run in one transaction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Program {
+    /// What is done, in this order.
+    pub steps: Vec<Step>,
+}
+
+/// One statement and what becomes of its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// The rows are the page of the answer.
+    Page {
+        /// The statement.
+        statement: Statement,
+        /// How its rows are written.
+        format: RowFormat,
+    },
+    /// The row is the number of all rows, of which the page showed a part. Left out where the page showed the last one.
+    Count {
+        /// The statement.
+        statement: Statement,
+        /// Rows passed over before the page.
+        offset: u64,
+        /// Rows that the page could hold.
+        limit: Option<u64>,
+    },
+    /// A write; each row is the key of a row that it touched.
+    Write {
+        /// The statements: an insert of many rows is several.
+        statements: Vec<Statement>,
+        /// What the keys are for.
+        keys: Keys,
+    },
+    /// A write whose rows are the page of the answer (views, whose rows have no key).
+    WritePage {
+        /// The statements.
+        statements: Vec<Statement>,
+        /// How the rows are written.
+        format: RowFormat,
+    },
+}
+
+/// What the keys of written rows are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// They are counted.
+    Count,
+    /// The first one goes into `Location`.
+    Location,
+    /// They are handed to the next statement, as [`Param::Rowids`] or [`Param::PrimaryKeys`].
+    ReadBack,
+}
+
+/// A statement with its parameters.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statement {
+    /// The text: one statement.
+    pub sql: String,
+    /// The parameters, in the order of their `?`.
+    pub params: Vec<Param>,
+}
+
+/// A parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Param {
+    /// A value known beforehand.
+    Value(Value),
+    /// The rowids written by the step before, as a JSON array: `[1,2]`.
+    Rowids,
+    /// The primary keys written by the step before, as a JSON array of arrays: `[["a",1],["b",2]]`.
+    PrimaryKeys,
+}
+
+/// The most parameters of one statement (SQLITE_MAX_VARIABLE_NUMBER, and the limit of Spin).
+const MAX_PARAMETERS: usize = 32_766;
+
+/// Compiles a plan.
+///
+/// # Errors
+/// 54001 for a request of more parameters than a statement can have.
+pub fn compile(schema: &SchemaCache, authorized: &Authorized) -> Result<Program, Error> {
+    let compiler = Compiler { schema };
+    let steps = match authorized.plan() {
+        Plan::Read { read, count } => compiler.read(read, *count)?,
+        Plan::Insert(insert) => compiler.insert(insert)?,
+        Plan::Update(update) => compiler.update(update)?,
+        Plan::Delete(delete) => compiler.delete(delete)?,
+        Plan::Options(_) => Vec::new(),
+    };
+    let statements = steps.iter().flat_map(|step| match step {
+        Step::Page { statement, .. } | Step::Count { statement, .. } => std::slice::from_ref(statement),
+        Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements.as_slice(),
+    });
+    for statement in statements {
+        if statement.params.len() > MAX_PARAMETERS {
+            return Err(Error::TooComplex(format!("a request may have {MAX_PARAMETERS} values")));
+        }
+    }
+    Ok(Program { steps })
+}
+
+/// What the parts of this stage share.
+pub(crate) struct Compiler<'a> {
+    pub(crate) schema: &'a SchemaCache,
+}

@@ -1,0 +1,154 @@
+//! Writes as SQL. SQLite allows no INSERT, UPDATE or DELETE inside a larger statement, so a write is a short program: write
+//! with RETURNING the keys, then read the rows back by their keys; for DELETE the rows are read first.
+
+use super::read::From;
+use super::writer::Sql;
+use super::{Compiler, Keys, Statement, Step};
+use crate::error::Error;
+use crate::plan::{Delete, FieldValue, Insert, Read, Returning, Update};
+use crate::schema::{Relation, RowKey};
+use crate::value::Value;
+
+/// Parameters of one INSERT of many rows. Rows beyond go into the next statement, whose text is the same and therefore
+/// prepared already.
+const PARAMETERS_PER_INSERT: usize = 1_000;
+
+impl Compiler<'_> {
+    pub(super) fn insert(&self, insert: &Insert) -> Result<Vec<Step>, Error> {
+        let relation = self.relation(insert.target.relation)?;
+        let per_statement = (PARAMETERS_PER_INSERT / insert.columns.len().max(1)).max(1);
+        let mut statements = Vec::new();
+        // Without columns each row is one DEFAULT VALUES.
+        let chunk = if insert.columns.is_empty() { 1 } else { per_statement };
+        for rows in insert.rows.chunks(chunk) {
+            let mut sql = Sql::default();
+            sql.raw("INSERT INTO ").name(&relation.name);
+            if insert.columns.is_empty() {
+                sql.raw(" DEFAULT VALUES");
+            } else {
+                sql.raw(" (");
+                sql.list(", ", relation.column_names(&insert.columns), |sql, name| {
+                    sql.name(name);
+                    Ok(())
+                })?;
+                sql.raw(") VALUES ");
+                sql.list(", ", rows, |sql, row| values(sql, row))?;
+            }
+            self.returning_clause(&mut sql, relation, &insert.returning)?;
+            statements.push(sql.finish());
+        }
+        self.write_steps(relation, statements, &insert.returning)
+    }
+
+    pub(super) fn update(&self, update: &Update) -> Result<Vec<Step>, Error> {
+        let relation = self.relation(update.target.relation)?;
+        if update.assignments.is_empty() {
+            return self.write_steps(relation, Vec::new(), &update.returning);
+        }
+        let mut sql = Sql::default();
+        sql.raw("UPDATE ");
+        self.source(&mut sql, update.target)?;
+        sql.raw(" SET ");
+        sql.list(", ", &update.assignments, |sql, (place, value)| {
+            sql.name(&self.column_of(update.target.relation, *place)?.name).raw(" = ").value(value.clone());
+            Ok(())
+        })?;
+        self.where_clause(&mut sql, &update.conditions)?;
+        self.returning_clause(&mut sql, relation, &update.returning)?;
+        self.write_steps(relation, vec![sql.finish()], &update.returning)
+    }
+
+    pub(super) fn delete(&self, delete: &Delete) -> Result<Vec<Step>, Error> {
+        let relation = self.relation(delete.target.relation)?;
+        let mut sql = Sql::default();
+        sql.raw("DELETE FROM ");
+        self.source(&mut sql, delete.target)?;
+        self.where_clause(&mut sql, &delete.conditions)?;
+        let mut steps = Vec::new();
+        if let Returning::Rows(read) = &delete.returning {
+            steps.push(self.page(read, From::Relation)?);
+        }
+        self.returning_clause(&mut sql, relation, &Returning::Count)?;
+        steps.push(Step::Write { statements: vec![sql.finish()], keys: Keys::Count });
+        Ok(steps)
+    }
+
+    fn write_steps(
+        &self,
+        relation: &Relation,
+        statements: Vec<Statement>,
+        returning: &Returning,
+    ) -> Result<Vec<Step>, Error> {
+        Ok(match returning {
+            Returning::Count => vec![Step::Write { statements, keys: Keys::Count }],
+            Returning::Location => vec![Step::Write { statements, keys: Keys::Location }],
+            Returning::Rows(read) if relation.row_key == RowKey::None => {
+                vec![Step::WritePage { statements, format: self.format(read)? }]
+            }
+            Returning::Rows(read) => {
+                vec![Step::Write { statements, keys: Keys::ReadBack }, self.page(read, From::Keys)?]
+            }
+        })
+    }
+
+    /// ` RETURNING …`: the key by which a row is found again, or for a view the row itself.
+    fn returning_clause(
+        &self,
+        sql: &mut Sql,
+        relation: &Relation,
+        returning: &Returning,
+    ) -> Result<(), Error> {
+        sql.raw(" RETURNING ");
+        match (returning, &relation.row_key) {
+            (Returning::Location, _) if !relation.primary_key.is_empty() => {
+                names(sql, relation, &relation.primary_key)
+            }
+            (Returning::Count | Returning::Location, _) => {
+                sql.raw("1");
+                Ok(())
+            }
+            (Returning::Rows(_), RowKey::Rowid(rowid)) => {
+                sql.raw(rowid);
+                Ok(())
+            }
+            (Returning::Rows(_), RowKey::PrimaryKey) => names(sql, relation, &relation.primary_key),
+            (Returning::Rows(read), RowKey::None) => self.returned_fields(sql, relation, read),
+        }
+    }
+
+    /// The fields of a view's row as RETURNING gives them: columns by their bare names.
+    fn returned_fields(&self, sql: &mut Sql, relation: &Relation, read: &Read) -> Result<(), Error> {
+        let places = read.fields.iter().filter_map(|field| match field.value {
+            FieldValue::Column(place) => Some((place, field)),
+            FieldValue::Embed(_) => None,
+        });
+        if read.fields.is_empty() {
+            sql.raw("NULL");
+        }
+        sql.list(", ", places, |sql, (place, field)| {
+            let column = relation
+                .columns
+                .get(place)
+                .ok_or_else(|| Error::Internal(format!("no column {place} in {}", relation.name)))?;
+            sql.name(&column.name).raw(" AS ").name(&field.name);
+            Ok(())
+        })
+    }
+}
+
+fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {
+    sql.list(", ", relation.column_names(places), |sql, name| {
+        sql.name(name);
+        Ok(())
+    })
+}
+
+fn values(sql: &mut Sql, row: &[Value]) -> Result<(), Error> {
+    sql.raw("(");
+    sql.list(", ", row, |sql, value| {
+        sql.value(value.clone());
+        Ok(())
+    })?;
+    sql.raw(")");
+    Ok(())
+}

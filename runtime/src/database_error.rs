@@ -1,0 +1,134 @@
+//! What SQLite's message means for the client. Messages are all that `spin:sqlite` gives, so every engine goes by them.
+//!
+//! The texts are those of SQLite's `vdbe.c`, `insert.c`, `fkey.c` and `main.c` (`sqlite3ErrStr`). libSQL puts its own words
+//! before them, hence `find` and not `starts_with`.
+
+use crate::database::DbError;
+use crate::error::Error;
+use crate::schema::SchemaCache;
+
+/// The error that a failed statement is to the client. `relation` is what the request wrote to or read from.
+pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) -> Error {
+    let message = error.message.as_str();
+    let after = |marker: &str| message.split_once(marker).map(|(_, rest)| rest.trim());
+    if let Some(columns) = after("UNIQUE constraint failed: ") {
+        return unique(columns, schema, relation);
+    }
+    if let Some(column) = after("NOT NULL constraint failed: ") {
+        let (table, column) = column.rsplit_once('.').unwrap_or((relation, column));
+        return constraint(
+            "23502",
+            format!("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"),
+            None,
+        );
+    }
+    if let Some(name) = after("CHECK constraint failed: ") {
+        return constraint(
+            "23514",
+            format!("new row for relation \"{relation}\" violates check constraint \"{name}\""),
+            None,
+        );
+    }
+    if after("FOREIGN KEY constraint failed").is_some() {
+        return constraint(
+            "23503",
+            format!("write to table \"{relation}\" violates a foreign key constraint"),
+            Some("A row refers to a key that does not exist, or would after this write.".to_owned()),
+        );
+    }
+    if let Some(rest) = after("cannot store ") {
+        return constraint("22P02", format!("cannot store {rest}"), None);
+    }
+    if after("datatype mismatch").is_some() {
+        return constraint("22P02", "invalid input syntax for type integer".to_owned(), None);
+    }
+    if let Some(raised) = schema.raise_messages.iter().find(|raised| message.ends_with(raised.as_str())) {
+        return constraint("P0001", raised.clone(), None);
+    }
+    let has = |part: &str| message.contains(part);
+    if has("readonly database") {
+        Error::ReadOnly
+    } else if has("is locked") || has("database is busy") {
+        Error::Busy
+    } else if has("disk is full") {
+        Error::DiskFull
+    } else if has("interrupted") {
+        Error::Timeout
+    } else if has("too big")
+        || has("too many")
+        || has("too large")
+        || has("stack overflow")
+        || has("in a join")
+    {
+        Error::TooComplex("The request is too large for one statement".to_owned())
+    } else {
+        Error::Internal(message.to_owned())
+    }
+}
+
+/// `t.a, t.b`, or `index 'name'` for an index on expressions.
+fn unique(columns: &str, schema: &SchemaCache, relation: &str) -> Error {
+    if let Some(index) = columns.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
+        return constraint("23505", duplicate(index), None);
+    }
+    let table = columns.split_once('.').map_or(relation, |(table, _)| table);
+    let names: Vec<&str> = columns
+        .split(", ")
+        .map(|column| column.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')).unwrap_or(column))
+        .collect();
+    let is_primary = schema.relation(table).is_some_and(|(_, relation)| {
+        let mut key: Vec<&str> = relation.column_names(&relation.primary_key).collect();
+        let mut given = names.clone();
+        key.sort_unstable();
+        given.sort_unstable();
+        key == given
+    });
+    // As PostgreSQL names the constraints that have no name.
+    let name = if is_primary { format!("{table}_pkey") } else { format!("{table}_{}_key", names.join("_")) };
+    constraint("23505", duplicate(&name), Some(format!("Key ({}) already exists.", names.join(", "))))
+}
+
+fn duplicate(name: &str) -> String {
+    format!("duplicate key value violates unique constraint \"{name}\"")
+}
+
+fn constraint(code: &'static str, message: String, details: Option<String>) -> Error {
+    Error::Constraint { code, message, details }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(message: &str, expected: Expect) {
+        let mut schema = SchemaCache::default();
+        schema.raise_messages.insert("no more seats".to_owned());
+        let problem = classify(&DbError { message: message.to_owned() }, &schema, "t").problem();
+        expected.assert_eq(&format!(
+            "{} {} {} {}",
+            problem.status, problem.code, problem.message, problem.details
+        ));
+    }
+
+    #[test]
+    fn messages_of_sqlite() {
+        check("UNIQUE constraint failed: t.a, t.b c", expect![[r#"409 23505 duplicate key value violates unique constraint "t_a_b c_key" "Key (a, b c) already exists.""#]]);
+        check("SQLite error: UNIQUE constraint failed: t.a", expect![[r#"409 23505 duplicate key value violates unique constraint "t_a_key" "Key (a) already exists.""#]]);
+        check("UNIQUE constraint failed: index 'lower_name'", expect![[r#"409 23505 duplicate key value violates unique constraint "lower_name" null"#]]);
+        check("NOT NULL constraint failed: t.a.b", expect![[r#"400 23502 null value in column "b" of relation "t.a" violates not-null constraint null"#]]);
+        check("CHECK constraint failed: price > 0", expect![[r#"400 23514 new row for relation "t" violates check constraint "price > 0" null"#]]);
+        check("FOREIGN KEY constraint failed", expect![[r#"409 23503 write to table "t" violates a foreign key constraint "A row refers to a key that does not exist, or would after this write.""#]]);
+        check("datatype mismatch", expect!["400 22P02 invalid input syntax for type integer null"]);
+        check("cannot store TEXT value in INTEGER column t.a", expect!["400 22P02 cannot store TEXT value in INTEGER column t.a null"]);
+        check("no more seats", expect!["400 P0001 no more seats null"]);
+        check("attempt to write a readonly database", expect!["405 25006 cannot execute a write in a read-only database null"]);
+        check("database is locked", expect![[r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#]]);
+        check("database table is locked: t", expect![[r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#]]);
+        check("database or disk is full", expect!["503 53100 The disk is full null"]);
+        check("interrupted", expect!["504 57014 canceling statement due to statement timeout null"]);
+        check("string or blob too big", expect!["400 54001 The request is too large for one statement null"]);
+        check("disk I/O error", expect!["500 PGRSTX00 Internal error null"]);
+        check("no such column: t0.secret", expect!["500 PGRSTX00 Internal error null"]);
+    }
+}

@@ -1,0 +1,338 @@
+//! Every way a request can fail, and what the client is told: PostgREST's codes, statuses and words.
+//!
+//! Codes are listed at <https://docs.postgrest.org/en/stable/references/errors.html>. A failure inside the database is
+//! told by its SQLSTATE; SQLite's own text never reaches the client (see `database_error`).
+
+use serde_json::{Map, Value as Json, json};
+
+/// A failed request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// A part of the query string does not fit the grammar.
+    Grammar {
+        /// What was parsed: `select parameter (a,,b)`.
+        what: String,
+        /// Where it stopped, in characters from 1.
+        column: usize,
+        /// What stood there and what was expected.
+        details: String,
+    },
+    /// The body cannot be read as the rows of a write.
+    Body(String),
+    /// The body is larger than `server.max_body`, in bytes.
+    BodyTooLarge(u64),
+    /// A range that no answer can satisfy.
+    Range(String),
+    /// An offset beyond the last row, where the rows were counted.
+    Offset {
+        /// Rows to pass over.
+        offset: u64,
+        /// Rows there are.
+        total: u64,
+    },
+    /// The method has no meaning on a relation.
+    Method(String),
+    /// None of the accepted media types can be made.
+    NotAcceptable(String),
+    /// A parameter names an embed that `select` does not contain.
+    NotEmbedded(String),
+    /// Exactly one row was asked for.
+    NotSingular(u64),
+    /// A path of more than one level.
+    Path,
+    /// There is no document at `/`.
+    NoRoot,
+    /// `/rpc/NAME` with no such function.
+    NoFunction {
+        /// The function's name.
+        name: String,
+        /// The names of the arguments.
+        arguments: Vec<String>,
+    },
+    /// No such table or view is exposed.
+    NoRelation {
+        /// Its name in the request.
+        name: String,
+        /// A similar name that exists.
+        near: Option<String>,
+    },
+    /// A write names a column that does not exist.
+    NoColumn {
+        /// The column's name.
+        column: String,
+        /// The relation's name.
+        relation: String,
+    },
+    /// A read names a column that does not exist.
+    UndefinedColumn {
+        /// The column's name.
+        column: String,
+        /// The relation's name.
+        relation: String,
+        /// A similar name that exists.
+        near: Option<String>,
+    },
+    /// An embed for which no foreign key is found.
+    NoRelationship {
+        /// The relation embedded into.
+        origin: String,
+        /// The relation to embed.
+        target: String,
+        /// The hint after `!`.
+        hint: Option<String>,
+        /// A similar name that would fit.
+        near: Option<String>,
+    },
+    /// An embed for which several foreign keys are found.
+    AmbiguousRelationship {
+        /// The relation embedded into.
+        origin: String,
+        /// The relation to embed.
+        target: String,
+        /// What was found.
+        candidates: Vec<Candidate>,
+    },
+    /// A literal that the column's declared type cannot read.
+    Literal {
+        /// The type, in PostgreSQL's words.
+        declared: &'static str,
+        /// The literal.
+        value: String,
+    },
+    /// A number too large for its column.
+    OutOfRange(String),
+    /// The relation cannot be written in this way.
+    NotWritable {
+        /// `insert into`, `update` or `delete from`.
+        verb: &'static str,
+        /// The view's name.
+        relation: String,
+    },
+    /// A value for a generated column.
+    Generated {
+        /// The column's name.
+        column: String,
+    },
+    /// A part of the grammar that cannot be served here.
+    NotImplemented(String),
+    /// More nesting, parameters or text than a request may have.
+    TooComplex(String),
+    /// A constraint refused the write.
+    Constraint {
+        /// Its SQLSTATE.
+        code: &'static str,
+        /// The message, in PostgreSQL's words.
+        message: String,
+        /// The key or row.
+        details: Option<String>,
+    },
+    /// A database served for reading only.
+    ReadOnly,
+    /// The database is locked by someone else for longer than `pool.busy_timeout`.
+    Busy,
+    /// The disk is full.
+    DiskFull,
+    /// The work took longer than allowed.
+    Timeout,
+    /// A failure that is ours or the file's; the text is for the log.
+    Internal(String),
+}
+
+/// A relationship among several, as `details` of PGRST201 lists it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// `many-to-one` and so on.
+    pub cardinality: &'static str,
+    /// The keys: `tracks_album_id_fkey using tracks(album_id) and albums(id)`.
+    pub relationship: String,
+    /// The constraint or junction that, after `!`, selects it.
+    pub hint: String,
+}
+
+/// What the client is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// PGRST000 to PGRSTX99, or a SQLSTATE.
+    pub code: &'static str,
+    /// One sentence.
+    pub message: String,
+    /// More about the cause: text or a list.
+    pub details: Json,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Problem { status, code, message: message.into(), details: Json::Null, hint: None }
+    }
+
+    fn details(self, details: impl Into<Json>) -> Self {
+        Problem { details: details.into(), ..self }
+    }
+
+    fn hint(self, hint: impl Into<Option<String>>) -> Self {
+        Problem { hint: hint.into(), ..self }
+    }
+
+    /// The error body, keys in PostgREST's order.
+    pub fn body(&self) -> Vec<u8> {
+        let mut body = Map::new();
+        body.insert("code".to_owned(), json!(self.code));
+        body.insert("details".to_owned(), self.details.clone());
+        body.insert("hint".to_owned(), json!(self.hint));
+        body.insert("message".to_owned(), json!(self.message));
+        Json::Object(body).to_string().into_bytes()
+    }
+}
+
+impl Error {
+    /// What the client is told of this error. Total: every error has its row here.
+    pub fn problem(&self) -> Problem {
+        match self {
+            Error::Grammar { what, column, details } => {
+                Problem::new(400, "PGRST100", format!("\"failed to parse {what}\" (line 1, column {column})"))
+                    .details(details.as_str())
+            }
+            Error::Body(message) => Problem::new(400, "PGRST102", message.as_str()),
+            Error::BodyTooLarge(limit) => {
+                Problem::new(413, "PGRST102", format!("The body is larger than {limit} bytes"))
+                    .hint("Send fewer rows in one request, or raise server.max_body.".to_owned())
+            }
+            Error::Range(details) => {
+                Problem::new(416, "PGRST103", "Requested range not satisfiable").details(details.as_str())
+            }
+            Error::Offset { offset, total } => {
+                Problem::new(416, "PGRST103", "Requested range not satisfiable")
+                    .details(format!("An offset of {offset} was requested, but there are only {total} rows."))
+            }
+            Error::Method(method) => {
+                Problem::new(405, "PGRST117", format!("Unsupported HTTP method: {method}"))
+            }
+            Error::NotAcceptable(types) => {
+                Problem::new(406, "PGRST107", format!("None of these media types are available: {types}"))
+            }
+            Error::NotEmbedded(name) => {
+                Problem::new(400, "PGRST108", format!("'{name}' is not an embedded resource in this request"))
+                    .hint(format!("Verify that '{name}' is included in the 'select' query parameter."))
+            }
+            Error::NotSingular(rows) => {
+                Problem::new(406, "PGRST116", "Cannot coerce the result to a single JSON object")
+                    .details(format!("The result contains {rows} rows"))
+            }
+            Error::Path => Problem::new(404, "PGRST125", "Invalid path specified in request URL"),
+            Error::NoRoot => Problem::new(404, "PGRST126", "Root endpoint metadata is disabled"),
+            Error::NoFunction { name, arguments } => no_function(name, arguments),
+            Error::NoRelation { name, near } => Problem::new(
+                404,
+                "PGRST205",
+                format!("Could not find the table 'main.{name}' in the schema cache"),
+            )
+            .hint(near.as_ref().map(|near| format!("Perhaps you meant the table 'main.{near}'"))),
+            Error::NoColumn { column, relation } => Problem::new(
+                400,
+                "PGRST204",
+                format!("Could not find the '{column}' column of '{relation}' in the schema cache"),
+            ),
+            Error::UndefinedColumn { column, relation, near } => {
+                Problem::new(400, "42703", format!("column {relation}.{column} does not exist")).hint(
+                    near.as_ref().map(|near| {
+                        format!("Perhaps you meant to reference the column \"{relation}.{near}\".")
+                    }),
+                )
+            }
+            Error::NoRelationship { origin, target, hint, near } => {
+                no_relationship(origin, target, hint.as_deref(), near.as_deref())
+            }
+            Error::AmbiguousRelationship { origin, target, candidates } => {
+                ambiguous_relationship(origin, target, candidates)
+            }
+            Error::Literal { declared, value } => {
+                Problem::new(400, "22P02", format!("invalid input syntax for type {declared}: \"{value}\""))
+            }
+            Error::OutOfRange(value) => {
+                Problem::new(400, "22003", format!("value \"{value}\" is out of range for type integer"))
+            }
+            Error::NotWritable { verb, relation } => {
+                Problem::new(405, "55000", format!("cannot {verb} view \"{relation}\"")).details(
+                    "A view is written through its INSTEAD OF triggers, and this one has none for it.",
+                )
+            }
+            Error::Generated { column } => Problem::new(
+                400,
+                "428C9",
+                format!("cannot insert a non-DEFAULT value into column \"{column}\""),
+            )
+            .details(format!("Column \"{column}\" is a generated column.")),
+            Error::NotImplemented(what) => Problem::new(400, "PGRST127", "Feature not implemented")
+                .details(format!("{what} is not implemented")),
+            Error::TooComplex(message) => Problem::new(400, "54001", message.as_str()),
+            Error::Constraint { code, message, details } => {
+                let status = if matches!(*code, "23505" | "23503") { 409 } else { 400 };
+                Problem::new(status, code, message.as_str()).details(json!(details))
+            }
+            Error::ReadOnly => Problem::new(405, "25006", "cannot execute a write in a read-only database"),
+            Error::Busy => Problem::new(503, "PGRST003", "The database is busy")
+                .details("Another process holds its lock for longer than pool.busy_timeout.")
+                .hint("Try again.".to_owned()),
+            Error::DiskFull => Problem::new(503, "53100", "The disk is full"),
+            Error::Timeout => Problem::new(504, "57014", "canceling statement due to statement timeout"),
+            Error::Internal(_) => {
+                Problem::new(500, "PGRSTX00", "Internal error").hint("The server's log says more.".to_owned())
+            }
+        }
+    }
+}
+
+fn no_function(name: &str, arguments: &[String]) -> Problem {
+    let list = arguments.join(", ");
+    let (called, with) = match arguments.len() {
+        0 => (format!("{name} without parameters"), " without parameters".to_owned()),
+        1 => (format!("{name}({list})"), format!(" with parameter {list}")),
+        _ => (format!("{name}({list})"), format!(" with parameters {list}")),
+    };
+    Problem::new(404, "PGRST202", format!("Could not find the function main.{called} in the schema cache"))
+        .details(format!(
+            "Searched for the function main.{name}{with}, but no matches were found in the schema cache."
+        ))
+}
+
+fn no_relationship(origin: &str, target: &str, hint: Option<&str>, near: Option<&str>) -> Problem {
+    let using = hint.map(|h| format!(" using the hint '{h}'")).unwrap_or_default();
+    Problem::new(
+        400,
+        "PGRST200",
+        format!("Could not find a relationship between '{origin}' and '{target}' in the schema cache"),
+    )
+    .details(format!(
+        "Searched for a foreign key relationship between '{origin}' and '{target}'{using} in the schema 'main', but no \
+         matches were found."
+    ))
+    .hint(near.map(|near| format!("Perhaps you meant '{near}' instead of '{target}'.")))
+}
+
+fn ambiguous_relationship(origin: &str, target: &str, candidates: &[Candidate]) -> Problem {
+    let choices: Vec<String> = candidates.iter().map(|c| format!("'{target}!{}'", c.hint)).collect();
+    let details: Vec<Json> = candidates
+        .iter()
+        .map(|c| {
+            json!({
+                "cardinality": c.cardinality,
+                "embedding": format!("{origin} with {target}"),
+                "relationship": c.relationship,
+            })
+        })
+        .collect();
+    Problem::new(
+        300,
+        "PGRST201",
+        format!("Could not embed because more than one relationship was found for '{origin}' and '{target}'"),
+    )
+    .details(details)
+    .hint(format!(
+        "Try changing '{target}' to one of the following: {}. Find the desired relationship in the 'details' key.",
+        choices.join(", ")
+    ))
+}

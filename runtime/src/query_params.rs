@@ -1,0 +1,243 @@
+//! The query string: percent-decoding, and which parameter means what.
+//!
+//! A key is a path: `order`, `albums.order`, `albums.tracks.name`. Its last part is a reserved word or a column, the
+//! parts before it name the embed that the parameter is for.
+
+use crate::error::Error;
+use crate::filter::{Condition, Connective, parse_filter, parse_logic};
+use crate::grammar::Cursor;
+use crate::order::{OrderTerm, parse_order};
+use crate::select::{SelectItem, parse_columns, parse_select};
+
+/// How many parameters a query string may have.
+const MAX_PARAMETERS: usize = 1_000;
+
+/// The embeds from the outermost to the one that a parameter is for; empty for the relation of the path.
+pub type EmbedPath = Vec<String>;
+
+/// The parsed query string.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryParams {
+    /// `select`; `None` means every column.
+    pub select: Option<Vec<SelectItem>>,
+    /// `columns`
+    pub columns: Option<Vec<String>>,
+    /// The filters and logic groups, in the order of the request.
+    pub filters: Vec<(EmbedPath, Condition)>,
+    /// `order`
+    pub order: Vec<(EmbedPath, Vec<OrderTerm>)>,
+    /// `limit`: rows at the most.
+    pub limits: Vec<(EmbedPath, u64)>,
+    /// `offset`: rows to pass over.
+    pub offsets: Vec<(EmbedPath, u64)>,
+}
+
+impl QueryParams {
+    /// Parses what follows the `?`.
+    ///
+    /// # Errors
+    /// PGRST100 for text that does not fit its grammar, PGRST103 for a negative limit.
+    pub fn parse(query: &str) -> Result<QueryParams, Error> {
+        let mut params = QueryParams::default();
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        for (count, pair) in pairs.enumerate() {
+            if count >= MAX_PARAMETERS {
+                return Err(Error::TooComplex(format!(
+                    "a query string may have {MAX_PARAMETERS} parameters"
+                )));
+            }
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            params.take(&decode(key)?, &decode(value)?)?;
+        }
+        Ok(params)
+    }
+
+    fn take(&mut self, key: &str, value: &str) -> Result<(), Error> {
+        let (mut path, last) = split_key(key)?;
+        // `albums.not.or=(…)`: the word before the last belongs to it.
+        let negated = matches!(last.as_str(), "and" | "or") && path.last().is_some_and(|p| p == "not");
+        if negated {
+            path.pop();
+        }
+        match last.as_str() {
+            "select" if path.is_empty() => self.select = Some(parse_select(value)?),
+            "columns" if path.is_empty() => self.columns = Some(parse_columns(value)?),
+            "order" => self.order.push((path, parse_order(value)?)),
+            "limit" => self.limits.push((path, limit(value)?)),
+            "offset" => self.offsets.push((path, offset(value)?)),
+            "and" => self.filters.push((path, parse_logic(Connective::And, negated, value)?)),
+            "or" => self.filters.push((path, parse_logic(Connective::Or, negated, value)?)),
+            _ => self.filters.push((path, parse_filter(last, value)?)),
+        }
+        Ok(())
+    }
+}
+
+/// The last value of `list` for this path.
+pub fn for_path<'a, T>(list: &'a [(EmbedPath, T)], path: &[String]) -> Option<&'a T> {
+    list.iter().rev().find(|(p, _)| p == path).map(|(_, value)| value)
+}
+
+fn split_key(key: &str) -> Result<(EmbedPath, String), Error> {
+    const RESERVED: &[char] = &['.', '"'];
+    let mut cursor = Cursor::new("query parameter", key);
+    let mut path = vec![];
+    loop {
+        let name = cursor.name(RESERVED)?;
+        if cursor.take(".") {
+            path.push(name);
+        } else {
+            cursor.end()?;
+            return Ok((path, name));
+        }
+    }
+}
+
+fn limit(text: &str) -> Result<u64, Error> {
+    match integer("limit", text)? {
+        Integer::Negative => Err(Error::Range("Limit should be greater than or equal to zero.".to_owned())),
+        Integer::Natural(n) => Ok(n),
+    }
+}
+
+/// A negative offset means none, as in PostgREST.
+fn offset(text: &str) -> Result<u64, Error> {
+    match integer("offset", text)? {
+        Integer::Negative => Ok(0),
+        Integer::Natural(n) => Ok(n),
+    }
+}
+
+enum Integer {
+    Negative,
+    Natural(u64),
+}
+
+fn integer(what: &'static str, text: &str) -> Result<Integer, Error> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Cursor::new(what, text).error("an integer"));
+    }
+    if digits.len() < text.len() && digits.bytes().any(|b| b != b'0') {
+        return Ok(Integer::Negative);
+    }
+    // SQLite takes a signed 64-bit number; more rows than that do not exist.
+    Ok(Integer::Natural(digits.parse().unwrap_or(u64::MAX).min(i64::MAX as u64)))
+}
+
+/// Percent-decoding with `+` for a space, as forms and browsers encode.
+///
+/// # Errors
+/// PGRST100 for bytes that are not UTF-8; a `%` without two hexadecimal digits stands for itself.
+pub fn decode(text: &str) -> Result<String, Error> {
+    percent_decode(text, true)
+}
+
+/// Percent-decoding of a path, where `+` is itself.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_path(text: &str) -> Result<String, Error> {
+    percent_decode(text, false)
+}
+
+fn percent_decode(text: &str, plus_is_space: bool) -> Result<String, Error> {
+    if !text.contains(['%', '+']) {
+        return Ok(text.to_owned());
+    }
+    let hex = |byte: Option<&u8>| byte.and_then(|b| (*b as char).to_digit(16));
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        rest = tail;
+        match byte {
+            b'+' if plus_is_space => out.push(b' '),
+            b'%' => match (hex(tail.first()), hex(tail.get(1))) {
+                (Some(high), Some(low)) => {
+                    out.push((high * 16 + low) as u8);
+                    rest = tail.get(2..).unwrap_or_default();
+                }
+                _ => out.push(b'%'),
+            },
+            _ => out.push(byte),
+        }
+    }
+    String::from_utf8(out).map_err(|_| Cursor::new("request target", text).error("text in UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    fn check(query: &str, expected: Expect) {
+        let shown = match QueryParams::parse(query) {
+            Ok(params) => format!("{params:?}"),
+            Err(error) => error.problem().message + " " + &error.problem().details.to_string(),
+        };
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn parameters() {
+        check(
+            "select=id&albums.order=a&albums.limit=5&offset=-3&id=eq.%C3%A9+%2B%",
+            expect![[
+                r#"QueryParams { select: Some([Column { name: "id", alias: None }]), columns: None, filters: [([], Filter(Filter { column: "id", negated: false, test: Compare(Eq, "é +%") }))], order: [(["albums"], [OrderTerm { column: "a", direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
+            ]],
+        );
+        check(
+            "or=(a.eq.1)&albums.not.and=(b.eq.2)&%22a.b%22.c=is.null&x",
+            expect![[
+                r#""failed to parse filter ()" (line 1, column 1) "unexpected end of input expecting operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not""#
+            ]],
+        );
+        check(
+            "limit=18446744073709551616&limit=-0",
+            expect![
+                "QueryParams { select: None, columns: None, filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
+            ],
+        );
+    }
+
+    #[test]
+    fn mistakes() {
+        check(
+            "limit=-1",
+            expect![[r#"Requested range not satisfiable "Limit should be greater than or equal to zero.""#]],
+        );
+        check(
+            "limit=ten",
+            expect![[
+                r#""failed to parse limit (ten)" (line 1, column 1) "unexpected \"t\" expecting an integer""#
+            ]],
+        );
+        check(
+            "id=eq.%FF",
+            expect![[
+                r#""failed to parse request target (eq.%FF)" (line 1, column 1) "unexpected \"e\" expecting text in UTF-8""#
+            ]],
+        );
+        check(
+            "=eq.1",
+            expect![[
+                r#""failed to parse query parameter ()" (line 1, column 1) "unexpected end of input expecting field name (* or [a..z0..9_$])""#
+            ]],
+        );
+        check(
+            "a..b=eq.1",
+            expect![[
+                r#""failed to parse query parameter (a..b)" (line 1, column 3) "unexpected \".\" expecting field name (* or [a..z0..9_$])""#
+            ]],
+        );
+        check(&"a=eq.1&".repeat(1001), expect!["a query string may have 1000 parameters null"]);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(query in "[a-z0-9%&=.()\",\\\\+*é-]{0,60}") {
+            let _ = QueryParams::parse(&query);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What PRAGMAs do not tell and only the DDL says: the names of constraints, and what a trigger is instead of.
+//!
+//! Works on tokens, never fails: DDL that it cannot follow yields no names. SQLite accepted the text before it came here.
+
+/// A foreign key as the DDL of its table writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct NamedKey {
+    /// The name after CONSTRAINT.
+    pub(super) name: String,
+    /// Its columns, in the order of the DDL.
+    pub(super) columns: Vec<String>,
+}
+
+/// A token of SQL, its case kept.
+#[derive(Clone, Debug, PartialEq)]
+enum Token {
+    /// A keyword or plain identifier.
+    Word(String),
+    /// A quoted identifier or a string.
+    Quoted(String),
+    /// Anything else.
+    Symbol(char),
+}
+
+impl Token {
+    fn is(&self, keyword: &str) -> bool {
+        matches!(self, Token::Word(word) if word.eq_ignore_ascii_case(keyword))
+    }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Token::Word(name) | Token::Quoted(name) => Some(name),
+            Token::Symbol(_) => None,
+        }
+    }
+}
+
+/// The foreign keys of a CREATE TABLE that have a name.
+pub(super) fn named_foreign_keys(sql: &str) -> Vec<NamedKey> {
+    let tokens = tokens(sql);
+    let Some(open) = tokens.iter().position(|t| *t == Token::Symbol('(')) else {
+        return Vec::new();
+    };
+    let body = tokens.get(open + 1..).unwrap_or_default();
+    definitions(body).into_iter().flat_map(keys_of_definition).collect()
+}
+
+/// The comma-separated definitions between the outermost parentheses.
+fn definitions(body: &[Token]) -> Vec<&[Token]> {
+    let mut found = Vec::new();
+    let (mut depth, mut start) = (0, 0);
+    for (at, token) in body.iter().enumerate() {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') if depth == 0 => {
+                found.extend(body.get(start..at));
+                return found;
+            }
+            Token::Symbol(')') => depth -= 1,
+            Token::Symbol(',') if depth == 0 => {
+                found.extend(body.get(start..at));
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    found.extend(body.get(start..));
+    found
+}
+
+/// `CONSTRAINT n FOREIGN KEY (a, b) REFERENCES …` or `a TYPE … CONSTRAINT n REFERENCES …`.
+fn keys_of_definition(definition: &[Token]) -> Vec<NamedKey> {
+    let is_table_constraint = definition
+        .first()
+        .is_some_and(|t| ["constraint", "foreign", "primary", "unique", "check"].iter().any(|k| t.is(k)));
+    let column = definition.first().and_then(Token::name);
+    let mut keys = Vec::new();
+    let (mut depth, mut name) = (0, None);
+    for (at, token) in definition.iter().enumerate() {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth -= 1,
+            _ if depth > 0 => {}
+            token if token.is("constraint") => {
+                name = definition.get(at + 1).and_then(Token::name).map(str::to_owned);
+            }
+            token if token.is("references") => {
+                let columns = if is_table_constraint {
+                    columns_before(definition.get(..at).unwrap_or_default())
+                } else {
+                    column.map(str::to_owned).into_iter().collect()
+                };
+                keys.extend(name.take().map(|name| NamedKey { name, columns }));
+            }
+            // A name belongs to the constraint right after it.
+            token
+                if ["primary", "unique", "check", "default", "not", "null", "collate", "generated"]
+                    .iter()
+                    .any(|k| token.is(k)) =>
+            {
+                name = None;
+            }
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// The names in the last parentheses of these tokens.
+fn columns_before(tokens: &[Token]) -> Vec<String> {
+    let open = tokens.iter().rposition(|t| *t == Token::Symbol('(')).map_or(tokens.len(), |at| at + 1);
+    tokens.get(open..).unwrap_or_default().iter().filter_map(Token::name).map(str::to_owned).collect()
+}
+
+/// What an INSTEAD OF trigger is instead of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InsteadOf {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// Reads the head of a CREATE TRIGGER; `None` where it is not an INSTEAD OF trigger.
+pub(super) fn instead_of(sql: &str) -> Option<InsteadOf> {
+    let tokens = tokens(sql);
+    let at = tokens.windows(2).position(|pair| matches!(pair, [a, b] if a.is("instead") && b.is("of")))?;
+    let event = tokens.get(at + 2)?;
+    [("insert", InsteadOf::Insert), ("update", InsteadOf::Update), ("delete", InsteadOf::Delete)]
+        .into_iter()
+        .find_map(|(word, kind)| event.is(word).then_some(kind))
+}
+
+/// The messages that a CREATE TRIGGER raises: `RAISE(ABORT, 'message')`.
+pub(super) fn raise_messages(sql: &str) -> Vec<String> {
+    let tokens = tokens(sql);
+    tokens
+        .windows(6)
+        .filter_map(|window| match window {
+            [
+                raise,
+                Token::Symbol('('),
+                _,
+                Token::Symbol(','),
+                Token::Quoted(message),
+                Token::Symbol(')'),
+            ] if raise.is("raise") => Some(message.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+fn tokens(sql: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut rest = sql;
+    while let Some(c) = rest.chars().next() {
+        let token_end = match c {
+            _ if c.is_whitespace() => c.len_utf8(),
+            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
+            '"' | '\'' | '`' => {
+                let (text, end) = quoted(rest, c);
+                tokens.push(Token::Quoted(text));
+                end
+            }
+            '[' => {
+                let end = rest.find(']').unwrap_or(rest.len());
+                tokens.push(Token::Quoted(rest.get(1..end).unwrap_or_default().to_owned()));
+                (end + 1).min(rest.len())
+            }
+            _ if is_word(c) => {
+                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+                tokens.push(Token::Word(rest.get(..end).unwrap_or_default().to_owned()));
+                end
+            }
+            _ => {
+                tokens.push(Token::Symbol(c));
+                c.len_utf8()
+            }
+        };
+        rest = rest.get(token_end..).unwrap_or_default();
+    }
+    tokens
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
+}
+
+/// The text between two quotes, doubled ones inside undoubled, and where it ends.
+fn quoted(text: &str, quote: char) -> (String, usize) {
+    let mut out = String::new();
+    let mut chars = text.char_indices().skip(1).peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != quote {
+            out.push(c);
+        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
+            out.push(quote);
+        } else {
+            return (out, at + 1);
+        }
+    }
+    (out, text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+    use proptest::prelude::*;
+
+    fn check(sql: &str, expected: Expect) {
+        let shown: Vec<String> =
+            named_foreign_keys(sql).iter().map(|k| format!("{}({})", k.name, k.columns.join(", "))).collect();
+        expected.assert_eq(&shown.join("; "));
+    }
+
+    #[test]
+    fn names_of_foreign_keys() {
+        check(
+            "CREATE TABLE t(a INT CONSTRAINT x REFERENCES u(id) ON DELETE SET NULL, b INT CONSTRAINT nn NOT NULL REFERENCES v,
+             /* , ( */ \"c d\" CHECK (c IN ('a,b', ')')) -- CONSTRAINT z REFERENCES no
+             , [e] DECIMAL(10,2) CONSTRAINT \"y\"\"z\" REFERENCES w,
+             CONSTRAINT fk2 FOREIGN KEY (a, [c d]) REFERENCES w(p, q), FOREIGN KEY (b) REFERENCES v(id))",
+            expect![[r#"x(a); y"z(e); fk2(a, c d)"#]],
+        );
+        check("CREATE TABLE t AS SELECT 1", expect![[r#""#]]);
+        check("CREATE TABLE \"a(b\"(x CONSTRAINT k REFERENCES y", expect!["k(x)"]);
+    }
+
+    #[test]
+    fn messages_of_raise() {
+        let sql = "CREATE TRIGGER t BEFORE INSERT ON x BEGIN SELECT RAISE(ABORT, 'it''s full'), raise ( fail,'no'), RAISE(IGNORE); END";
+        assert_eq!(raise_messages(sql), ["it's full", "no"]);
+    }
+
+    #[test]
+    fn instead_of_triggers() {
+        assert_eq!(
+            instead_of("CREATE TRIGGER \"insert\" INSTEAD OF UPDATE OF a ON v BEGIN SELECT 1; END"),
+            Some(InsteadOf::Update)
+        );
+        assert_eq!(
+            instead_of("create trigger t instead/**/of\ndelete on v begin select 1; end"),
+            Some(InsteadOf::Delete)
+        );
+        assert_eq!(instead_of("CREATE TRIGGER t AFTER INSERT ON v BEGIN SELECT 'instead of'; END"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(sql in "(CREATE TABLE t)?[a-z(),'\"\\[\\]` é*/-]{0,60}") {
+            let _ = named_foreign_keys(&sql);
+            let _ = instead_of(&sql);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is known of a database's schema: relations, columns, keys and how relations refer to each other.
+//!
+//! Read from the database by `introspect`, asked by the build stage. Plain data; must not know requests.
+
+mod ddl;
+mod introspect;
+mod relationships;
+mod types;
+
+use std::collections::{HashMap, HashSet};
+
+pub use introspect::{read_schema, schema_version};
+pub use relationships::{Cardinality, Junction, Relationship};
+pub use types::ColumnType;
+
+use crate::similar::closest;
+
+/// The index of a relation in [`SchemaCache::relations`].
+pub type RelationId = usize;
+
+/// Everything known of one database's schema, as of one `PRAGMA schema_version`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SchemaCache {
+    /// `PRAGMA schema_version` when this was read; `None` before the first reading.
+    pub version: Option<i64>,
+    /// The exposed tables and views.
+    pub relations: Vec<Relation>,
+    /// Names to places in `relations`.
+    pub names: HashMap<String, RelationId>,
+    /// For each relation, the foreign keys that refer to it: the referring relation and the key's place there.
+    pub referrers: Vec<Vec<(RelationId, usize)>>,
+    /// The messages that triggers RAISE, which are meant for the client.
+    pub raise_messages: HashSet<String>,
+    /// What could not be read, in words for the log: a view over a table that is gone, for example.
+    pub warnings: Vec<String>,
+}
+
+/// A table or a view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Relation {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub kind: RelationKind,
+    /// Its columns, in the order of `SELECT *`.
+    pub columns: Vec<Column>,
+    /// The places of the primary key's columns, in the key's order.
+    pub primary_key: Vec<usize>,
+    /// The places of each unique key's columns (the primary key not among them).
+    pub unique_keys: Vec<Vec<usize>>,
+    /// Its foreign keys.
+    pub foreign_keys: Vec<ForeignKey>,
+    /// How one of its rows is found again after a write.
+    pub row_key: RowKey,
+    /// Whether SQLite enforces the declared types (`STRICT`).
+    pub strict: bool,
+    /// Which writes it takes.
+    pub writable: Writable,
+}
+
+/// What a relation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RelationKind {
+    /// A table.
+    Table,
+    /// A view.
+    View,
+    /// A virtual table.
+    Virtual,
+}
+
+/// How one row is found again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowKey {
+    /// By its rowid, under the one of its three names that no column has taken.
+    Rowid(&'static str),
+    /// By its primary key (`WITHOUT ROWID`).
+    PrimaryKey,
+    /// Not at all (views).
+    None,
+}
+
+/// Which writes a relation takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writable {
+    /// INSERT
+    pub insert: bool,
+    /// UPDATE
+    pub update: bool,
+    /// DELETE
+    pub delete: bool,
+}
+
+/// A column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its declared type as written, empty where there is none.
+    pub declared_type: String,
+    /// What the declared type means.
+    pub column_type: ColumnType,
+    /// Whether NULL is refused.
+    pub not_null: bool,
+    /// Whether its value is computed by the database.
+    pub generated: bool,
+    /// Whether it is an alias of the rowid, which always holds an integer.
+    pub is_rowid: bool,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForeignKey {
+    /// The constraint's name in the DDL, else `table_column_fkey` as PostgreSQL would name it.
+    pub name: String,
+    /// The places of its columns.
+    pub columns: Vec<usize>,
+    /// The relation it refers to.
+    pub target: RelationId,
+    /// The places of the columns it refers to.
+    pub target_columns: Vec<usize>,
+}
+
+impl SchemaCache {
+    /// The relation of this name.
+    pub fn relation(&self, name: &str) -> Option<(RelationId, &Relation)> {
+        let id = *self.names.get(name)?;
+        Some((id, self.relations.get(id)?))
+    }
+
+    /// The name most like this one.
+    pub fn near(&self, name: &str) -> Option<String> {
+        closest(name, self.names.keys().cloned())
+    }
+}
+
+impl Relation {
+    /// The place of the column of this name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name)
+    }
+
+    /// The column name most like this one.
+    pub fn near_column(&self, name: &str) -> Option<String> {
+        closest(name, self.columns.iter().map(|c| c.name.clone()))
+    }
+
+    /// The names of the columns at these places.
+    pub fn column_names<'a>(&'a self, places: &'a [usize]) -> impl Iterator<Item = &'a str> {
+        places.iter().filter_map(|at| self.columns.get(*at)).map(|c| c.name.as_str())
+    }
+
+    /// Whether these columns are, in any order, the primary key or a unique key.
+    pub fn is_unique(&self, columns: &[usize]) -> bool {
+        let same = |key: &[usize]| key.len() == columns.len() && key.iter().all(|at| columns.contains(at));
+        !columns.is_empty() && (same(&self.primary_key) || self.unique_keys.iter().any(|key| same(key)))
+    }
+}
