@@ -1,0 +1,123 @@
+//! The engine that runs the core as a WebAssembly component in wasmtime.
+//!
+//! The guest sees its configuration, a clock, a source of random numbers and, through `spin:sqlite`, one database: no
+//! files, no network, no environment.
+
+mod bindings;
+mod instances;
+mod link;
+mod load;
+mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::http::Request;
+use wasmtime::{Engine, Trap};
+
+use crate::answer::Answer;
+use crate::connection::STATEMENT_LIMIT;
+use crate::log;
+use crate::pool::Pool;
+use bindings::exports::sqlitrest::component::handler;
+use instances::Instances;
+
+pub use load::{Guest, compile};
+
+/// How often the clock ticks by which a guest is stopped.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A guest that takes longer than its statements may, and half as long again, is stopped.
+const DEADLINE_TICKS: u64 = (STATEMENT_LIMIT.as_millis() * 3 / 2 / TICK.as_millis()) as u64;
+
+/// The guest component and its instances.
+pub struct Component {
+    instances: Instances,
+}
+
+impl Component {
+    /// Loads the component and opens the configured database.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the file or the component and what to do.
+    pub fn new(config: &Config, guest: &Guest) -> Result<Self> {
+        let engine = load::engine()?;
+        let component = load::load(&engine, guest)?;
+        let component = link::link(&engine, &component)
+            .map_err(|error| anyhow!("the component does not fit this host: {error:#}"))?;
+        let pool = Pool::open(config)?;
+        start_clock(&engine)?;
+        let patience = config.pool.busy_timeout.0;
+        Ok(Component { instances: Instances::new(component, pool, config.to_text()?, patience) })
+    }
+
+    /// The connections.
+    pub fn pool(&self) -> &Arc<Pool> {
+        self.instances.pool()
+    }
+
+    /// Answers one request in an instance of its own.
+    pub async fn handle(&self, request: &Request<'_>) -> Answer {
+        let may_write = !matches!(request.method, "GET" | "HEAD" | "OPTIONS");
+        let Some(turn) = self.instances.turn(may_write).await else {
+            return Answer::problem(503, "PGRST003", "The database is busy", "Try again.");
+        };
+        let mut instance = match self.instances.get(&turn).await {
+            Ok(instance) => instance,
+            Err(error) => return failed(request, &error),
+        };
+        instance.store.set_epoch_deadline(DEADLINE_TICKS);
+        let headers = lines(request.headers);
+        let flat = handler::Request {
+            method: request.method,
+            target: request.target,
+            headers: &headers,
+            body: request.body,
+        };
+        let handler = instance.guest.sqlitrest_component_handler();
+        match handler.call_handle(&mut instance.store, flat).await {
+            Ok(response) => {
+                self.instances.put(instance);
+                Answer::from_lines(response.status, &response.headers, response.body, response.content_length)
+            }
+            // The instance is dropped, and with it what it held: its transaction is rolled back.
+            Err(error) => failed(request, &error),
+        }
+    }
+}
+
+/// Ticks for as long as the engine lives.
+fn start_clock(engine: &Engine) -> Result<()> {
+    let engine = engine.weak();
+    std::thread::Builder::new().name("epoch".to_owned()).spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    })?;
+    Ok(())
+}
+
+/// `name: value\n` for each field.
+fn lines(headers: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(headers.iter().map(|(n, v)| n.len() + v.len() + 3).sum());
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value);
+        out.push(b'\n');
+    }
+    out
+}
+
+fn failed(request: &Request<'_>, error: &wasmtime::Error) -> Answer {
+    let (method, target) = (request.method, request.target);
+    log(format_args!("{method} {target}: the component failed: {error:#}"));
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => Answer::problem(504, "57014", "The request took too long", ""),
+        _ => Answer::internal(),
+    }
+}

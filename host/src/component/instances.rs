@@ -1,0 +1,180 @@
+//! Instances of the guest: one for each request in flight, used again, dropped after a trap.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, Store};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{Native, NativePre};
+use crate::pool::Pool;
+
+/// The most instances at a time; wasmtime's pool has room for these.
+pub const MOST: u32 = 256;
+
+/// How many of them may be busy with requests that may write: these can wait long for the one writer.
+const MOST_WRITING: usize = 192;
+
+/// How many idle instances are kept. More are made when many requests wait for the writer.
+const MOST_IDLE: usize = 32;
+
+/// After so many requests an instance is replaced, so that nothing can pile up in it.
+const MOST_USES: u32 = 10_000;
+
+/// The memory that an instance may have.
+pub const MEMORY_LIMIT: usize = 256 << 20;
+
+/// An instance whose memory has grown beyond this is not kept: wasm memory never shrinks.
+const MEMORY_KEPT: usize = 16 << 20;
+
+/// What the host knows of an instance.
+pub struct State {
+    wasi: WasiCtx,
+    /// The guest's handles: WASI's and its database sessions.
+    pub table: ResourceTable,
+    /// Where the sessions get their connections.
+    pub pool: Arc<Pool>,
+    memory: Memory,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// An instance and its store.
+pub struct Instance {
+    pub store: Store<State>,
+    pub guest: Native,
+    uses: u32,
+}
+
+/// The instances of one component.
+pub struct Instances {
+    component: NativePre<State>,
+    pool: Arc<Pool>,
+    /// The configuration's text, the guest's only environment.
+    config: String,
+    idle: Mutex<Vec<Instance>>,
+    all: Semaphore,
+    writing: Semaphore,
+    patience: Duration,
+}
+
+/// The right to have an instance.
+pub struct Turn<'a> {
+    _all: SemaphorePermit<'a>,
+    _writing: Option<SemaphorePermit<'a>>,
+}
+
+impl Instances {
+    /// None yet.
+    pub fn new(component: NativePre<State>, pool: Arc<Pool>, config: String, patience: Duration) -> Self {
+        Instances {
+            component,
+            pool,
+            config,
+            idle: Mutex::default(),
+            all: Semaphore::new(MOST as usize),
+            writing: Semaphore::new(MOST_WRITING),
+            patience,
+        }
+    }
+
+    /// The connections.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Waits for the right to have an instance; `None` where too many wait.
+    pub async fn turn(&self, may_write: bool) -> Option<Turn<'_>> {
+        let writing = match may_write {
+            true => Some(acquire(&self.writing, self.patience).await?),
+            false => None,
+        };
+        Some(Turn { _all: acquire(&self.all, self.patience).await?, _writing: writing })
+    }
+
+    /// An instance that has served, or a fresh one.
+    ///
+    /// # Errors
+    /// wasmtime's, where an instance cannot be made.
+    pub async fn get(&self, _turn: &Turn<'_>) -> wasmtime::Result<Instance> {
+        let kept = self.lock().pop();
+        match kept {
+            Some(instance) => Ok(instance),
+            None => self.fresh().await,
+        }
+    }
+
+    /// Keeps an instance that has answered. (One that trapped or was cancelled is dropped by not coming here.)
+    pub fn put(&self, mut instance: Instance) {
+        instance.uses += 1;
+        if instance.uses < MOST_USES && instance.store.data().memory.used <= MEMORY_KEPT {
+            let mut idle = self.lock();
+            if idle.len() < MOST_IDLE {
+                idle.push(instance);
+            }
+        }
+    }
+
+    async fn fresh(&self) -> wasmtime::Result<Instance> {
+        let wasi = WasiCtx::builder().env("SQLITREST_CONFIG", &self.config).inherit_stderr().build();
+        let state = State {
+            wasi,
+            table: ResourceTable::new(),
+            pool: Arc::clone(&self.pool),
+            memory: Memory { used: 0 },
+        };
+        let mut store = Store::new(self.component.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(super::DEADLINE_TICKS);
+        let guest = self.component.instantiate_async(&mut store).await?;
+        Ok(Instance { store, guest, uses: 0 })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn acquire(semaphore: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
+    match semaphore.try_acquire() {
+        Ok(permit) => Some(permit),
+        Err(_) => timeout(patience, semaphore.acquire()).await.ok()?.ok(),
+    }
+}
+
+/// Counts and bounds an instance's memory.
+struct Memory {
+    used: usize,
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let used = self.used - current.min(self.used) + desired;
+        let fits = used <= MEMORY_LIMIT;
+        if fits {
+            self.used = used;
+        }
+        Ok(fits)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 100_000)
+    }
+}

@@ -1,0 +1,108 @@
+//! wasmtime's settings, the same for compiling and for running, and where the component comes from.
+//!
+//! Here is the only `unsafe` of the crate: to run machine code that was compiled before.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use wasmtime::component::Component;
+use wasmtime::{Enabled, Engine, PoolingAllocationConfig, Precompiled};
+
+use super::instances::{MEMORY_LIMIT, MOST};
+
+/// The component that was there when this program was built; empty where there was none (see `build.rs`).
+static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
+
+/// Where the guest component comes from.
+#[derive(Clone, Debug)]
+pub enum Guest {
+    /// From this program itself.
+    Embedded,
+    /// From a file: a component, or one that `sqlitrest compile-component` has compiled.
+    File(PathBuf),
+}
+
+/// The engine that the server uses.
+///
+/// # Errors
+/// One sentence, where the system does not grant the memory that is reserved.
+pub fn engine() -> Result<Engine> {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(MOST)
+        .total_core_instances(MOST * 4)
+        .total_memories(MOST)
+        .total_tables(MOST * 2)
+        .total_stacks(MOST)
+        .max_memory_size(MEMORY_LIMIT)
+        .linear_memory_keep_resident(2 << 20)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = settings();
+    config.allocation_strategy(pool);
+    Engine::new(&config).map_err(|error| {
+        anyhow!("wasmtime cannot start here ({error:#}); use `--engine native`, or lift a limit on virtual memory (ulimit -v)")
+    })
+}
+
+/// What the machine code depends on.
+fn settings() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .epoch_interruption(true)
+        // WASI 0.2 has no use for it, and a call is cheaper without.
+        .concurrency_support(false);
+    config
+}
+
+/// The component, ready to be linked.
+///
+/// # Errors
+/// One sentence on what is wrong with it and what to do.
+pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
+    match guest {
+        Guest::Embedded if EMBEDDED.is_empty() => bail!(
+            "this sqlitrest was built without a component: build with `cargo xtask build`, name one with `--guest FILE`, or use `--engine native`"
+        ),
+        Guest::Embedded => {
+            run_precompiled(engine, EMBEDDED).context("the component in this program cannot run")
+        }
+        Guest::File(path) => {
+            let shown = path.display();
+            let bytes = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+            match Engine::detect_precompiled(&bytes) {
+                Some(Precompiled::Component) => run_precompiled(engine, &bytes).with_context(|| {
+                    format!("{shown} cannot run here; compile it again with `sqlitrest compile-component`")
+                }),
+                Some(Precompiled::Module) => bail!("{shown} is a module, not a component"),
+                None => Component::new(engine, &bytes)
+                    .map_err(|error| anyhow!("{shown} is not a component that can run here: {error:#}")),
+            }
+        }
+    }
+}
+
+/// Compiles a component for any machine of this kind: the processor's extensions are not used, as another may lack them.
+///
+/// # Errors
+/// One sentence on which file is wrong.
+pub fn compile(input: &Path, output: &Path) -> Result<()> {
+    let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
+    let mut config = settings();
+    config
+        .target(env!("SQLITREST_TARGET"))
+        .map_err(|error| anyhow!("wasmtime does not compile for this machine: {error:#}"))?;
+    let compiled = Engine::new(&config)
+        .and_then(|engine| engine.precompile_component(&bytes))
+        .map_err(|error| anyhow!("{} cannot be compiled: {error:#}", input.display()))?;
+    fs::write(output, compiled).with_context(|| format!("{} cannot be written", output.display()))
+}
+
+#[allow(unsafe_code)]
+fn run_precompiled(engine: &Engine, bytes: &[u8]) -> Result<Component> {
+    // SAFETY: the bytes are machine code from this program's own `compile-component`: either embedded when it was built,
+    // or in a file that the operator named on the command line, who decides as well which program runs. wasmtime
+    // refuses code of another version or of other settings.
+    let component = unsafe { Component::deserialize(engine, bytes) };
+    component.map_err(|error| anyhow!("{error:#}"))
+}

@@ -1,0 +1,35 @@
+//! SQLitREST's native host: an engine (the core as a component or as native code) behind an HTTP server.
+//!
+//! The library is what the binary, the tests and the benches share: [`Engine`] answers a request without sockets,
+//! [`server::run`] serves one on a listener.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod answer;
+pub mod cli;
+mod component;
+mod connection;
+mod engine;
+mod exchange;
+mod native;
+mod open;
+mod pool;
+mod serve;
+pub mod server;
+pub mod settings;
+
+use std::fmt::Arguments;
+use std::io::Write as _;
+
+pub use answer::Answer;
+pub use component::Guest;
+pub use engine::Engine;
+pub use sqlitrest_runtime::config::Config;
+pub use sqlitrest_runtime::http::Request;
+
+/// `sqlitrest/0.1.0`
+pub const SERVER: &str = concat!("sqlitrest/", env!("CARGO_PKG_VERSION"));
+
+/// One line to standard error, which may be closed.
+fn log(line: Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "sqlitrest: {line}");
+}

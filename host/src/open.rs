@@ -1,0 +1,219 @@
+//! Opens the database file: what it must be, what it is told, and what a person is told where it cannot be served.
+//!
+//! It never creates a file. It knows nothing of requests.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use rusqlite::config::DbConfig;
+use rusqlite::{ErrorCode, OpenFlags};
+use sqlitrest_runtime::config::{Config, Mode, Synchronous};
+
+use crate::connection::Connection;
+
+/// How many prepared statements each connection keeps.
+const STATEMENTS: usize = 256;
+
+/// How much of the file each connection keeps in memory, in KiB. The file is not mapped into memory beside that: a
+/// file cut short by someone else would then end this process.
+const CACHE_KIB: i64 = 16 << 10;
+
+/// Beyond this size the write-ahead log is cut after a checkpoint.
+const JOURNAL_LIMIT: i64 = 64 << 20;
+
+/// A database file that can be served, and how its connections are made.
+#[derive(Clone, Debug)]
+pub struct File {
+    path: PathBuf,
+    /// Whether requests may write: neither the configuration nor the file system forbids it.
+    pub writable: bool,
+    /// On a medium where SQLite cannot keep its side files the file is taken as one that nobody changes.
+    immutable: bool,
+    busy_timeout: Duration,
+    synchronous: Synchronous,
+    /// The number of tables, for the line at the start.
+    pub tables: u64,
+    /// The number of views.
+    pub views: u64,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Any number of these read at a time.
+    Reader,
+    /// One writes.
+    Writer,
+}
+
+impl File {
+    /// Opens the configured file once, to see that it can be served, and puts it into WAL mode where that is allowed.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the file and what to do.
+    pub fn check(config: &Config) -> Result<(File, Connection)> {
+        let (_, database) = config.database();
+        let path = PathBuf::from(&database.path);
+        check_path(&path)?;
+        let mut file = File {
+            path,
+            writable: database.mode == Mode::ReadWrite,
+            immutable: false,
+            busy_timeout: config.pool.busy_timeout.0,
+            synchronous: config.pool.synchronous,
+            tables: 0,
+            views: 0,
+        };
+        let writer = match file.first_look() {
+            Err(error) if code(&error) == Some(ErrorCode::CannotOpen) => file.without_side_files(error)?,
+            other => other.map_err(|error| file.explain(&error))?,
+        };
+        Ok((file, writer))
+    }
+
+    /// A connection with every setting made.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn connect(&self, role: Role) -> rusqlite::Result<Connection> {
+        let writes = role == Role::Writer && self.writable;
+        let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        flags |= match writes {
+            true => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            false => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        };
+        let sql = if self.immutable {
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+            rusqlite::Connection::open_with_flags(immutable_uri(&self.path), flags)?
+        } else {
+            rusqlite::Connection::open_with_flags(&self.path, flags)?
+        };
+        sql.busy_timeout(self.busy_timeout)?;
+        sql.set_prepared_statement_cache_capacity(STATEMENTS);
+        // The file's own triggers and views may call nothing with side effects, and no statement may damage the file.
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+        // "name" is never a string in new definitions. In statements it stays one where no such column is, since the
+        // views and triggers of old files count on that; the core names only what it has seen in the schema.
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        sql.pragma_update(None, "foreign_keys", true)?;
+        sql.pragma_update(None, "cell_size_check", true)?;
+        sql.pragma_update(None, "temp_store", "memory")?;
+        sql.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        if writes {
+            let level = match self.synchronous {
+                Synchronous::Full => "full",
+                Synchronous::Normal => "normal",
+            };
+            sql.pragma_update(None, "synchronous", level)?;
+            sql.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT)?;
+        } else {
+            sql.pragma_update(None, "query_only", true)?;
+        }
+        Connection::new(sql)
+    }
+
+    /// The first statement is what makes SQLite read the file.
+    fn first_look(&mut self) -> rusqlite::Result<Connection> {
+        let wanted = self.writable;
+        let mut writer = self.connect(Role::Writer)?;
+        (self.tables, self.views) = count_relations(writer.sql())?;
+        if wanted && writer.sql().is_readonly("main")? {
+            self.writable = false;
+            writer = self.connect(Role::Writer)?;
+        }
+        if self.writable {
+            // Some file systems cannot, and then the file is served as it is.
+            let _ = writer.sql().pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+        }
+        Ok(writer)
+    }
+
+    /// A file in WAL mode in a directory where nothing can be written. Without a log it is complete in itself.
+    fn without_side_files(&mut self, error: rusqlite::Error) -> Result<Connection> {
+        let mut wal = self.path.clone().into_os_string();
+        wal.push("-wal");
+        if fs::metadata(&wal).is_ok_and(|log| log.len() > 0) {
+            return Err(self.explain(&error));
+        }
+        self.immutable = true;
+        self.writable = false;
+        self.first_look().map_err(|_| self.explain(&error))
+    }
+
+    fn explain(&self, error: &rusqlite::Error) -> anyhow::Error {
+        let file = self.path.display();
+        match code(error) {
+            Some(ErrorCode::NotADatabase) => {
+                anyhow!("{file} is not a SQLite database (or it is encrypted); name another file")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                anyhow!("{file} is damaged ({error}); restore a backup, or try `sqlite3 {file} .recover`")
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => anyhow!(
+                "{file} is locked by another process; stop that process, or give it more time with pool.busy_timeout (now {} ms)",
+                self.busy_timeout.as_millis()
+            ),
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => anyhow!(
+                "{file} cannot be opened ({error}); SQLite needs to read the file, and to write beside it for its -wal and -shm files"
+            ),
+            _ => anyhow!("{file} cannot be served: {error}"),
+        }
+    }
+}
+
+/// What can be said of a path without SQLite.
+fn check_path(path: &Path) -> Result<()> {
+    let shown = path.display();
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => bail!(
+            "there is no file {shown}; sqlitrest serves a database that exists (make one with `sqlite3 {shown} < schema.sql`)"
+        ),
+        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be looked at")),
+    };
+    if about.is_dir() {
+        bail!("{shown} is a directory; name the database file inside it");
+    }
+    if !about.is_file() {
+        bail!("{shown} is not a regular file; name a database file");
+    }
+    fs::File::open(path)
+        .map(|_| ())
+        .with_context(|| format!("{shown} cannot be read; look at its permissions"))
+}
+
+fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {
+    sql.query_row(
+        "SELECT count(*) FILTER (WHERE type = 'table'), count(*) FILTER (WHERE type = 'view') \
+         FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         AND type IN ('table', 'view', 'virtual')",
+        [],
+        |row| {
+            let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+            Ok((number(0)?, number(1)?))
+        },
+    )
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for c in path.to_string_lossy().chars() {
+        match c {
+            '?' => uri.push_str("%3f"),
+            '#' => uri.push_str("%23"),
+            '%' => uri.push_str("%25"),
+            _ => uri.push(c),
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
+    match error {
+        rusqlite::Error::SqlInputError { error, .. } => Some(error.code),
+        other => other.sqlite_error_code(),
+    }
+}

@@ -1,0 +1,163 @@
+//! `sqlitrest serve`: opens everything, says so, runs until a signal, closes everything.
+
+use std::io::{ErrorKind, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use sqlitrest_runtime::config::{Config, Engine as Kind};
+use tokio::net::TcpListener;
+
+use crate::cli::Failure;
+use crate::engine::Engine;
+use crate::settings::Settings;
+use crate::{log, server};
+
+/// How long the end waits for connections to the database that were cut off.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Serves until SIGTERM or ctrl-c.
+pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
+    let config = &settings.config;
+    let engine = open(&settings).map_err(Failure::Start)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers(config))
+        .enable_all()
+        .build()
+        .context("the threads of the server cannot be started")
+        .map_err(Failure::Start)?;
+    let result = runtime.block_on(async {
+        // Signals first: who reads the line below may send one at once.
+        let signals = Signals::new().map_err(Failure::Start)?;
+        let listener = listen(config).await.map_err(Failure::Start)?;
+        let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
+        announce(&settings, &engine, address);
+        until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)
+    });
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+fn open(settings: &Settings) -> Result<Arc<Engine>> {
+    let engine = match settings.config.server.engine {
+        Kind::Native => Engine::native(&settings.config),
+        Kind::Component => Engine::component(&settings.config, &settings.guest),
+    };
+    engine.map(Arc::new)
+}
+
+/// Statements run on these threads, so there are more of them than connections that can keep one busy each.
+fn workers(config: &Config) -> usize {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let connections = usize::from(config.pool.readers_per_db) + 1;
+    (2 * cores).max(connections + 1)
+}
+
+async fn listen(config: &Config) -> Result<TcpListener> {
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    TcpListener::bind((host, port))
+        .await
+        .map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow!(
+                "port {port} of {host} is in use; stop the other program, or choose another port with `--listen {host}:0`"
+            ),
+            ErrorKind::PermissionDenied => anyhow!(
+                "port {port} of {host} is not allowed to this user; choose one above 1023 with `--listen {host}:3000`"
+            ),
+            _ => anyhow!("cannot listen on {host}, port {port}: {error}"),
+        })
+}
+
+/// To standard output, which may be closed: what is served, and where.
+fn announce(settings: &Settings, engine: &Engine, address: SocketAddr) {
+    let file = engine.pool().file();
+    let mut about = format!("{} tables", file.tables);
+    if file.views > 0 {
+        about += &format!(", {} views", file.views);
+    }
+    if !file.writable {
+        about += ", read-only";
+    }
+    let mut out = std::io::stdout();
+    let _ = writeln!(
+        out,
+        "sqlitrest {}: serving {} ({about}) on http://{address}, engine {}",
+        env!("CARGO_PKG_VERSION"),
+        settings.config.database().1.path,
+        engine.name(),
+    );
+    if settings.file.is_none() {
+        let deeds = if file.writable { "reading and writing" } else { "reading" };
+        let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
+    }
+    let _ = out.flush();
+}
+
+async fn until_signal(
+    listener: TcpListener,
+    engine: &Arc<Engine>,
+    config: &Config,
+    mut signals: Signals,
+) -> Result<()> {
+    let (began, begin) = tokio::sync::oneshot::channel();
+    let shutdown = async move {
+        signals.next().await;
+        let _ = began.send(signals);
+    };
+    // Whoever asks twice does not want to wait. SQLite repairs what is left at the next start.
+    tokio::spawn(async {
+        if let Ok(mut signals) = begin.await {
+            signals.next().await;
+            log(format_args!("stopped by a second signal"));
+            std::process::exit(1);
+        }
+    });
+    let cut = server::run(listener, Arc::clone(engine), config, shutdown).await;
+    if cut > 0 {
+        log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
+        engine.pool().interrupt();
+    }
+    engine.close(LAST_WAIT).await
+}
+
+/// SIGTERM and SIGINT (ctrl-c).
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot wait for ctrl-c")?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-c.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}

@@ -1,0 +1,197 @@
+//! From flags, environment and file to one resolved configuration: flag > environment > file > default.
+
+use std::env;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::{Args, ValueEnum};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode};
+
+use crate::component::Guest;
+
+/// Read where no `--config` is given, if it is there.
+const DEFAULT_FILE: &str = "sqlitrest.toml";
+
+/// Variables of this program that are no keys of the configuration: the environment's form of `--config` and
+/// `--guest`, and what its build reads.
+const OWN_VARIABLES: [&str; 3] = [CONFIG_VARIABLE, GUEST_VARIABLE, "SQLITREST_COMPONENT"];
+const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";
+const GUEST_VARIABLE: &str = "SQLITREST_GUEST";
+
+/// What `sqlitrest serve` can be told.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Flags {
+    /// The SQLite database to serve (or databases.main.path in the configuration file)
+    pub path: Option<PathBuf>,
+    /// What runs the core: the WebAssembly component, or the same code compiled into this program
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineName>,
+    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: Option<String>,
+    /// The configuration file, by default ./sqlitrest.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Another component than the one in this program (.wasm or .cwasm)
+    #[arg(long, value_name = "FILE")]
+    pub guest: Option<PathBuf>,
+}
+
+/// The engines by the names that the configuration uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineName {
+    /// The guest component in wasmtime.
+    Component,
+    /// The core as native code.
+    Native,
+}
+
+/// What a server needs to begin.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The configuration, with one database whose path is relative to the working directory.
+    pub config: Config,
+    /// The configuration file that was read.
+    pub file: Option<PathBuf>,
+    /// The component.
+    pub guest: Guest,
+}
+
+impl Settings {
+    /// Resolves the flags with this process's environment and the configuration file.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong and what to type.
+    pub fn resolve(flags: &Flags) -> Result<Settings> {
+        let environment = environment()?;
+        let own = |name: &str| {
+            let found = environment.iter().find(|(n, _)| n == name);
+            found.map(|(_, value)| PathBuf::from(value))
+        };
+        let (file, text) = read(flags.config.clone().or_else(|| own(CONFIG_VARIABLE)))?;
+        let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
+        let pairs = environment
+            .iter()
+            .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let mut config = Config::load(&origin, &text, pairs)?;
+        if let Some(engine) = flags.engine {
+            config.server.engine = match engine {
+                EngineName::Component => Engine::Component,
+                EngineName::Native => Engine::Native,
+            };
+        }
+        if let Some(listen) = &flags.listen {
+            (config.server.host, config.server.port) = address(listen)?;
+        }
+        let by_environment = own("SQLITREST_DATABASES_MAIN_PATH").is_some();
+        let directory = file.as_deref().filter(|_| !by_environment);
+        set_path(&mut config, flags.path.as_deref(), directory)?;
+        let guest = flags.guest.clone().or_else(|| own(GUEST_VARIABLE));
+        Ok(Settings { config, file, guest: guest.map_or(Guest::Embedded, Guest::File) })
+    }
+}
+
+/// The variables that begin with `SQLITREST_`.
+fn environment() -> Result<Vec<(String, String)>> {
+    let ours = env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        name.starts_with("SQLITREST_").then_some((name, value))
+    });
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(anyhow!("environment: {name} is not UTF-8")),
+    })
+    .collect()
+}
+
+/// The configuration file and its text; no text where there is none and none was asked for.
+fn read(named: Option<PathBuf>) -> Result<(Option<PathBuf>, String)> {
+    let asked = named.is_some();
+    let path = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok((Some(path), text)),
+        Err(error) if error.kind() == ErrorKind::NotFound && !asked => Ok((None, String::new())),
+        Err(error) => {
+            Err(error).with_context(|| format!("the configuration file {} cannot be read", path.display()))
+        }
+    }
+}
+
+/// The path on the command line wins; one in the file is relative to the file.
+fn set_path(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+    let name = config.database().0.to_owned();
+    let database = config.databases.entry(name).or_insert(DatabaseFile {
+        path: String::new(),
+        mode: Mode::default(),
+        hidden: Vec::new(),
+    });
+    match (typed, file) {
+        (Some(typed), _) => {
+            let Some(typed) = typed.to_str() else {
+                bail!("the path {} is not UTF-8; rename the file", typed.display());
+            };
+            database.path = typed.to_owned();
+        }
+        (None, Some(file)) if !database.path.is_empty() => {
+            let directory = file.parent().unwrap_or(Path::new(""));
+            database.path = directory.join(&database.path).display().to_string();
+        }
+        (None, _) => {}
+    }
+    if database.path.is_empty() {
+        bail!(
+            "no database is named: type `sqlitrest serve FILE.db`, or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
+        );
+    }
+    Ok(())
+}
+
+/// `127.0.0.1:3000`, `[::1]:3000`, `localhost:0`
+fn address(text: &str) -> Result<(String, u16)> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host = bare.unwrap_or(host);
+        // An address of IPv6 needs its brackets, or its end is taken for the port.
+        let whole = !host.is_empty() && (bare.is_some() || !host.contains(':'));
+        Some((host.to_owned(), port.parse().ok()?)).filter(|_| whole)
+    });
+    parsed.with_context(|| {
+        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000 or 0.0.0.0:80")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let good = |text| address(text).expect(text);
+        assert_eq!(good("127.0.0.1:0"), ("127.0.0.1".to_owned(), 0));
+        assert_eq!(good("[::1]:3000"), ("::1".to_owned(), 3000));
+        assert_eq!(good("localhost:80"), ("localhost".to_owned(), 80));
+        for bad in ["", "3000", ":3000", "::1", "a:b", "a:70000", "a:"] {
+            assert!(address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn where_a_path_is_relative_to() {
+        let path = |text: &str, typed: Option<&str>, file: Option<&str>| {
+            let mut config = Config::load("", text, []).expect("valid");
+            set_path(&mut config, typed.map(Path::new), file.map(Path::new))
+                .map(|()| config.database().1.path.clone())
+        };
+        let named = "[databases.music]\npath = \"m.db\"\n";
+        assert_eq!(path(named, None, Some("etc/s.toml")).expect("path"), "etc/m.db");
+        assert_eq!(path(named, None, Some("s.toml")).expect("path"), "m.db");
+        assert_eq!(path(named, None, None).expect("path"), "m.db");
+        assert_eq!(path(named, Some("x.db"), Some("etc/s.toml")).expect("path"), "x.db");
+        assert_eq!(path("", Some("x.db"), None).expect("path"), "x.db");
+        let error = path("", None, Some("s.toml")).expect_err("none named");
+        assert!(error.to_string().contains("sqlitrest serve FILE.db"));
+    }
+}
