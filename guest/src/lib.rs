@@ -24,14 +24,19 @@ thread_local! {
 
 /// Both exports end here.
 fn answer(config: &Config, request: &Request<'_>) -> Response {
-    let parsed = match parse(config, request) {
-        Ok(parsed) => parsed,
-        Err(response) => return response,
+    let mut response = match parse(config, request) {
+        Ok(parsed) => {
+            let mut schema = SCHEMA.take();
+            let mut database = database::SpinDatabase::default();
+            let response = respond(config, &mut schema, parsed, &mut database);
+            SCHEMA.set(schema);
+            response
+        }
+        Err(response) => response,
     };
-    let mut schema = SCHEMA.take();
-    let mut database = database::SpinDatabase::default();
-    let response = respond(config, &mut schema, parsed, &mut database);
-    SCHEMA.set(schema);
+    if let Some(line) = response.log.take() {
+        log(&line);
+    }
     response
 }
 
@@ -41,7 +46,7 @@ fn problem(status: u16, code: &str, message: &str) -> Response {
         status,
         headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
         body: format!(r#"{{"code":"{code}","details":null,"hint":null,"message":"{message}"}}"#).into_bytes(),
-        content_length: None,
+        ..Response::default()
     }
 }
 
