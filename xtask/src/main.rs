@@ -1,2 +1,60 @@
-//! To come.
-fn main() {}
+//! `cargo xtask …`: set-up, build, run and test, each one command on a fresh machine. `HELP` says what each does.
+
+mod build;
+mod debian;
+mod proj_db;
+mod serve;
+mod shell;
+mod test;
+mod wasm;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask build            build component and server in release: target/sqlitrest-guest.wasm (spin.toml names it)
+                             and target/release/sqlitrest with the component inside
+cargo xtask build --guest    build the component alone
+cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the component as the engine; with no DB, the
+                             example, examples/music.db, which is made from examples/music.sql
+cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
+cargo xtask test             build, check format and lints, run every test
+cargo xtask test FILTER      build, run the tests whose names contain FILTER
+cargo xtask help             this text
+
+Every command gets what it needs first, a way to build WebAssembly above all. Of these, the first that works:
+  installed   target wasm32-wasip2 of the toolchain in use
+  rustup      rustup target add wasm32-wasip2, given up after 20 s
+  debian      Rust and its sources from the packages of Debian or Ubuntu, installed as root or with sudo
+  unpacked    the same packages unpacked below target/, where neither is allowed
+SQLITREST_WASM_TOOLCHAIN=NAME allows that one alone. What worked is remembered in target/wasm-toolchain.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match command(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(args: &[&str]) -> Result<()> {
+    match args {
+        [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
+        ["build"] => {
+            build::all(&wasm::find()?)?;
+        }
+        ["build", "--guest"] => build::guest(&wasm::find()?)?,
+        ["serve", rest @ ..] => serve::serve(rest)?,
+        ["test"] => test::test(None)?,
+        ["test", filter] => test::test(Some(filter))?,
+        _ => bail!("`{}` is not a command\n\n{HELP}", args.join(" ")),
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! The guest, and the host that carries it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::debian::install_packages;
+use crate::shell::{cargo, run, succeeds, target};
+use crate::wasm::Wasm;
+
+/// The server's binary.
+pub fn server() -> PathBuf {
+    target(&format!("release/sqlitrest{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The component, which `spin.toml` names.
+pub fn component() -> PathBuf {
+    target("sqlitrest-guest.wasm")
+}
+
+/// The component compiled to machine code, which the host embeds.
+fn compiled_component() -> PathBuf {
+    target("sqlitrest-guest.cwasm")
+}
+
+/// Builds the component and the server that carries it.
+///
+/// # Errors
+/// What the compilers say.
+pub fn all(wasm: &Wasm) -> Result<()> {
+    guest(wasm)?;
+    host()?;
+    eprintln!("built {} and {}", server().display(), component().display());
+    Ok(())
+}
+
+/// Builds the component.
+///
+/// # Errors
+/// What the compiler says.
+pub fn guest(wasm: &Wasm) -> Result<()> {
+    let (mut cargo_build, directory) = wasm.cargo_build();
+    run(cargo_build.args(["--package", "sqlitrest-guest", "--profile", "guest"]))?;
+    let built = directory.join("guest/sqlitrest_guest.wasm");
+    let bytes = fs::read(&built).with_context(|| built.display().to_string())?;
+    replace(&component(), &bytes)?;
+    eprintln!("component: {} KB", bytes.len() / 1024);
+    Ok(())
+}
+
+/// Builds the server, lets it compile the component, and builds it again around a component that is new to it.
+fn host() -> Result<()> {
+    need_c_compiler()?;
+    let build = || run(with_component(&mut cargo()).args(["build", "--release", "--package", "sqlitrest"]));
+    build()?;
+    let fresh = target("sqlitrest-guest.cwasm.new");
+    run(Command::new(server()).arg("compile-component").arg(component()).arg(&fresh))?;
+    if replace(&compiled_component(), &fs::read(&fresh)?)? {
+        build()?;
+    }
+    fs::remove_file(fresh)?;
+    Ok(())
+}
+
+/// Every build of the host gets the component this way, so that none undoes another.
+pub fn with_component(command: &mut Command) -> &mut Command {
+    let path = compiled_component();
+    if path.exists() {
+        command.env("SQLITREST_COMPONENT", path);
+    }
+    command
+}
+
+/// Writes a file unless it has these bytes already (cargo rebuilds what looks newer); says whether it did.
+fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    fs::write(path, bytes).with_context(|| path.display().to_string())?;
+    Ok(true)
+}
+
+/// SQLite is C.
+fn need_c_compiler() -> Result<()> {
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
+    if succeeds(Command::new(&compiler).arg("--version")) {
+        return Ok(());
+    }
+    install_packages(&["gcc".to_owned(), "libc6-dev".to_owned()])
+        .with_context(|| format!("SQLite needs a C compiler and `{compiler}` is none; install gcc or clang"))
+}

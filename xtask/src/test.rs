@@ -1,0 +1,101 @@
+//! `cargo xtask test`: set-up, checks, and every test, with one line at the end that says how it went.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build;
+use crate::proj_db::proj_db;
+use crate::shell::{cargo, run, succeeds};
+use crate::wasm::{self, TARGET, Wasm};
+
+/// The members that are built for the machine itself; the guest has a target of its own.
+const MEMBERS: [&str; 3] = ["--workspace", "--exclude", "sqlitrest-guest"];
+
+/// Runs every test whose name contains `filter`; with none, format and lints are checked before.
+///
+/// # Errors
+/// The first step that fails.
+pub fn test(filter: Option<&str>) -> Result<()> {
+    let start = Instant::now();
+    let wasm = wasm::find()?;
+    let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
+    build::all(&wasm)?;
+    let mut tests = cargo();
+    build::with_component(&mut tests)
+        .args(["test", "--release", "--no-fail-fast"])
+        .args(MEMBERS)
+        .env("SQLITREST_GUEST", build::component())
+        .env("SQLITREST_BIN", build::server())
+        .env("SQLITREST_PROJ_DB", proj_db()?);
+    if let Some(filter) = filter {
+        tests.args(["--", filter]);
+    }
+    let tally = run_tests(&mut tests)?;
+    let steps: String = checks.iter().map(|check| format!("{check}, ")).collect();
+    println!("\nxtask test: passed in {} s: {steps}{tally}", start.elapsed().as_secs());
+    Ok(())
+}
+
+/// Format and lints, where the toolchain has these components; says what was checked.
+fn check(wasm: &Wasm) -> Result<Vec<&'static str>> {
+    let mut done = Vec::new();
+    if succeeds(cargo().args(["fmt", "--version"])) {
+        run(cargo().args(["fmt", "--all", "--check"])).context("`cargo fmt --all` puts it right")?;
+        done.push("format");
+    }
+    if succeeds(cargo().args(["clippy", "--version"])) {
+        let strict = ["--", "--deny", "warnings"];
+        let lints = |args: &[&str]| run(cargo().arg("clippy").args(args).args(strict));
+        lints(&[&["--release", "--all-targets"], MEMBERS.as_slice()].concat())?;
+        if *wasm == Wasm::Target {
+            lints(&["--profile", "guest", "--package", "sqlitrest-guest", "--target", TARGET])?;
+        }
+        done.push("lints");
+    }
+    if done.len() < 2 {
+        eprintln!("rustfmt or clippy is not installed: not checked");
+    }
+    Ok(done)
+}
+
+/// Runs the tests, showing what they write, and counts.
+fn run_tests(command: &mut Command) -> Result<String> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            println!("{line}");
+            if let Some(result) = line.strip_prefix("test result: ") {
+                passed += count(result, " passed");
+                failed += count(result, " failed");
+                ignored += count(result, " ignored");
+            }
+        }
+    }
+    let tally = format!("{passed} tests ({failed} failed, {ignored} ignored)");
+    if !child.wait()?.success() {
+        bail!("test: FAILED: {tally}");
+    }
+    Ok(tally)
+}
+
+/// The number before `what` in `ok. 12 passed; 0 failed; …`.
+fn count(result: &str, what: &str) -> u32 {
+    let before = result.split(what).next().unwrap_or_default();
+    before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn results_are_counted() {
+        let result = "ok. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        assert_eq!([" passed", " failed", " ignored"].map(|what| count(result, what)), [12, 3, 0]);
+    }
+}
