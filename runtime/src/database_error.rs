@@ -42,7 +42,13 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     if after("datatype mismatch").is_some() {
         return constraint("22P02", "invalid input syntax for type integer".to_owned(), None);
     }
-    if let Some(raised) = schema.raise_messages.iter().find(|raised| message.ends_with(raised.as_str())) {
+    // Alone, or behind what libSQL puts before it.
+    let is_raised = |raised: &&String| {
+        message
+            .strip_suffix(raised.as_str())
+            .is_some_and(|before| before.is_empty() || before.ends_with(": "))
+    };
+    if let Some(raised) = schema.raise_messages.iter().find(is_raised) {
         return constraint("P0001", raised.clone(), None);
     }
     let has = |part: &str| message.contains(part);
@@ -113,18 +119,60 @@ mod tests {
 
     #[test]
     fn messages_of_sqlite() {
-        check("UNIQUE constraint failed: t.a, t.b c", expect![[r#"409 23505 duplicate key value violates unique constraint "t_a_b c_key" "Key (a, b c) already exists.""#]]);
-        check("SQLite error: UNIQUE constraint failed: t.a", expect![[r#"409 23505 duplicate key value violates unique constraint "t_a_key" "Key (a) already exists.""#]]);
-        check("UNIQUE constraint failed: index 'lower_name'", expect![[r#"409 23505 duplicate key value violates unique constraint "lower_name" null"#]]);
-        check("NOT NULL constraint failed: t.a.b", expect![[r#"400 23502 null value in column "b" of relation "t.a" violates not-null constraint null"#]]);
-        check("CHECK constraint failed: price > 0", expect![[r#"400 23514 new row for relation "t" violates check constraint "price > 0" null"#]]);
-        check("FOREIGN KEY constraint failed", expect![[r#"409 23503 write to table "t" violates a foreign key constraint "A row refers to a key that does not exist, or would after this write.""#]]);
+        check(
+            "UNIQUE constraint failed: t.a, t.b c",
+            expect![[
+                r#"409 23505 duplicate key value violates unique constraint "t_a_b c_key" "Key (a, b c) already exists.""#
+            ]],
+        );
+        check(
+            "SQLite error: UNIQUE constraint failed: t.a",
+            expect![[
+                r#"409 23505 duplicate key value violates unique constraint "t_a_key" "Key (a) already exists.""#
+            ]],
+        );
+        check(
+            "UNIQUE constraint failed: index 'lower_name'",
+            expect![[r#"409 23505 duplicate key value violates unique constraint "lower_name" null"#]],
+        );
+        check(
+            "NOT NULL constraint failed: t.a.b",
+            expect![[
+                r#"400 23502 null value in column "b" of relation "t.a" violates not-null constraint null"#
+            ]],
+        );
+        check(
+            "CHECK constraint failed: price > 0",
+            expect![[r#"400 23514 new row for relation "t" violates check constraint "price > 0" null"#]],
+        );
+        check(
+            "FOREIGN KEY constraint failed",
+            expect![[
+                r#"409 23503 write to table "t" violates a foreign key constraint "A row refers to a key that does not exist, or would after this write.""#
+            ]],
+        );
         check("datatype mismatch", expect!["400 22P02 invalid input syntax for type integer null"]);
-        check("cannot store TEXT value in INTEGER column t.a", expect!["400 22P02 cannot store TEXT value in INTEGER column t.a null"]);
+        check(
+            "cannot store TEXT value in INTEGER column t.a",
+            expect!["400 22P02 cannot store TEXT value in INTEGER column t.a null"],
+        );
         check("no more seats", expect!["400 P0001 no more seats null"]);
-        check("attempt to write a readonly database", expect!["405 25006 cannot execute a write in a read-only database null"]);
-        check("database is locked", expect![[r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#]]);
-        check("database table is locked: t", expect![[r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#]]);
+        check(
+            "attempt to write a readonly database",
+            expect!["405 25006 cannot execute a write in a read-only database null"],
+        );
+        check(
+            "database is locked",
+            expect![[
+                r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#
+            ]],
+        );
+        check(
+            "database table is locked: t",
+            expect![[
+                r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#
+            ]],
+        );
         check("database or disk is full", expect!["503 53100 The disk is full null"]);
         check("interrupted", expect!["504 57014 canceling statement due to statement timeout null"]);
         check("string or blob too big", expect!["400 54001 The request is too large for one statement null"]);

@@ -112,7 +112,8 @@ pub fn parse_filter(column: String, text: &str) -> Result<Condition, Error> {
 pub fn parse_logic(connective: Connective, negated: bool, text: &str) -> Result<Condition, Error> {
     let mut cursor = Cursor::new("logic tree", text);
     let terms = terms(&mut cursor, 1)?;
-    cursor.skip_spaces();
+    // PostgREST takes a closing parenthesis too many; clients that build trees from text rely on it.
+    while cursor.take(")") {}
     cursor.end()?;
     Ok(Condition::Logic { negated, connective, terms })
 }
@@ -159,6 +160,8 @@ enum Place {
     Parameter,
     /// Up to the next `,` or `)`, unless quoted.
     Logic,
+    /// Up to the next `,` or `)`.
+    List,
 }
 
 fn operation(cursor: &mut Cursor<'_>, place: Place) -> Result<(bool, Test), Error> {
@@ -193,7 +196,7 @@ fn operand(cursor: &mut Cursor<'_>, place: Place) -> Result<String, Error> {
         cursor.advance(rest.len());
         return Ok(rest.to_owned());
     }
-    if cursor.peek() == Some('"') {
+    if place == Place::Logic && cursor.peek() == Some('"') {
         return cursor.quoted();
     }
     let rest = cursor.rest();
@@ -209,19 +212,27 @@ fn list(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
         return Ok(values);
     }
     loop {
-        let ahead = cursor.rest().trim_start_matches(' ');
-        if ahead.starts_with('"') {
-            cursor.skip_spaces();
-            values.push(cursor.quoted()?);
-            cursor.skip_spaces();
-        } else {
-            values.push(operand(cursor, Place::Logic)?);
-        }
+        values.push(element(cursor)?);
         if cursor.take(")") {
             return Ok(values);
         }
         cursor.expect(",")?;
     }
+}
+
+/// An element of a list: quoted, or what stands before the next `,` or `)`, a stray quote included.
+fn element(cursor: &mut Cursor<'_>) -> Result<String, Error> {
+    let start = cursor.place();
+    cursor.skip_spaces();
+    if cursor.peek() == Some('"') {
+        let quoted = cursor.quoted();
+        cursor.skip_spaces();
+        if quoted.is_ok() && matches!(cursor.peek(), Some(',' | ')')) {
+            return quoted;
+        }
+    }
+    cursor.go_back(start);
+    operand(cursor, Place::List)
 }
 
 fn is(cursor: &mut Cursor<'_>) -> Result<Is, Error> {
@@ -316,9 +327,7 @@ mod tests {
         );
         check(
             "in.(\"a\"b)",
-            expect![[
-                r#"PGRST100 "failed to parse filter (in.("a"b))" (line 1, column 8) "unexpected \"b\" expecting \",\"""#
-            ]],
+            expect![[r#""c" In(["\"a\"b"])"#]],
         );
         check(
             "is.nil",

@@ -32,6 +32,14 @@ impl<'a> Cursor<'a> {
         self.rest().is_empty()
     }
 
+    pub(crate) fn place(&self) -> usize {
+        self.at
+    }
+
+    pub(crate) fn go_back(&mut self, place: usize) {
+        self.at = place;
+    }
+
     pub(crate) fn advance(&mut self, bytes: usize) {
         self.at += bytes;
     }

@@ -39,8 +39,9 @@ impl Compiler<'_> {
 
     /// `t0."name"`
     pub(super) fn column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
+        let relation = self.relation(column.source.relation)?;
         let name = &self.column_of(column.source.relation, column.column)?.name;
-        sql.alias(column.source.alias).raw(".").name(name);
+        sql.occurrence(column.source.alias, &relation.name).raw(".").name(name);
         Ok(())
     }
 

@@ -89,7 +89,11 @@ impl Compiler<'_> {
 
     /// `"tracks" AS t0`
     pub(super) fn source(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
-        sql.name(&self.relation(source.relation)?.name).raw(" AS ").alias(source.alias);
+        let name = &self.relation(source.relation)?.name;
+        sql.name(name);
+        if source.alias.is_some() {
+            sql.raw(" AS ").occurrence(source.alias, name);
+        }
         Ok(())
     }
 
@@ -102,7 +106,7 @@ impl Compiler<'_> {
         self.source(sql, source)?;
         sql.raw(" ON ");
         if let RowKey::Rowid(rowid) = relation.row_key {
-            sql.alias(source.alias).raw(".").raw(rowid).raw(" = k.value");
+            sql.occurrence(source.alias, &relation.name).raw(".").raw(rowid).raw(" = k.value");
             return Ok(());
         }
         sql.list(" AND ", relation.primary_key.iter().enumerate(), |sql, (i, place)| {

@@ -34,10 +34,12 @@ impl Sql {
         self
     }
 
-    /// The alias of an occurrence: `t0`.
-    pub(super) fn alias(&mut self, number: usize) -> &mut Self {
-        self.text.push('t');
-        self.number(number)
+    /// What an occurrence goes by: its alias (`t0`) or the relation's name.
+    pub(super) fn occurrence(&mut self, alias: Option<usize>, name: &str) -> &mut Self {
+        match alias {
+            Some(number) => self.raw("t").number(number),
+            None => self.name(name),
+        }
     }
 
     /// A number of ours.

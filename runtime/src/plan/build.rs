@@ -53,7 +53,7 @@ pub(super) type Stack<'s> = Vec<&'s SelectEmbed>;
 impl<'a> Build<'a> {
     pub(super) fn source(&mut self, relation: RelationId) -> Source {
         self.aliases += 1;
-        Source { relation, alias: self.aliases - 1 }
+        Source { relation, alias: Some(self.aliases - 1) }
     }
 
     pub(super) fn relation(&self, id: RelationId) -> Result<&'a Relation, Error> {
@@ -80,7 +80,17 @@ impl<'a> Build<'a> {
         stack: &mut Stack<'s>,
     ) -> Result<Read, Error> {
         let source = self.source(id);
-        let relation = self.relation(id)?;
+        self.read_from(source, select, stack)
+    }
+
+    /// As [`Build::read`], of an occurrence that there is already.
+    pub(super) fn read_from<'s>(
+        &mut self,
+        source: Source,
+        select: &'s [SelectItem],
+        stack: &mut Stack<'s>,
+    ) -> Result<Read, Error> {
+        let relation = self.relation(source.relation)?;
         let params = self.params;
         let mut read = Read {
             source,

@@ -19,9 +19,9 @@ impl Build<'_> {
             let exists = self.embedded(read.source, &relationship, embed, stack)?;
             read.conditions.push(Expr::Exists(Box::new(exists)));
         }
-        // `rel()` filters without being shown.
-        if !embed.select.is_empty() {
-            let embedded = self.embedded(read.source, &relationship, embed, stack)?;
+        let embedded = self.embedded(read.source, &relationship, embed, stack)?;
+        // `rel()` and `rel(other())` filter without being shown.
+        if !embedded.read.fields.is_empty() {
             read.fields.push(Field {
                 name: embed.alias.as_ref().unwrap_or(&embed.target).clone(),
                 value: FieldValue::Embed(Box::new(embedded)),

@@ -175,10 +175,22 @@ mod tests {
             &["5", "-9223372036854775808", "9223372036854775808", "5.0", "abc", ""],
             expect!["Integer(5) Integer(-9223372036854775808) 22003 22P02 22P02 22P02"],
         );
-        check(ColumnType::Real, &["5", "1e400", "inf", "-Infinity", "0.1", "nan"], expect!["Real(5.0) 22P02 22P02 Real(-inf) Real(0.1) 22P02"]);
+        check(
+            ColumnType::Real,
+            &["5", "1e400", "inf", "-Infinity", "0.1", "nan"],
+            expect!["Real(5.0) 22P02 22P02 Real(-inf) Real(0.1) 22P02"],
+        );
         check(ColumnType::Numeric, &["5", "5.50", "x"], expect!["Integer(5) Real(5.5) 22P02"]);
-        check(ColumnType::Boolean, &["true", "F", "on", "2"], expect!["Integer(1) Integer(0) Integer(1) 22P02"]);
-        check(ColumnType::Blob, &["AP8Q", "AP8", "\\x00ff10", "\\x0", "*"], expect!["Blob([0, 255, 16]) Blob([0, 255]) Blob([0, 255, 16]) 22P02 22P02"]);
+        check(
+            ColumnType::Boolean,
+            &["true", "F", "on", "2"],
+            expect!["Integer(1) Integer(0) Integer(1) 22P02"],
+        );
+        check(
+            ColumnType::Blob,
+            &["AP8Q", "AP8", "\\x00ff10", "\\x0", "*"],
+            expect!["Blob([0, 255, 16]) Blob([0, 255]) Blob([0, 255, 16]) 22P02 22P02"],
+        );
         check(ColumnType::Other, &["2020-01-01"], expect![[r#"Text("2020-01-01")"#]]);
     }
 
@@ -218,7 +230,8 @@ mod tests {
             Text: Null Text("true") Text("1.5") Text("a\"b") Text("[1]")
             Json: Null Text("true") Text("1.5") Text("\"a\\\"b\"") Text("[1]")
             Any: Null Integer(1) Real(1.5) Text("a\"b") Text("[1]")
-            Other: Null Integer(1) Real(1.5) Text("a\"b") Text("[1]")"#]].assert_eq(&shown.join("\n"));
+            Other: Null Integer(1) Real(1.5) Text("a\"b") Text("[1]")"#]]
+        .assert_eq(&shown.join("\n"));
     }
 
     #[test]
@@ -227,6 +240,7 @@ mod tests {
             .iter()
             .map(|(pattern, ignore_case)| format!("{:?}", glob(pattern, *ignore_case).unwrap()))
             .collect();
-        expect![[r#"Text("a*?[*]") Text("[[]x]%\\") Text("[aA][Éé]ß1*") Text("[Ii][ıI]")"#]].assert_eq(&shown.join(" "));
+        expect![[r#"Text("a*?[*]") Text("[[]x]%\\") Text("[aA][Éé]ß1*") Text("[Ii][ıI]")"#]]
+            .assert_eq(&shown.join(" "));
     }
 }

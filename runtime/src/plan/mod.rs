@@ -40,8 +40,9 @@ pub enum Plan {
 pub struct Source {
     /// The relation.
     pub relation: RelationId,
-    /// The number in its alias, unlike that of every other occurrence.
-    pub alias: usize,
+    /// The number in its alias, unlike that of every other occurrence. `None`: it goes by its own name, as the target of
+    /// an UPDATE or DELETE does (SQLite loses an alias there where INSTEAD OF triggers run).
+    pub alias: Option<usize>,
 }
 
 /// Rows of one relation with what is embedded into them.

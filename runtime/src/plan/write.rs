@@ -26,7 +26,7 @@ impl Build<'_> {
             Some(Return::HeadersOnly) => Returning::Location,
             _ => self.read_back(id, request)?,
         };
-        Ok(Insert { target: self.source(id), columns, rows, returning })
+        Ok(Insert { target: Source { relation: id, alias: None }, columns, rows, returning })
     }
 
     pub(super) fn update(
@@ -60,8 +60,9 @@ impl Build<'_> {
 
     /// The filters of the query string for the relation itself, for a statement that writes it.
     fn filtered(&mut self, id: RelationId) -> Result<(Source, Vec<Expr>), Error> {
-        let read = self.read(id, &[], &mut Vec::new())?;
-        Ok((read.source, read.conditions))
+        let target = Source { relation: id, alias: None };
+        let read = self.read_from(target, &[], &mut Vec::new())?;
+        Ok((target, read.conditions))
     }
 
     /// The rows of an insert or update are found by their keys: what was filtered by may have changed.
