@@ -18,7 +18,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An error in PostgREST's form.
+    /// An error in PostgREST's form, as the core would write it.
     pub fn problem(status: u16, code: &str, message: &str, hint: &str) -> Self {
         let mut body = br#"{"code":"#.to_vec();
         write_text(code, &mut body);
@@ -28,7 +28,11 @@ impl Answer {
         write_text(message, &mut body);
         body.push(b'}');
         let json = HeaderValue::from_static("application/json; charset=utf-8");
-        Answer { status, headers: vec![(CONTENT_TYPE, json)], body, content_length: None }
+        let mut headers = vec![(CONTENT_TYPE, json)];
+        if let Ok(status) = HeaderValue::try_from(format!("SQLitREST; error={code}")) {
+            headers.push((HeaderName::from_static("proxy-status"), status));
+        }
+        Answer { status, headers, body, content_length: None }
     }
 
     /// The answer to a request that broke the engine; the reason goes to the log.
@@ -110,6 +114,7 @@ mod tests {
     #[test]
     fn a_problem_is_json() {
         let answer = Answer::problem(413, "X", "a \"b\"", "c");
+        assert_eq!(answer.header("proxy-status"), Some("SQLitREST; error=X"));
         assert_eq!(
             String::from_utf8_lossy(&answer.body),
             r#"{"code":"X","details":null,"hint":"c","message":"a \"b\""}"#

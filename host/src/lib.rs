@@ -16,6 +16,7 @@ mod pool;
 mod serve;
 pub mod server;
 pub mod settings;
+mod target;
 
 use std::fmt::Arguments;
 use std::io::Write as _;

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::engine::Engine;
 use crate::exchange::exchange;
 use crate::log;
+use crate::target::Lenient;
 
 /// How long a client may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -76,7 +77,7 @@ async fn serve(stream: TcpStream, engine: Arc<Engine>, max_body: u64, mut closin
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Lenient::new(stream)), service);
     let mut connection = pin!(connection);
     tokio::select! {
         // First what has arrived, so that a request already here counts as in flight.

@@ -14,9 +14,10 @@ use crate::component::Guest;
 /// Read where no `--config` is given, if it is there.
 const DEFAULT_FILE: &str = "sqlitrest.toml";
 
-/// Variables of this program that are no keys of the configuration: the environment's form of `--config` and
-/// `--guest`, and what its build reads.
-const OWN_VARIABLES: [&str; 3] = [CONFIG_VARIABLE, GUEST_VARIABLE, "SQLITREST_COMPONENT"];
+/// Variables that are no keys of the configuration: the environment's form of `--config` and `--guest`, and what
+/// building reads.
+const OWN_VARIABLES: [&str; 4] =
+    [CONFIG_VARIABLE, GUEST_VARIABLE, "SQLITREST_COMPONENT", "SQLITREST_WASM_TOOLCHAIN"];
 const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";
 const GUEST_VARIABLE: &str = "SQLITREST_GUEST";
 
