@@ -44,9 +44,10 @@ pub fn guest(wasm: &Wasm) -> Result<()> {
     let (mut cargo_build, directory) = wasm.cargo_build();
     run(cargo_build.args(["--package", "sqlitrest-guest", "--profile", "guest"]))?;
     let built = directory.join("guest/sqlitrest_guest.wasm");
-    let bytes = fs::read(&built).with_context(|| built.display().to_string())?;
-    replace(&component(), &bytes)?;
-    eprintln!("component: {} KB", bytes.len() / 1024);
+    let fresh = beside(&component());
+    let size = fs::copy(&built, &fresh).with_context(|| built.display().to_string())?;
+    replace(&component(), &fresh)?;
+    eprintln!("component: {} KB", size / 1024);
     Ok(())
 }
 
@@ -55,12 +56,11 @@ fn host() -> Result<()> {
     need_c_compiler()?;
     let build = || run(with_component(&mut cargo()).args(["build", "--release", "--package", "sqlitrest"]));
     build()?;
-    let fresh = target("sqlitrest-guest.cwasm.new");
+    let fresh = beside(&compiled_component());
     run(Command::new(server()).arg("compile-component").arg(component()).arg(&fresh))?;
-    if replace(&compiled_component(), &fs::read(&fresh)?)? {
+    if replace(&compiled_component(), &fresh)? {
         build()?;
     }
-    fs::remove_file(fresh)?;
     Ok(())
 }
 
@@ -73,13 +73,22 @@ pub fn with_component(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Writes a file unless it has these bytes already (cargo rebuilds what looks newer); says whether it did.
-fn replace(path: &Path, bytes: &[u8]) -> Result<bool> {
-    if fs::read(path).is_ok_and(|old| old == bytes) {
-        return Ok(false);
+/// A name of our own for what is to become `path`, because another xtask may be at work.
+fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{}.new", std::process::id()))
+}
+
+/// Puts `fresh` in the place of `path`, unless `path` has its bytes already (cargo rebuilds what looks newer); says
+/// whether it did.
+fn replace(path: &Path, fresh: &Path) -> Result<bool> {
+    let bytes = fs::read(fresh).with_context(|| fresh.display().to_string())?;
+    let is_new = fs::read(path).map_or(true, |old| old != bytes);
+    if is_new {
+        fs::rename(fresh, path).with_context(|| path.display().to_string())?;
+    } else {
+        fs::remove_file(fresh).with_context(|| fresh.display().to_string())?;
     }
-    fs::write(path, bytes).with_context(|| path.display().to_string())?;
-    Ok(true)
+    Ok(is_new)
 }
 
 /// SQLite is C.

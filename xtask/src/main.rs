@@ -29,7 +29,7 @@ Every command gets what it needs first, a way to build WebAssembly above all. Of
   rustup      rustup target add wasm32-wasip2, given up after 20 s
   debian      Rust and its sources from the packages of Debian or Ubuntu, installed as root or with sudo
   unpacked    the same packages unpacked below target/, where neither is allowed
-SQLITREST_WASM_TOOLCHAIN=NAME allows that one alone. What worked is remembered in target/wasm-toolchain.
+XTASK_WASM_TOOLCHAIN=NAME allows that one alone. What worked is remembered in target/wasm-toolchain.
 ";
 
 fn main() -> ExitCode {

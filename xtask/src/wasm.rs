@@ -47,12 +47,12 @@ The native engine needs no WebAssembly: cargo run --release -p sqlitrest -- serv
 /// # Errors
 /// None works: why not, each, and what to do.
 pub fn find() -> Result<Wasm> {
-    let only = env::var("SQLITREST_WASM_TOOLCHAIN").ok().filter(|name| !name.is_empty());
+    let only = env::var("XTASK_WASM_TOOLCHAIN").ok().filter(|name| !name.is_empty());
     if let Some(only) = &only
         && !WAYS.iter().any(|(name, _)| name == only)
     {
         let names: Vec<_> = WAYS.iter().map(|(name, _)| *name).collect();
-        bail!("SQLITREST_WASM_TOOLCHAIN={only}: must be one of {}", names.join(", "));
+        bail!("XTASK_WASM_TOOLCHAIN={only}: must be one of {}", names.join(", "));
     }
     let note = target("wasm-toolchain");
     let mut ways = Vec::from(WAYS);
