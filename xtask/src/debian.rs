@@ -98,7 +98,7 @@ pub fn unpack() -> Result<PathBuf> {
     let installed = output(Command::new("dpkg-query").args(query))?;
     run(apt("apt-get").args(["download", "--quiet"]).args(missing(&plan, &installed)))?;
     for deb in fs::read_dir(home.join("debs"))? {
-        run(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(&root))?;
+        output(Command::new("dpkg-deb").arg("--extract").arg(deb?.path()).arg(&root))?;
     }
     for used_up in ["debs", "cache", "lists"] {
         fs::remove_dir_all(home.join(used_up))?;

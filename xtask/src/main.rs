@@ -11,7 +11,7 @@ mod wasm;
 use std::env;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 const HELP: &str = "\
 cargo xtask build            build component and server in release: target/sqlitrest-guest.wasm (spin.toml names it)
@@ -52,8 +52,8 @@ fn command(args: &[&str]) -> Result<()> {
         }
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
         ["serve", rest @ ..] => serve::serve(rest)?,
-        ["test"] => test::test(None)?,
-        ["test", filter] => test::test(Some(filter))?,
+        ["test"] => test::test(None).context("test FAILED")?,
+        ["test", filter] => test::test(Some(filter)).context("test FAILED")?,
         _ => bail!("`{}` is not a command\n\n{HELP}", args.join(" ")),
     }
     Ok(())

@@ -78,7 +78,7 @@ fn run_tests(command: &mut Command) -> Result<String> {
     }
     let tally = format!("{passed} tests ({failed} failed, {ignored} ignored)");
     if !child.wait()?.success() {
-        bail!("test: FAILED: {tally}");
+        bail!("{tally}");
     }
     Ok(tally)
 }
