@@ -105,7 +105,9 @@ pub enum Error {
     NotWritable {
         /// `insert into`, `update` or `delete from`.
         verb: &'static str,
-        /// The view's name.
+        /// `view` or `virtual table`.
+        kind: &'static str,
+        /// The relation's name.
         relation: String,
     },
     /// A value for a generated column.
@@ -255,11 +257,15 @@ impl Error {
             Error::OutOfRange(value) => {
                 Problem::new(400, "22003", format!("value \"{value}\" is out of range for type integer"))
             }
-            Error::NotWritable { verb, relation } => {
-                Problem::new(405, "55000", format!("cannot {verb} view \"{relation}\"")).details(
-                    "A view is written through its INSTEAD OF triggers, and this one has none for it.",
-                )
-            }
+            Error::NotWritable { verb, kind, relation } => Problem::new(
+                405,
+                "55000",
+                format!("cannot {verb} {kind} \"{relation}\""),
+            )
+            .details(match *kind {
+                "view" => "A view is written through its INSTEAD OF triggers, and this one has none for it.",
+                _ => "Virtual tables are served for reading.",
+            }),
             Error::Generated { column } => Problem::new(
                 400,
                 "428C9",

@@ -325,10 +325,7 @@ mod tests {
                 r#"PGRST100 "failed to parse filter (in.(1,2)" (line 1, column 8) "unexpected end of input expecting \",\"""#
             ]],
         );
-        check(
-            "in.(\"a\"b)",
-            expect![[r#""c" In(["\"a\"b"])"#]],
-        );
+        check("in.(\"a\"b)", expect![[r#""c" In(["\"a\"b"])"#]]);
         check(
             "is.nil",
             expect![[

@@ -44,10 +44,17 @@ impl Compiler<'_> {
             From::Keys => self.source_by_keys(&mut sql, read.source)?,
         }
         self.where_clause(&mut sql, &read.conditions)?;
-        if from == From::Keys && read.order.is_empty() {
-            sql.raw(" ORDER BY k.key");
+        match (from, &self.relation(read.source.relation)?.row_key) {
+            _ if !read.order.is_empty() => self.order_clause(&mut sql, &read.order)?,
+            (From::Keys, _) => {
+                sql.raw(" ORDER BY k.key");
+            }
+            // A whole table comes in the order of its rows, not in that of some index which happens to cover `select`.
+            (From::Relation, RowKey::Rowid(rowid)) if read.conditions.is_empty() => {
+                sql.raw(" ORDER BY ").occurrence(read.source.alias, "").raw(".").raw(rowid);
+            }
+            _ => {}
         }
-        self.order_clause(&mut sql, &read.order)?;
         limit_clause(&mut sql, read);
         Ok(Step::Page { statement: sql.finish(), format: self.format(read)? })
     }
@@ -203,39 +210,43 @@ impl Compiler<'_> {
 
     /// A row as JSON text: `concat('{"id":', …, ',"name":', …, '}')`.
     fn object(&self, sql: &mut Sql, read: &Read) -> Result<(), Error> {
-        // SQLITE_MAX_FUNCTION_ARG was 127 for long.
+        // SQLITE_MAX_FUNCTION_ARG was 127 for long: a wide row is a concat of concats.
         const FIELDS_PER_CALL: usize = 50;
         if read.fields.is_empty() {
             sql.raw("'{}'");
             return Ok(());
         }
-        sql.raw("concat(");
-        for (i, fields) in read.fields.chunks(FIELDS_PER_CALL).enumerate() {
-            if i > 0 {
-                sql.raw(", ");
-            }
+        let chunks = read.fields.len().div_ceil(FIELDS_PER_CALL);
+        if chunks > 1 {
             sql.raw("concat(");
+        }
+        for (i, fields) in read.fields.chunks(FIELDS_PER_CALL).enumerate() {
+            sql.raw(if i > 0 { ", concat(" } else { "concat(" });
             for (j, field) in fields.iter().enumerate() {
-                if j > 0 {
-                    sql.raw(", ");
-                }
                 label(sql, i + j == 0, &field.name);
                 sql.raw(", ");
-                match &field.value {
-                    FieldValue::Column(column) => {
-                        self.json_text(sql, ColumnRef { source: read.source, column: *column })?;
-                    }
-                    FieldValue::Embed(embed) => {
-                        sql.raw("ifnull(");
-                        self.embed(sql, embed)?;
-                        sql.raw(", 'null')");
-                    }
-                }
+                self.member(sql, read.source, field)?;
+                sql.raw(if j + 1 < fields.len() { ", " } else { "" });
             }
+            sql.raw(if i + 1 < chunks { ")" } else { ", '}')" });
+        }
+        if chunks > 1 {
             sql.raw(")");
         }
-        sql.raw(", '}')");
         Ok(())
+    }
+
+    /// A member's value as JSON text, never NULL.
+    fn member(&self, sql: &mut Sql, source: Source, field: &Field) -> Result<(), Error> {
+        match &field.value {
+            FieldValue::Column(column) => self.json_text(sql, ColumnRef { source, column: *column }),
+            FieldValue::Embed(embed) => {
+                sql.raw("ifnull(");
+                self.embed(sql, embed)?;
+                sql.raw(", 'null')");
+                Ok(())
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::payload::{Json, Payload};
 use crate::plan::literal;
 use crate::preferences::Return;
-use crate::schema::{Relation, RelationId, RowKey};
+use crate::schema::{Relation, RelationId, RelationKind, RowKey};
 use crate::value::Value;
 
 impl Build<'_> {
@@ -97,7 +97,15 @@ fn has_embed(read: &Read) -> bool {
 }
 
 fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), Error> {
-    if takes { Ok(()) } else { Err(Error::NotWritable { verb, relation: relation.name.clone() }) }
+    if takes {
+        Ok(())
+    } else {
+        Err(Error::NotWritable {
+            verb,
+            kind: if relation.kind == RelationKind::View { "view" } else { "virtual table" },
+            relation: relation.name.clone(),
+        })
+    }
 }
 
 /// The places of the payload's columns.

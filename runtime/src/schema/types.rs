@@ -6,13 +6,14 @@
 /// What a declared type means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// INTEGER affinity.
+    /// INTEGER, BIGINT and the like.
     Integer,
-    /// REAL affinity.
+    /// REAL, DOUBLE and FLOAT.
     Real,
     /// NUMERIC, DECIMAL and the like.
     Numeric,
-    /// NUMERIC affinity without a word for a number: DATE, TIMESTAMP, UUID and whatever else SQLite does not know.
+    /// A numeric affinity that does not come of a word for a number: DATE, TIMESTAMP, UUID, INTEGER_OR_TEXT and whatever
+    /// else SQLite does not know. Numbers are numbers there and texts are texts.
     Other,
     /// TEXT affinity.
     Text,
@@ -37,17 +38,21 @@ impl ColumnType {
             "JSON" | "JSONB" => return ColumnType::Json,
             _ => {}
         }
+        // Only what is plainly a number promises numbers: a column declared INTEGER_OR_TEXT has INTEGER affinity too.
+        match word {
+            "INT" | "INTEGER" | "TINYINT" | "SMALLINT" | "MEDIUMINT" | "BIGINT" | "INT2" | "INT4"
+            | "INT8" | "UNSIGNED" => return ColumnType::Integer,
+            "REAL" | "DOUBLE" | "FLOAT" | "FLOAT4" | "FLOAT8" => return ColumnType::Real,
+            "NUMERIC" | "DECIMAL" | "DEC" | "NUMBER" => return ColumnType::Numeric,
+            _ => {}
+        }
         let has = |part: &str| upper.contains(part);
         if has("INT") {
-            ColumnType::Integer
+            ColumnType::Other
         } else if has("CHAR") || has("CLOB") || has("TEXT") {
             ColumnType::Text
         } else if has("BLOB") {
             ColumnType::Blob
-        } else if has("REAL") || has("FLOA") || has("DOUB") {
-            ColumnType::Real
-        } else if has("NUM") || has("DEC") || has("MONEY") {
-            ColumnType::Numeric
         } else {
             ColumnType::Other
         }
@@ -77,7 +82,8 @@ mod tests {
             ("INTEGER", Integer),
             ("bigint unsigned", Integer),
             ("VARCHAR(20)", Text),
-            ("CHARINT", Integer),
+            ("CHARINT", Other),
+            ("INTEGER_OR_TEXT", Other),
             ("double precision", Real),
             ("DECIMAL(10,2)", Numeric),
             ("TIMESTAMP", Other),
