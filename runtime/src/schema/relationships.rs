@@ -149,7 +149,7 @@ impl SchemaCache {
         let own = |name: &str| self.single_column(origin, r.columns.iter().map(|c| c.0)) == Some(name);
         let other = |name: &str| self.single_column(r.target, r.columns.iter().map(|c| c.1)) == Some(name);
         let is_table = self.relations.get(r.target).is_some_and(|t| t.name == target);
-        // A foreign key to the own relation is two relationships of one name. The key's column as target means the
+        // A foreign key to the own relation is two relationships of one name. The key or its column as target means the
         // parent, the relation as target means the children, as in PostgREST.
         let own_key = self.relations.get(origin).is_some_and(|o| {
             o.foreign_keys
@@ -159,7 +159,7 @@ impl SchemaCache {
         let is_self = r.target == origin;
         match hint {
             None if is_table => !is_self || !own_key,
-            None => target == r.constraint || (own_key && own(target)),
+            None => (target == r.constraint && (own_key || !is_self)) || (own_key && own(target)),
             Some(hint) if is_self => is_table && !own_key && (other(hint) || hint == r.constraint),
             Some(hint) => is_table && (hint == r.constraint || own(hint) || other(hint)),
         }
