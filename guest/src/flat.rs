@@ -2,7 +2,7 @@
 
 use sqlitrest_runtime::http;
 
-use crate::{answer, settings};
+use crate::{answer, finish, settings};
 use bindings::exports::sqlitrest::component::handler::{Guest, Request, Response};
 
 #[allow(missing_docs)]
@@ -21,7 +21,7 @@ mod bindings {
 
 impl Guest for bindings::Component {
     fn handle(request: Request) -> Response {
-        let response = settings::config().map(|config| {
+        let answer = settings::config().map(|config| {
             let headers: Vec<(&str, &[u8])> = fields(&request.headers).collect();
             let request = http::Request {
                 method: &request.method,
@@ -31,7 +31,7 @@ impl Guest for bindings::Component {
             };
             answer(config, &request)
         });
-        let response = response.unwrap_or_else(|response| response);
+        let response = finish(answer);
         Response {
             status: response.status,
             headers: lines(&response.headers),

@@ -22,9 +22,9 @@ thread_local! {
     static SCHEMA: Cell<Arc<SchemaCache>> = Cell::default();
 }
 
-/// Both exports end here.
+/// The core's answer to a request that could be read.
 fn answer(config: &Config, request: &Request<'_>) -> Response {
-    let mut response = match parse(config, request) {
+    match parse(config, request) {
         Ok(parsed) => {
             let mut schema = SCHEMA.take();
             let mut database = database::SpinDatabase::default();
@@ -33,21 +33,16 @@ fn answer(config: &Config, request: &Request<'_>) -> Response {
             response
         }
         Err(response) => response,
-    };
+    }
+}
+
+/// Both exports end here: what the client is not told of goes to the log.
+fn finish(answer: Result<Response, Response>) -> Response {
+    let mut response = answer.unwrap_or_else(|error| error);
     if let Some(line) = response.log.take() {
         log(&line);
     }
     response
-}
-
-/// An answer that the core never sees, in PostgREST's form. `message` must not need escaping in JSON.
-fn problem(status: u16, code: &str, message: &str) -> Response {
-    Response {
-        status,
-        headers: vec![("content-type", "application/json; charset=utf-8".to_owned())],
-        body: format!(r#"{{"code":"{code}","details":null,"hint":null,"message":"{message}"}}"#).into_bytes(),
-        ..Response::default()
-    }
 }
 
 /// One line to the host's log. (`eprintln!` would panic where standard error is closed.)

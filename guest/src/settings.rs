@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 use spin_sdk::variables;
 use sqlitrest_runtime::config::{Config, KEYS};
 use sqlitrest_runtime::http::Response;
-
-use crate::{log, problem};
+use sqlitrest_runtime::internal_error;
 
 /// Holds the whole configuration as TOML; our own host sets it. File and variables are then not looked at.
 const INLINE: &str = "SQLITREST_CONFIG";
@@ -17,16 +16,14 @@ const INLINE: &str = "SQLITREST_CONFIG";
 /// Where `spin.toml` mounts the file.
 const FILE: &str = "/sqlitrest.toml";
 
-static CONFIG: OnceLock<Result<Config, ()>> = OnceLock::new();
+static CONFIG: OnceLock<Result<Config, String>> = OnceLock::new();
 
 /// The configuration, read once for each instance.
 ///
 /// # Errors
 /// The answer to every request while the configuration is wrong; what is wrong stands in the log alone.
 pub fn config() -> Result<&'static Config, Response> {
-    CONFIG.get_or_init(|| load().map_err(|reason| log(&reason))).as_ref().map_err(|()| {
-        problem(500, "PGRSTX00", "The configuration of the server is not valid; its log says why")
-    })
+    CONFIG.get_or_init(load).as_ref().map_err(|reason| internal_error(reason))
 }
 
 fn load() -> Result<Config, String> {

@@ -2,18 +2,19 @@
 
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
+use sqlitrest_runtime::error::Error;
+use sqlitrest_runtime::error_response;
 use sqlitrest_runtime::http::{Request, Response};
 use wasi::io::streams::{OutputStream, StreamError};
 
-use crate::{answer, log, problem, settings};
+use crate::{answer, finish, log, settings};
 
 /// The most that one read of the request's body asks for.
 const READ: u64 = 64 << 10;
 
 #[http_component]
 fn handle(request: IncomingRequest, out: ResponseOutparam) {
-    let response = respond(&request).unwrap_or_else(|response| response);
-    if let Err(reason) = send(response, out) {
+    if let Err(reason) = send(finish(respond(&request)), out) {
         log(&format!("response not sent: {reason}"));
     }
 }
@@ -42,13 +43,13 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
 fn read_body(request: &IncomingRequest, max: u64) -> Result<Vec<u8>, Response> {
     let cut = |reason: &dyn std::fmt::Debug| {
         log(&format!("request body not read: {reason:?}"));
-        problem(400, "PGRST102", "The request body ended too early")
+        error_response(&Error::Body("The request body ended too early".to_owned()))
     };
     let body = request.consume().map_err(|()| cut(&"taken before"))?;
     let stream = body.stream().map_err(|()| cut(&"taken before"))?;
     let mut bytes = Vec::new();
     loop {
-        let room = (max + 1).saturating_sub(bytes.len() as u64);
+        let room = max.saturating_add(1).saturating_sub(bytes.len() as u64);
         if room == 0 {
             return Ok(bytes);
         }
