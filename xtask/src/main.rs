@@ -22,6 +22,7 @@ cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the com
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
 cargo xtask test             build, check format and lints, run every test
 cargo xtask test FILTER      build, run the tests whose names contain FILTER
+cargo xtask bench DB TARGET… build, then measure both engines beside a bare server: benches/README.md
 cargo xtask help             this text
 
 Every command gets what it needs first, a way to build WebAssembly above all. Of these, the first that works:
@@ -47,10 +48,9 @@ fn main() -> ExitCode {
 fn command(args: &[&str]) -> Result<()> {
     match args {
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
-        ["build"] => {
-            build::all(&wasm::find()?)?;
-        }
+        ["build"] => build::all(&wasm::find()?)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
+        ["bench", args @ ..] => build::bench(&wasm::find()?, args)?,
         ["serve", rest @ ..] => serve::serve(rest)?,
         ["test"] => test::test(None).context("test FAILED")?,
         ["test", filter] => test::test(Some(filter)).context("test FAILED")?,
