@@ -1,9 +1,10 @@
 """Downloads pyproj's wheel into argv[1] and unpacks its proj.db there. Data alone is wanted, so any wheel does."""
 import hashlib
-import json
 import os
+import re
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 import zipfile
 
@@ -20,14 +21,16 @@ def with_pip(directory):
 
 
 def without_pip(directory):
-    with urllib.request.urlopen("https://pypi.org/pypi/pyproj/%s/json" % VERSION, timeout=60) as answer:
-        files = json.load(answer)["urls"]
-    file = next(f for f in files if f["filename"].endswith(PLATFORM + ".whl"))
-    with urllib.request.urlopen(file["url"], timeout=60) as answer:
+    index = "https://pypi.org/simple/pyproj/"
+    with urllib.request.urlopen(index, timeout=60) as answer:
+        links = re.findall(r'href="([^"#]+)#sha256=([0-9a-f]+)"', answer.read().decode())
+    name = "/pyproj-" + VERSION + "-"
+    url, digest = next(link for link in links if name in link[0] and link[0].endswith(PLATFORM + ".whl"))
+    with urllib.request.urlopen(urllib.parse.urljoin(index, url), timeout=60) as answer:
         wheel = answer.read()
-    if hashlib.sha256(wheel).hexdigest() != file["digests"]["sha256"]:
-        raise ValueError(file["url"] + " is not what pypi.org says it is")
-    path = os.path.join(directory, file["filename"])
+    if hashlib.sha256(wheel).hexdigest() != digest:
+        raise ValueError(url + " is not what its index says it is")
+    path = os.path.join(directory, "pyproj.whl")
     with open(path, "wb") as out:
         out.write(wheel)
     return path
