@@ -6,7 +6,8 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SQLITREST_COMPONENT");
-    println!("cargo::rustc-env=SQLITREST_TARGET={}", variable("TARGET"));
+    // Without our prefix: cargo sets it for what it runs too, where the prefix stands for a key of the configuration.
+    println!("cargo::rustc-env=COMPILED_FOR={}", variable("TARGET"));
     let named = variable("SQLITREST_COMPONENT");
     let bytes = if named.is_empty() {
         Vec::new()

@@ -53,6 +53,9 @@ pub fn main() -> ExitCode {
         Err(Failure::Start(error)) => (error, 2),
         Err(Failure::Run(error)) => (error, 1),
     };
-    log(format_args!("{error:#}"));
+    // A library's message may have several lines; ours has one.
+    let words = format!("{error:#}");
+    let words: Vec<&str> = words.split_whitespace().collect();
+    log(format_args!("{}", words.join(" ")));
     ExitCode::from(code)
 }

@@ -2,7 +2,11 @@
 //!
 //! The library is what the binary, the tests and the benches share: [`Engine`] answers a request without sockets,
 //! [`server::run`] serves one on a listener.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+// Nothing that a request, a configuration file or a database file can reach may panic.
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
 
 mod answer;
 pub mod cli;

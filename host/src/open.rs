@@ -3,6 +3,7 @@
 //! It never creates a file. It knows nothing of requests.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ const CACHE_KIB: i64 = 16 << 10;
 
 /// Beyond this size the write-ahead log is cut after a checkpoint.
 const JOURNAL_LIMIT: i64 = 64 << 20;
+
+/// What every SQLite database begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// A database file that can be served, and how its connections are made.
 #[derive(Clone, Debug)]
@@ -67,7 +71,9 @@ impl File {
             views: 0,
         };
         let writer = match file.first_look() {
-            Err(error) if code(&error) == Some(ErrorCode::CannotOpen) => file.without_side_files(error)?,
+            Err(error) if matches!(code(&error), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) => {
+                file.without_side_files(error)?
+            }
             other => other.map_err(|error| file.explain(&error))?,
         };
         Ok((file, writer))
@@ -156,7 +162,7 @@ impl File {
                 "{file} is locked by another process; stop that process, or give it more time with pool.busy_timeout (now {} ms)",
                 self.busy_timeout.as_millis()
             ),
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => anyhow!(
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => anyhow!(
                 "{file} cannot be opened ({error}); SQLite needs to read the file, and to write beside it for its -wal and -shm files"
             ),
             _ => anyhow!("{file} cannot be served: {error}"),
@@ -180,9 +186,15 @@ fn check_path(path: &Path) -> Result<()> {
     if !about.is_file() {
         bail!("{shown} is not a regular file; name a database file");
     }
+    let mut start = Vec::new();
     fs::File::open(path)
-        .map(|_| ())
-        .with_context(|| format!("{shown} cannot be read; look at its permissions"))
+        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
+        .with_context(|| format!("{shown} cannot be read; look at its permissions"))?;
+    // SQLite takes an empty file as an empty database, and a very short one too, which it would overwrite.
+    if !start.is_empty() && start != MAGIC {
+        bail!("{shown} is not a SQLite database (or it is encrypted); name another file");
+    }
+    Ok(())
 }
 
 fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {

@@ -15,9 +15,15 @@ use crate::component::Guest;
 const DEFAULT_FILE: &str = "sqlitrest.toml";
 
 /// Variables that are no keys of the configuration: the environment's form of `--config` and `--guest`, and what
-/// building reads.
-const OWN_VARIABLES: [&str; 4] =
-    [CONFIG_VARIABLE, GUEST_VARIABLE, "SQLITREST_COMPONENT", "SQLITREST_WASM_TOOLCHAIN"];
+/// building and testing read.
+const OWN_VARIABLES: [&str; 6] = [
+    CONFIG_VARIABLE,
+    GUEST_VARIABLE,
+    "SQLITREST_BIN",
+    "SQLITREST_COMPONENT",
+    "SQLITREST_PROJ_DB",
+    "SQLITREST_WASM_TOOLCHAIN",
+];
 const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";
 const GUEST_VARIABLE: &str = "SQLITREST_GUEST";
 

@@ -90,7 +90,7 @@ pub fn compile(input: &Path, output: &Path) -> Result<()> {
     let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
     let mut config = settings();
     config
-        .target(env!("SQLITREST_TARGET"))
+        .target(env!("COMPILED_FOR"))
         .map_err(|error| anyhow!("wasmtime does not compile for this machine: {error:#}"))?;
     let compiled = Engine::new(&config)
         .and_then(|engine| engine.precompile_component(&bytes))

@@ -1,0 +1,99 @@
+//! A client that sends the bytes it is told to and reads one reply at a time.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+
+use super::LIMIT;
+
+/// One connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    /// Lower-case names, without `date`.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl Client {
+    pub fn connect(address: &str) -> Self {
+        Client::try_connect(address).expect("connection")
+    }
+
+    pub fn try_connect(address: &str) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        stream.set_nodelay(true)?;
+        Ok(Client { stream: BufReader::new(stream) })
+    }
+
+    /// Sends bytes as they are; `false` where the server has closed.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// Sends a request with its length.
+    pub fn request(&mut self, method: &str, target: &str, body: &str) -> bool {
+        let length = body.len();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+        );
+        self.send((head + body).as_bytes())
+    }
+
+    /// Reads one reply; `None` where the connection ended before its first byte.
+    pub fn reply(&mut self, head_only: bool) -> Option<Reply> {
+        let first = self.line()?;
+        let status = first.split(' ').nth(1).expect("status").parse().expect("status");
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().expect("a whole head");
+            let Some((name, value)) = line.split_once(": ") else { break };
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        let length = headers.iter().find(|(name, _)| name == "content-length");
+        let length = length.map_or(0, |(_, value)| value.parse().expect("length"));
+        let mut body = vec![0; if head_only { 0 } else { length }];
+        self.stream.read_exact(&mut body).expect("a whole body");
+        headers.retain(|(name, _)| name != "date");
+        Some(Reply { status, headers, body: String::from_utf8(body).expect("UTF-8") })
+    }
+
+    /// Whether the server closes, without another byte.
+    pub fn is_closed(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Ok(0) | Err(_))
+    }
+
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line.trim_end().to_owned()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("no reply: {error}"),
+        }
+    }
+}
+
+/// The reply to one request on a connection of its own.
+pub fn reply_to(address: &str, method: &str, target: &str, body: &str) -> Reply {
+    let mut client = Client::connect(address);
+    assert!(client.request(method, target, body));
+    client.reply(method == "HEAD").expect("a reply")
+}
+
+/// The reply to a GET.
+pub fn get(address: &str, target: &str) -> Reply {
+    reply_to(address, "GET", target, "")
+}

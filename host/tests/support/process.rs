@@ -1,0 +1,154 @@
+//! The binary as a process: started, told to stop, its exit code and its words.
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use super::{LIMIT, guest, path};
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// A running server.
+pub struct Server {
+    child: Option<Child>,
+    stdout: BufReader<ChildStdout>,
+    /// What it said at the start.
+    pub line: String,
+    /// `127.0.0.1:PORT`
+    pub address: String,
+}
+
+/// The binary with nothing of ours in its environment but `environment`.
+pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    command_of(Path::new(env!("CARGO_BIN_EXE_sqlitrest")), arguments, environment)
+}
+
+/// [`command`] of a copy of the binary.
+pub fn command_of(binary: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SQLITREST_") {
+            command.env_remove(name);
+        }
+    }
+    // Away from any sqlitrest.toml of the source tree.
+    command.current_dir(std::env::temp_dir());
+    command.args(arguments).envs(environment.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+    run_command(command(arguments, environment))
+}
+
+/// Runs a command of the binary to its end.
+pub fn run_command(mut command: Command) -> Ended {
+    let mut child = spawn(&mut command);
+    let Some(status) = wait(&mut child) else {
+        let _ = child.kill();
+        panic!("{command:?} does not end");
+    };
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("stdout");
+    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("stderr");
+    Ended { code: status.code(), stdout, stderr }
+}
+
+/// Serves a database on a free port.
+pub fn serve(engine: &str, database: &Path, more: &[&str]) -> Server {
+    serve_with(engine, database, more, &[])
+}
+
+/// [`serve`] with an environment.
+pub fn serve_with(engine: &str, database: &Path, more: &[&str], environment: &[(&str, &str)]) -> Server {
+    let mut arguments = vec!["serve", path(database), "--engine", engine, "--listen", "127.0.0.1:0"];
+    if engine == "component" {
+        arguments.extend(["--guest", path(guest())]);
+    }
+    arguments.extend(more);
+    Server::start(command(&arguments, environment))
+}
+
+impl Server {
+    /// Starts it and waits for the line that says where it listens.
+    pub fn start(mut command: Command) -> Self {
+        let mut child = spawn(&mut command);
+        let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("a line");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
+        let Some(address) = address.map(str::to_owned) else {
+            let mut stderr = String::new();
+            let _ = child.stderr.take().expect("piped").read_to_string(&mut stderr);
+            panic!("no address in {line:?}; it said: {stderr}");
+        };
+        Server { child: Some(child), stdout, line, address }
+    }
+
+    /// Sends a signal, `TERM` or `INT`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.as_ref().expect("running").id().to_string();
+        let status = Command::new("kill").args(["-s", name, &pid]).status().expect("kill");
+        assert!(status.success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(mut self) -> Ended {
+        let mut child = self.child.take().expect("running");
+        let Some(status) = wait(&mut child) else {
+            let _ = child.kill();
+            panic!("the server does not end");
+        };
+        let (mut stdout, mut stderr) = (self.line.clone(), String::new());
+        self.stdout.read_to_string(&mut stdout).expect("stdout");
+        child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("stderr");
+        Ended { code: status.code(), stdout, stderr }
+    }
+
+    /// Tells it to stop and waits: it must end well.
+    pub fn stop(self) -> Ended {
+        self.signal("TERM");
+        let ended = self.wait();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    }
+}
+
+fn spawn(command: &mut Command) -> Child {
+    loop {
+        match command.spawn() {
+            // A copy of the binary was still open for writing when another test forked, and is until that one's exec.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            child => return child.expect("the binary starts"),
+        }
+    }
+}
+
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
+        if let Some(status) = child.try_wait().expect("wait") {
+            return Some(status);
+        }
+        std::thread::yield_now();
+    }
+    None
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
