@@ -83,3 +83,112 @@ impl Engine {
         self.pool().close(wait).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::{Path, PathBuf};
+    use std::task::{Context, Poll, Waker};
+
+    use crate::open::Role;
+
+    /// A database in a directory that goes with it.
+    struct Fixture(PathBuf);
+
+    impl Fixture {
+        fn new(name: &str) -> Self {
+            let directory = std::env::temp_dir().join(format!("sqlitrest-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&directory).expect("directory");
+            let sql = rusqlite::Connection::open(directory.join("a.db")).expect("database");
+            sql.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, n INT)").expect("table");
+            Fixture(directory)
+        }
+
+        fn engines(&self) -> [Engine; 2] {
+            let path = self.0.join("a.db").display().to_string();
+            let text = format!("[databases.main]\npath = {path:?}\n[pool]\nbusy_timeout = \"100ms\"");
+            let config = Config::load("", &text, []).expect("valid");
+            let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sqlitrest-guest.wasm");
+            let guest = std::env::var_os("SQLITREST_GUEST").map_or(built, PathBuf::from);
+            assert!(guest.exists(), "no component at {}: run cargo xtask build first", guest.display());
+            let component = Engine::component(&config, &Guest::File(guest)).expect("component");
+            [Engine::native(&config).expect("native"), component]
+        }
+    }
+
+    impl Drop for Fixture {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    async fn handle(engine: &Engine, method: &str, target: &str, body: &str) -> (u16, String) {
+        let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+        let answer = engine.handle(&Request { method, target, headers, body: body.as_bytes() }).await;
+        (answer.status, String::from_utf8(answer.body).expect("UTF-8"))
+    }
+
+    const ROWS: &str = "/t?select=id&order=id";
+
+    #[tokio::test]
+    async fn waiting_for_the_writer_blocks_nobody_and_can_be_given_up() {
+        let fixture = Fixture::new("waiting");
+        for engine in fixture.engines() {
+            let other = engine.pool().take(Role::Writer).await.expect("writer");
+            let mut given_up = Box::pin(handle(&engine, "POST", "/t", r#"{"id":1}"#));
+            let mut waits = Box::pin(handle(&engine, "POST", "/t", r#"{"id":2}"#));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(matches!(given_up.as_mut().poll(&mut context), Poll::Pending));
+            assert!(matches!(waits.as_mut().poll(&mut context), Poll::Pending));
+            assert_eq!(handle(&engine, "GET", ROWS, "").await, (200, "[]".to_owned()));
+            drop(given_up);
+            drop(other);
+            assert_eq!(waits.await.0, 201);
+            assert_eq!(handle(&engine, "GET", ROWS, "").await.1, r#"[{"id":2}]"#);
+            assert_eq!(handle(&engine, "DELETE", "/t?id=eq.2", "").await.0, 204);
+            engine.close(Duration::from_secs(1)).await.expect("closed");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_does_not_come_free_in_time() {
+        let fixture = Fixture::new("busy");
+        let mut answers = Vec::new();
+        for engine in fixture.engines() {
+            let other = engine.pool().take(Role::Writer).await.expect("writer");
+            answers.push(handle(&engine, "POST", "/t", r#"{"id":1}"#).await);
+            drop(other);
+            assert_eq!(handle(&engine, "GET", ROWS, "").await.1, "[]");
+        }
+        assert_eq!(answers[0].0, 503, "{answers:?}");
+        assert_eq!(answers[0], answers[1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_at_a_time_lose_nothing() {
+        let fixture = Fixture::new("many");
+        for engine in fixture.engines() {
+            let engine = Arc::new(engine);
+            let mut tasks = tokio::task::JoinSet::new();
+            for id in 0..200 {
+                let engine = Arc::clone(&engine);
+                tasks.spawn(async move {
+                    let row = format!(r#"{{"id":{id},"n":{id}}}"#);
+                    // With a busy timeout of 100 ms a writer may have to come again.
+                    while handle(&engine, "POST", "/t", &row).await.0 != 201 {}
+                    let found = handle(&engine, "GET", &format!("/t?id=eq.{id}"), "").await;
+                    assert_eq!(found, (200, format!("[{row}]")));
+                });
+            }
+            while let Some(task) = tasks.join_next().await {
+                task.expect("a task");
+            }
+            let headers: &[(&str, &[u8])] = &[("prefer", b"count=exact")];
+            let request = Request { method: "HEAD", target: "/t", headers, body: b"" };
+            let answer = engine.handle(&request).await;
+            assert_eq!(answer.header("content-range"), Some("0-199/200"));
+            assert_eq!(handle(&engine, "DELETE", "/t?id=gte.0", "").await.0, 204);
+            engine.close(Duration::from_secs(1)).await.expect("closed");
+        }
+    }
+}
