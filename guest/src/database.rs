@@ -2,6 +2,9 @@
 //!
 //! The interface runs one statement a call and hands all its rows over at once, each value by itself (55 ns a value).
 //! Our own host reads the comment that [`RowFormat::comment`] puts before a page and hands it over as finished bytes.
+//!
+//! Spin hands text over as UTF-8 and breaks the connection at text which is none. A request that failed so is answered
+//! again, guarded: its page is wrapped so that text crosses as bytes.
 
 use spin_sdk::sqlite3::{Connection, Error, QueryResult, Value as WitValue};
 use sqlitrest_runtime::database::{Database, DbError};
@@ -18,9 +21,25 @@ const ENCODED: &str = "rows:json";
 #[derive(Default)]
 pub struct SpinDatabase {
     connection: Option<Connection>,
+    /// Whether the text of pages crosses as bytes.
+    guarded: bool,
+    /// Whether a page could not be had; what the request wrote is then not committed.
+    pub page_failed: bool,
 }
 
 impl SpinDatabase {
+    /// A connection for the second try.
+    pub fn guarded() -> Self {
+        SpinDatabase { guarded: true, ..SpinDatabase::default() }
+    }
+
+    /// Whether bytes of a text are those that UTF-8 has for it. (Databases in UTF-16 are not what breaks a connection.)
+    fn stores_utf8(&mut self) -> Result<bool, DbError> {
+        let result = self.execute("PRAGMA encoding", &[])?;
+        let value = result.rows.first().and_then(|row| row.values.first());
+        Ok(matches!(value, Some(WitValue::Text(name)) if name == "UTF-8"))
+    }
+
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<QueryResult, DbError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -49,17 +68,47 @@ impl Database for SpinDatabase {
         format: &RowFormat,
         out: &mut Vec<u8>,
     ) -> Result<u64, DbError> {
-        let result = self.execute(&(format.comment() + sql), params)?;
+        // A page of RETURNING cannot be wrapped.
+        let guarded = self.guarded && sql.starts_with("SELECT ") && self.stores_utf8()?;
+        let statement = if guarded { guard(sql, format.width()) } else { format.comment() + sql };
+        let result = self.execute(&statement, params).inspect_err(|_| self.page_failed = true)?;
         if let Some((bytes, count)) = encoded(&result) {
             out.extend_from_slice(bytes);
             return Ok(count);
         }
         let mut count = 0;
         for_each_row(&result, &mut |row| {
-            format.write_row(row, count, out);
+            if guarded {
+                let row: Vec<ValueRef<'_>> = row.iter().map(|value| unguard(*value)).collect();
+                format.write_row(&row, count, out);
+            } else {
+                format.write_row(row, count, out);
+            }
             count += 1;
         });
         Ok(count)
+    }
+}
+
+/// Wraps a page: text becomes bytes behind a `t`, and bytes move behind a `b`.
+fn guard(sql: &str, columns: usize) -> String {
+    let list = |item: fn(usize) -> String| (0..columns).map(item).collect::<Vec<_>>().join(", ");
+    let names = list(|i| format!("c{i}"));
+    let values = list(|i| {
+        format!(
+            "CASE typeof(c{i}) WHEN 'text' THEN CAST('t' || c{i} AS BLOB) WHEN 'blob' THEN CAST('b' || c{i} AS BLOB) \
+             ELSE c{i} END"
+        )
+    });
+    format!("WITH page ({names}) AS ({sql}) SELECT {values} FROM page")
+}
+
+/// The value that [`guard`] has marked.
+fn unguard(value: ValueRef<'_>) -> ValueRef<'_> {
+    match value {
+        ValueRef::Blob([b't', text @ ..]) => ValueRef::Text(text),
+        ValueRef::Blob([b'b', bytes @ ..]) => ValueRef::Blob(bytes),
+        other => other,
     }
 }
 

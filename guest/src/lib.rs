@@ -24,11 +24,21 @@ thread_local! {
 
 /// The core's answer to a request that could be read.
 fn answer(config: &Config, request: &Request<'_>) -> Response {
+    let mut database = database::SpinDatabase::default();
+    let response = answer_with(&mut database, config, request);
+    if response.status != 500 || !database.page_failed {
+        return response;
+    }
+    // Nothing is committed: the page comes before that.
+    drop(database);
+    answer_with(&mut database::SpinDatabase::guarded(), config, request)
+}
+
+fn answer_with(database: &mut database::SpinDatabase, config: &Config, request: &Request<'_>) -> Response {
     match parse(config, request) {
         Ok(parsed) => {
             let mut schema = SCHEMA.take();
-            let mut database = database::SpinDatabase::default();
-            let response = respond(config, &mut schema, parsed, &mut database);
+            let response = respond(config, &mut schema, parsed, database);
             SCHEMA.set(schema);
             response
         }

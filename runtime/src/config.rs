@@ -155,12 +155,14 @@ impl From<Span> for String {
 
 /// A number of bytes, written `512`, `64KiB`, `10MiB`, `1GiB` (or with `KB`, `MB`, `GB`, powers of ten).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[serde(try_from = "toml::Value", into = "String")]
 pub struct Size(pub u64);
 
-impl TryFrom<String> for Size {
+impl TryFrom<toml::Value> for Size {
     type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        // A bare number needs no quotes.
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let wrong = || format!("`{text}` is not a size: write 512, 64KiB, 10MiB or 1GiB");
         let (number, unit) = split_number(&text).ok_or_else(wrong)?;
         let factor = match unit {

@@ -77,6 +77,11 @@ impl RowFormat {
         format!("{COMMENT}{kinds}*/")
     }
 
+    /// Columns of a statement whose rows are in this format; a statement has at least one.
+    pub fn width(&self) -> usize {
+        self.columns.len().max(1)
+    }
+
     /// Reads the kinds of [`RowFormat::comment`] from the start of a statement; `None` where it has no such comment.
     pub fn kinds(sql: &str) -> Option<Vec<Kind>> {
         let (kinds, _) = sql.strip_prefix(COMMENT)?.split_once("*/")?;

@@ -130,6 +130,8 @@ pub enum Error {
     },
     /// A database served for reading only.
     ReadOnly,
+    /// The database cannot be reached; the text is for the log.
+    Unreachable(String),
     /// The database is locked by someone else for longer than `pool.busy_timeout`.
     Busy,
     /// The disk is full.
@@ -280,6 +282,8 @@ impl Error {
                 Problem::new(status, code, message.as_str()).details(json!(details))
             }
             Error::ReadOnly => Problem::new(405, "25006", "cannot execute a write in a read-only database"),
+            Error::Unreachable(_) => Problem::new(503, "PGRST000", "Could not connect with the database")
+                .hint("The server's log says more.".to_owned()),
             Error::Busy => Problem::new(503, "PGRST003", "The database is busy")
                 .details("Another process holds its lock for longer than pool.busy_timeout.")
                 .hint("Try again.".to_owned()),

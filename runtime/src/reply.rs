@@ -196,9 +196,14 @@ pub(crate) fn error(error: &Error) -> Response {
     ];
     match error {
         Error::Offset { total, .. } => headers.push(("content-range", format!("*/{total}"))),
-        Error::Busy | Error::DiskFull => headers.push(("retry-after", "1".to_owned())),
+        Error::Busy | Error::DiskFull | Error::Unreachable(_) => {
+            headers.push(("retry-after", "1".to_owned()))
+        }
         _ => {}
     }
-    let log = if let Error::Internal(text) = error { Some(text.clone()) } else { None };
+    let log = match error {
+        Error::Internal(text) | Error::Unreachable(text) => Some(text.clone()),
+        _ => None,
+    };
     Response { status: problem.status, headers, body: problem.body(), log, ..Response::default() }
 }

@@ -19,7 +19,8 @@ impl Double {
     }
 }
 
-struct Bound<'a>(&'a Value);
+/// A value as rusqlite binds it.
+pub(crate) struct Bound<'a>(pub(crate) &'a Value);
 
 impl rusqlite::ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -34,8 +34,8 @@ impl Fixture {
         let template = Connection::open_in_memory().unwrap();
         template.execute_batch(sql).unwrap();
         let fixture = Fixture { directory: TempDir::new().unwrap(), template };
-        for copy in [fixture.path("native"), fixture.path("component"), fixture.path("double")] {
-            fixture.restore(&copy);
+        for engine in ["native", "component", "spin", "double"] {
+            fixture.restore(&fixture.path(engine));
         }
         fixture
     }
@@ -61,10 +61,14 @@ impl Fixture {
     /// # Panics
     /// Where `extra` is not a configuration.
     pub fn config(&self, engine: &str, extra: &str) -> Config {
+        Config::load("scenario", &self.config_text(engine, extra), []).unwrap()
+    }
+
+    /// The same as text.
+    pub fn config_text(&self, engine: &str, extra: &str) -> String {
         // `extra` may end in keys of this table.
         let table = if extra.contains("[databases.main]") { "" } else { "[databases.main]" };
-        let text = format!("{extra}\n{table}\npath = {:?}\n", self.path(engine));
-        Config::load("scenario", &text, []).unwrap()
+        format!("{extra}\n{table}\npath = {:?}\n", self.path(engine))
     }
 
     /// Both engines, each over its own copy.

@@ -3,6 +3,7 @@
 pub mod double;
 pub mod fixture;
 pub mod scenario;
+pub mod spin;
 
 use std::path::PathBuf;
 

@@ -6,6 +6,7 @@ use sqlitrest_runtime::schema::read_schema;
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
 use sqlitrest_tests::scenario::{Exchange, File, show_answer, show_program};
+use sqlitrest_tests::spin::Spin;
 
 fn case_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -46,22 +47,20 @@ async fn scenarios() {
 async fn run_file(file: &mut File) -> Vec<String> {
     let fixture = Fixture::new(&file.fixture);
     let engines = fixture.engines(&file.config);
+    let spin = Spin::new(&fixture.path("spin"), &fixture.config_text("spin", &file.config));
     let mut failures = Vec::new();
     for scenario in &mut file.scenarios {
         fixture.restore(&fixture.path("double"));
-        for engine in &engines {
-            fixture.restore(&fixture.path(engine.name()));
+        for engine in ["native", "component", "spin"] {
+            fixture.restore(&fixture.path(engine));
         }
         for exchange in &mut scenario.exchanges {
             let mut answers = Vec::new();
             for engine in &engines {
-                let handle = exchange.with_request(|request| {
-                    tokio::task::block_in_place(|| {
-                        tokio::runtime::Handle::current().block_on(engine.handle(request))
-                    })
-                });
-                answers.push((engine.name(), show_answer(&handle)));
+                let answer = exchange.with_request(|request| block_on(engine.handle(request)));
+                answers.push((engine.name(), show_answer(&answer)));
             }
+            let in_spin = exchange.with_request(|request| block_on(spin.handle(request)));
             let program = program(&fixture, &file.config, exchange);
             let title =
                 format!("{} › {}", scenario.title, exchange.request.lines().next().unwrap_or_default());
@@ -73,6 +72,10 @@ async fn run_file(file: &mut File) -> Vec<String> {
             }
             let (first, second) = (&answers[0].1, &answers[1].1);
             assert_eq!(first, second, "{title}: the engines do not agree");
+            if without_location(&show_answer(&in_spin)) != without_location(first) {
+                failures
+                    .push(format!("{title} (spin)\nexpected {first}\ngot      {}", show_answer(&in_spin)));
+            }
             if program != exchange.program {
                 failures
                     .push(format!("{title} (program)\nexpected {}\ngot      {program}", exchange.program));
@@ -82,6 +85,15 @@ async fn run_file(file: &mut File) -> Vec<String> {
         }
     }
     failures
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(future))
+}
+
+/// Spin's HTTP library wants targets percent-encoded, which shows in the location alone.
+fn without_location(answer: &str) -> String {
+    answer.lines().filter(|line| !line.starts_with("content-location")).collect::<Vec<_>>().join("\n")
 }
 
 /// The SQL that a request becomes; nothing where it does not come so far.
