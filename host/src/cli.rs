@@ -2,9 +2,11 @@
 //!
 //! 0: done. 1: failed while running. 2: could not begin (arguments, configuration, database, port).
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
 use crate::settings::{Flags, Settings};
@@ -22,6 +24,14 @@ struct Arguments {
 enum Command {
     /// Serve a database over HTTP.
     Serve(Flags),
+    /// Make a database of the SQL text in a file.
+    #[command(hide = true)]
+    CreateDatabase {
+        /// The SQL text.
+        input: PathBuf,
+        /// The database to make; there must be no such file.
+        output: PathBuf,
+    },
     /// Compile a component for `serve --guest` or for being embedded.
     #[command(hide = true)]
     CompileComponent {
@@ -44,6 +54,7 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
+        Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
             component::compile(&input, &output).map_err(Failure::Start)
         }
@@ -58,4 +69,15 @@ pub fn main() -> ExitCode {
     let words: Vec<&str> = words.split_whitespace().collect();
     log(format_args!("{}", words.join(" ")));
     ExitCode::from(code)
+}
+
+/// Makes a database of SQL text, or none at all.
+fn create_database(input: &Path, output: &Path) -> Result<()> {
+    let text = fs::read_to_string(input).with_context(|| format!("{} cannot be read", input.display()))?;
+    ensure!(!output.exists(), "{} is there already; remove it, or name another file", output.display());
+    let made = rusqlite::Connection::open(output).and_then(|sql| sql.execute_batch(&text));
+    if made.is_err() {
+        let _ = fs::remove_file(output);
+    }
+    made.with_context(|| format!("{} is not SQL that SQLite takes", input.display()))
 }

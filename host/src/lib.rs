@@ -13,6 +13,7 @@ pub mod cli;
 mod component;
 mod connection;
 mod engine;
+mod examples;
 mod exchange;
 mod native;
 mod open;

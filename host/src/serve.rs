@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::Failure;
 use crate::engine::Engine;
+use crate::examples::curl_lines;
 use crate::settings::Settings;
 use crate::{log, server};
 
@@ -33,7 +34,11 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let signals = Signals::new().map_err(Failure::Start)?;
         let listener = listen(config).await.map_err(Failure::Start)?;
         let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
-        announce(&settings, &engine, address);
+        let examples = match settings.examples {
+            true => curl_lines(engine.pool(), &config.database().1.hidden, address).await,
+            false => Vec::new(),
+        };
+        announce(&settings, &engine, address, &examples);
         until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -71,7 +76,7 @@ async fn listen(config: &Config) -> Result<TcpListener> {
 }
 
 /// To standard output, which may be closed: what is served, and where.
-fn announce(settings: &Settings, engine: &Engine, address: SocketAddr) {
+fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples: &[String]) {
     let file = engine.pool().file();
     let mut about = format!("{} tables", file.tables);
     if file.views > 0 {
@@ -91,6 +96,9 @@ fn announce(settings: &Settings, engine: &Engine, address: SocketAddr) {
     if settings.file.is_none() {
         let deeds = if file.writable { "reading and writing" } else { "reading" };
         let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
+    }
+    if !examples.is_empty() {
+        let _ = writeln!(out, "try in another terminal:\n  {}", examples.join("\n  "));
     }
     let _ = out.flush();
 }

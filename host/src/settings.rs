@@ -41,6 +41,9 @@ pub struct Flags {
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Print three requests to try, made for this database
+    #[arg(long)]
+    pub examples: bool,
     /// Another component than the one in this program (.wasm or .cwasm)
     #[arg(long, value_name = "FILE")]
     pub guest: Option<PathBuf>,
@@ -64,6 +67,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The component.
     pub guest: Guest,
+    /// Whether requests to try are printed.
+    pub examples: bool,
 }
 
 impl Settings {
@@ -97,7 +102,12 @@ impl Settings {
         let directory = file.as_deref().filter(|_| !by_environment);
         set_path(&mut config, flags.path.as_deref(), directory)?;
         let guest = flags.guest.clone().or_else(|| own(GUEST_VARIABLE));
-        Ok(Settings { config, file, guest: guest.map_or(Guest::Embedded, Guest::File) })
+        Ok(Settings {
+            config,
+            file,
+            guest: guest.map_or(Guest::Embedded, Guest::File),
+            examples: flags.examples,
+        })
     }
 }
 

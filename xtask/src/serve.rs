@@ -20,9 +20,6 @@ const EXAMPLES: [&str; 3] = [
     "tracks?price=gt.1&milliseconds=lt.240000&order=milliseconds.desc&limit=5",
 ];
 
-/// What to ask any other, where TABLE stands for one of its tables or views.
-const ANY: [&str; 3] = ["TABLE", "TABLE?limit=3", "TABLE?limit=3&offset=3"];
-
 /// `cargo xtask serve [DB] [-- FLAGS]`.
 ///
 /// # Errors
@@ -38,23 +35,27 @@ pub fn serve(args: &[&str]) -> Result<()> {
         _ => bail!("serve takes one database, and flags of `sqlitrest serve` after `--`"),
     };
     build::all(&wasm::find()?)?;
-    let (database, queries) = match database {
-        Some(path) => (path, ANY),
-        None => (example()?, EXAMPLES),
-    };
     let mut server = Command::new(build::server());
-    server.arg("serve").arg(&database);
+    server.arg("serve");
+    let is_example = database.is_none();
+    match database {
+        // The server makes requests up for it.
+        Some(path) => server.arg(path).arg("--examples"),
+        None => server.arg(example()?),
+    };
     let has = |flag: &str| flags.iter().any(|f| *f == flag || f.starts_with(&format!("{flag}=")));
     if !has("--engine") {
         server.args(["--engine", "component"]);
     }
     if !has("--listen") {
         server.args(["--listen", ADDRESS]);
-        println!("\nOnce the server says that it listens, try in another terminal:");
-        for query in queries {
-            println!("  curl 'localhost:3000/{query}'");
+        if is_example {
+            println!("\nOnce the server says that it listens, try in another terminal:");
+            for query in EXAMPLES {
+                println!("  curl 'localhost:3000/{query}'");
+            }
+            println!();
         }
-        println!();
     }
     become_server(server.args(flags))
 }
