@@ -176,7 +176,10 @@ mod tests {
             ]],
         );
         check("database or disk is full", expect!["503 53100 The disk is full null"]);
-        check("unable to open database: the host has none named \"default\"", expect!["503 PGRST000 Could not connect with the database null"]);
+        check(
+            "unable to open database: the host has none named \"default\"",
+            expect!["503 PGRST000 Could not connect with the database null"],
+        );
         check("interrupted", expect!["504 57014 canceling statement due to statement timeout null"]);
         check("string or blob too big", expect!["400 54001 The request is too large for one statement null"]);
         check("disk I/O error", expect!["500 PGRSTX00 Internal error null"]);
