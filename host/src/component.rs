@@ -66,7 +66,7 @@ impl Component {
         };
         let mut instance = match self.instances.get(&turn).await {
             Ok(instance) => instance,
-            Err(error) => return failed(request, &error),
+            Err(error) => return failed(request, &error, false),
         };
         instance.store.set_epoch_deadline(DEADLINE_TICKS);
         let headers = lines(request.headers);
@@ -83,7 +83,7 @@ impl Component {
                 Answer::from_lines(response.status, &response.headers, response.body, response.content_length)
             }
             // The instance is dropped, and with it what it held: its transaction is rolled back.
-            Err(error) => failed(request, &error),
+            Err(error) => failed(request, &error, instance.out_of_memory()),
         }
     }
 }
@@ -113,11 +113,15 @@ fn lines(headers: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn failed(request: &Request<'_>, error: &wasmtime::Error) -> Answer {
+fn failed(request: &Request<'_>, error: &wasmtime::Error, out_of_memory: bool) -> Answer {
     let (method, target) = (request.method, request.target);
-    log(format_args!("{method} {target}: the component failed: {error:#}"));
-    match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => Answer::problem(504, "57014", "The request took too long", ""),
-        _ => Answer::internal(),
+    log(format_args!("{method} {target}: the component failed: {}", error.root_cause()));
+    if let Some(Trap::Interrupt) = error.downcast_ref::<Trap>() {
+        return Answer::problem(504, "57014", "The request took too long", "Ask for less at once.");
     }
+    if out_of_memory {
+        let message = "The answer needs more memory than a request may have";
+        return Answer::problem(500, "54000", message, "Ask for fewer rows at once with limit.");
+    }
+    Answer::internal()
 }

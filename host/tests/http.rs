@@ -69,6 +69,30 @@ fn a_request_line_of_100_kb() {
 }
 
 #[test]
+fn a_large_answer_is_whole() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let sql = rusqlite::Connection::open(&database).expect("database");
+    sql.execute_batch(
+        "WITH RECURSIVE n(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM n WHERE i < 159)
+         INSERT INTO albums SELECT i, hex(zeroblob(500000)), NULL FROM n",
+    )
+    .expect("rows");
+    drop(sql);
+    for engine in ENGINES {
+        let server = serve(engine, &database, &[]);
+        let mut client = Client::connect(&server.address);
+        for rows in [1, 150] {
+            assert!(client.request("GET", &format!("/albums?id=gte.10&select=title&limit={rows}"), ""));
+            let reply = client.reply(false).expect("a reply");
+            assert_eq!((reply.status, reply.body.len()), (200, 1 + rows * (1_000_000 + 13)), "{engine}");
+        }
+        assert_alive(&mut client);
+        server.stop();
+    }
+}
+
+#[test]
 fn what_is_not_http() {
     let scratch = Scratch::new();
     let server = serve("native", &scratch.database("a.db"), &[]);

@@ -24,8 +24,8 @@ const MOST_IDLE: usize = 32;
 /// After so many requests an instance is replaced, so that nothing can pile up in it.
 const MOST_USES: u32 = 10_000;
 
-/// The memory that an instance may have.
-pub const MEMORY_LIMIT: usize = 256 << 20;
+/// The memory that an instance may have: several times the largest answer that anyone should ask for at once.
+pub const MEMORY_LIMIT: usize = 1 << 30;
 
 /// An instance whose memory has grown beyond this is not kept: wasm memory never shrinks.
 const MEMORY_KEPT: usize = 16 << 20;
@@ -69,6 +69,13 @@ pub struct Instances {
 pub struct Turn<'a> {
     _all: SemaphorePermit<'a>,
     _writing: Option<SemaphorePermit<'a>>,
+}
+
+impl Instance {
+    /// Whether it wanted more than [`MEMORY_LIMIT`].
+    pub fn out_of_memory(&self) -> bool {
+        self.store.data().memory.refused
+    }
 }
 
 impl Instances {
@@ -128,10 +135,12 @@ impl Instances {
             wasi,
             table: ResourceTable::new(),
             pool: Arc::clone(&self.pool),
-            memory: Memory { used: 0 },
+            memory: Memory { used: 0, refused: false },
         };
         let mut store = Store::new(self.component.engine(), state);
         store.limiter(|state| &mut state.memory);
+        // What the guest hands over at once is bounded by what it can have.
+        store.set_hostcall_fuel(MEMORY_LIMIT);
         store.set_epoch_deadline(super::DEADLINE_TICKS);
         let guest = self.component.instantiate_async(&mut store).await?;
         Ok(Instance { store, guest, uses: 0 })
@@ -152,6 +161,8 @@ async fn acquire(semaphore: &Semaphore, patience: Duration) -> Option<SemaphoreP
 /// Counts and bounds an instance's memory.
 struct Memory {
     used: usize,
+    /// Whether it asked for more than it may have.
+    refused: bool,
 }
 
 impl ResourceLimiter for Memory {
@@ -166,6 +177,7 @@ impl ResourceLimiter for Memory {
         if fits {
             self.used = used;
         }
+        self.refused |= !fits;
         Ok(fits)
     }
 
