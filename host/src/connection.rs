@@ -65,23 +65,14 @@ impl Connection {
         !self.sql.is_autocommit()
     }
 
-    /// Moves the whole write-ahead log into the file and empties it.
+    /// Moves the whole write-ahead log into the file and empties it; `false` where another process still reads from it.
     ///
     /// # Errors
-    /// SQLite's, also where another process still reads from the log.
-    pub fn checkpoint(&self) -> Result<(), DbError> {
+    /// SQLite's.
+    pub fn checkpoint(&self) -> Result<bool, DbError> {
         self.restart_clock();
-        let mut busy = 0;
-        self.sql
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-                busy = row.get(0)?;
-                Ok(())
-            })
-            .map_err(to_db_error)?;
-        match busy {
-            0 => Ok(()),
-            _ => Err(DbError { message: "another process is reading from it".to_owned() }),
-        }
+        let busy = self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        busy.map(|busy| busy == 0).map_err(to_db_error)
     }
 
     /// Undoes what an unfinished request has left. `false`: the connection is of no use any more.

@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use rusqlite::InterruptHandle;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
+use crate::log;
 use crate::open::{File, Role};
 
 /// SQLite's own words for a lock that was not let go in time, which the core knows.
@@ -127,12 +128,12 @@ impl Pool {
         lock(&self.readers.idle).clear();
         let writer = lock(&self.writer.idle).pop();
         if let Some(writer) = writer.filter(|_| self.file.writable) {
-            writer.checkpoint().map_err(|error| {
-                anyhow!(
-                    "the write-ahead log stays beside the database, which loses nothing: {}",
-                    error.message
-                )
-            })?;
+            let stays = "the write-ahead log stays beside the database, which loses nothing";
+            match writer.checkpoint() {
+                Ok(true) => {}
+                Ok(false) => log(format_args!("another process reads from the database; {stays}")),
+                Err(error) => bail!("{stays}: {}", error.message),
+            }
         }
         ensure!(all.is_ok(), "a request still uses the database");
         Ok(())
