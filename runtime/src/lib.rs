@@ -18,6 +18,7 @@ mod database_error;
 pub mod encode;
 pub mod error;
 pub mod filter;
+pub mod full_text;
 mod grammar;
 pub mod http;
 pub mod media;
