@@ -51,6 +51,10 @@ impl SpinDatabase {
 }
 
 impl Database for SpinDatabase {
+    fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError> {
+        self.execute(sql, params).map(|result| result.columns)
+    }
+
     fn rows(
         &mut self,
         sql: &str,

@@ -1,5 +1,7 @@
 //! The flat export (`sqlitrest:component/handler`): header fields as lines, no resources.
 
+use std::borrow::Cow;
+
 use sqlitrest_runtime::http;
 
 use crate::{answer, finish, settings};
@@ -52,7 +54,7 @@ fn fields(lines: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
 }
 
 /// The inverse of [`fields`]. A line feed in a value, which HTTP does not allow, must not begin a field.
-fn lines(headers: &[(&'static str, String)]) -> Vec<u8> {
+fn lines(headers: &[(Cow<'static, str>, String)]) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     for (name, value) in headers {
         out.extend_from_slice(name.as_bytes());

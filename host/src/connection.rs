@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::CachedStatement;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef as SqlRef};
 use sqlitrest_runtime::database::{Database, DbError};
-use sqlitrest_runtime::encode::{Kind, RowFormat};
+use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
 
 /// How long the statements of one loan may run; then SQLite says `interrupted`.
@@ -89,11 +89,12 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Database::page`].
-    pub fn encode(&mut self, sql: &str, params: &[Value], kinds: &[Kind]) -> Result<(Vec<u8>, u64), DbError> {
+    pub fn encode(&mut self, sql: &str, params: &[Value]) -> Result<(Vec<u8>, u64), DbError> {
         let cells = std::mem::take(&mut self.cells);
         let mut statement = self.prepare(sql, params)?;
-        let names = statement.column_names().zip(kinds.iter().copied());
-        let format = RowFormat::new(names);
+        let Some(format) = RowFormat::of_statement(sql, statement.column_names()) else {
+            return Err(DbError { message: "the statement does not say how its rows are wanted".to_owned() });
+        };
         let (mut out, mut count) = (Vec::new(), 0);
         let cells = each_row(&mut statement, cells, &mut |row| {
             format.write_row(row, count, &mut out);
@@ -139,6 +140,10 @@ impl Connection {
 }
 
 impl Database for Connection {
+    fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError> {
+        self.query(sql, params, &mut |_| {})
+    }
+
     fn rows(
         &mut self,
         sql: &str,

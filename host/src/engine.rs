@@ -130,7 +130,7 @@ mod tests {
 
     const ROWS: &str = "/t?select=id&order=id";
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn waiting_for_the_writer_blocks_nobody_and_can_be_given_up() {
         let fixture = Fixture::new("waiting");
         for engine in fixture.engines() {
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn a_writer_that_does_not_come_free_in_time() {
         let fixture = Fixture::new("busy");
         let mut answers = Vec::new();

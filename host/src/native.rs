@@ -8,6 +8,7 @@ use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::value::{Value, ValueRef};
 use sqlitrest_runtime::{Access, SchemaCache, parse, respond};
+use tokio::task::block_in_place;
 
 use crate::answer::Answer;
 use crate::log;
@@ -51,7 +52,8 @@ impl Native {
         let old = Arc::clone(&self.schema.lock().unwrap_or_else(PoisonError::into_inner));
         let mut schema = Arc::clone(&old);
         let response = match loan {
-            Ok(mut loan) => respond(&self.config, &mut schema, parsed, &mut loan),
+            // Another worker takes over what this one has to watch (sockets, timers, signals), should the query be long.
+            Ok(mut loan) => block_in_place(|| respond(&self.config, &mut schema, parsed, &mut loan)),
             Err(error) => respond(&self.config, &mut schema, parsed, &mut Unavailable(error)),
         };
         if !Arc::ptr_eq(&old, &schema) {
@@ -68,6 +70,10 @@ impl Native {
 struct Unavailable(DbError);
 
 impl Database for Unavailable {
+    fn columns(&mut self, _: &str, _: &[Value]) -> Result<Vec<String>, DbError> {
+        Err(self.0.clone())
+    }
+
     fn rows(&mut self, _: &str, _: &[Value], _: &mut dyn FnMut(&[ValueRef<'_>])) -> Result<(), DbError> {
         Err(self.0.clone())
     }

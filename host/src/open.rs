@@ -13,6 +13,7 @@ use rusqlite::{ErrorCode, OpenFlags};
 use sqlitrest_runtime::config::{Config, Mode, Synchronous};
 
 use crate::connection::Connection;
+use crate::functions;
 
 /// How many prepared statements each connection keeps.
 const STATEMENTS: usize = 256;
@@ -118,6 +119,7 @@ impl File {
         } else {
             sql.pragma_update(None, "query_only", true)?;
         }
+        functions::register(&sql)?;
         Connection::new(sql)
     }
 

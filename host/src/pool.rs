@@ -172,6 +172,10 @@ impl Loan {
 }
 
 impl Database for Loan {
+    fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError> {
+        self.get()?.columns(sql, params)
+    }
+
     fn rows(
         &mut self,
         sql: &str,

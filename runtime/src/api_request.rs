@@ -2,13 +2,15 @@
 //!
 //! Knows HTTP and the URL grammar; must not know the schema.
 
-use crate::config::Config;
+use crate::config::{Config, TxEnd};
+use crate::cors::Asked;
 use crate::error::Error;
+use crate::function::{self, Arguments, Call, RawBody};
 use crate::http::Request;
-use crate::media::MediaType;
-use crate::payload::Payload;
+use crate::media::{Accept, MediaType};
+use crate::payload::{Payload, form_pairs};
 use crate::preferences::Preferences;
-use crate::query_params::{QueryParams, decode, decode_path};
+use crate::query_params::{QueryParams, Unfiltered, decode_path};
 
 /// A request that fits the grammar.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,8 @@ pub struct ApiRequest {
     pub preferences: Preferences,
     /// What the answer is made as.
     pub media_type: MediaType,
+    /// Whether a page of another origin asks.
+    pub origin: Asked,
     /// The path with its parameters sorted, for `Content-Location`.
     pub content_location: String,
 }
@@ -39,12 +43,25 @@ pub enum Action {
     },
     /// POST
     Insert(Payload),
+    /// PUT
+    Put(Payload),
     /// PATCH
     Update(Payload),
     /// DELETE
     Delete,
     /// OPTIONS
     Options,
+    /// `/rpc/NAME`
+    Call(CallRequest),
+}
+
+/// A call of a function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRequest {
+    /// The function, its arguments bound.
+    pub call: Call,
+    /// Whether the body of the answer is left out.
+    pub head: bool,
 }
 
 /// Whether a request writes.
@@ -76,47 +93,167 @@ impl ApiRequest {
             return Err(Error::BodyTooLarge(limit));
         }
         let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
-        let relation = relation(path, query)?;
-        let params = QueryParams::parse(query)?;
-        let action = action(request, &params)?;
+        let preferences = preferences(config, request)?;
+        let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
-        Ok(ApiRequest {
-            relation,
-            action,
-            range: if is_get { range(request)? } else { None },
-            preferences: Preferences::parse(request.texts("prefer")),
-            media_type: MediaType::negotiate(request.texts("accept"))?,
-            params,
-            content_location: content_location(path, query),
-        })
+        let range = if is_get { range(request)? } else { None };
+        let content_location = content_location(path, query);
+        let origin = Asked::of(request);
+        match target(path)? {
+            Target::Relation(relation) => {
+                let params = QueryParams::parse(query, Unfiltered::Refused)?;
+                let action = action(request, &params)?;
+                let media_type = accept.choose(MediaType::is_common, MediaType::Json)?;
+                Ok(ApiRequest {
+                    relation,
+                    action,
+                    params,
+                    range,
+                    preferences,
+                    media_type,
+                    origin,
+                    content_location,
+                })
+            }
+            Target::Function(name) => {
+                let (action, params) = call(config, request, &name, query)?;
+                let media_type = call_media_type(config, &action, &accept)?;
+                Ok(ApiRequest {
+                    relation: name,
+                    action,
+                    params,
+                    range,
+                    preferences,
+                    media_type,
+                    origin,
+                    content_location,
+                })
+            }
+        }
+    }
+
+    /// Whether the body of the answer is left out.
+    pub fn is_head(&self) -> bool {
+        matches!(self.action, Action::Read { head: true } | Action::Call(CallRequest { head: true, .. }))
     }
 
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
         match self.action {
-            Action::Read { .. } | Action::Options => Access::Read,
-            Action::Insert(_) | Action::Update(_) | Action::Delete => Access::Write,
+            Action::Call(CallRequest { call: Call { readonly: true, .. }, .. })
+            | Action::Read { .. }
+            | Action::Options => Access::Read,
+            Action::Call(_) => Access::Write,
+            Action::Insert(_) | Action::Put(_) | Action::Update(_) | Action::Delete => Access::Write,
         }
     }
 }
 
-fn relation(path: &str, query: &str) -> Result<String, Error> {
-    let path = path.strip_prefix('/').unwrap_or(path);
-    let segments: Vec<&str> = path.split('/').collect();
+/// The preferences; `tx=` is one only where the configuration lets a request say how its transaction ends.
+fn preferences(config: &Config, request: &Request<'_>) -> Result<Preferences, Error> {
+    let mut preferences = Preferences::parse(request.texts("prefer"))?;
+    if matches!(config.api.tx_end, TxEnd::Commit | TxEnd::Rollback) {
+        preferences.transaction = None;
+    }
+    Ok(preferences)
+}
+
+/// What a path names.
+enum Target {
+    Relation(String),
+    Function(String),
+}
+
+fn target(path: &str) -> Result<Target, Error> {
+    let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     match segments.as_slice() {
         [""] => Err(Error::NoRoot),
-        ["rpc", name] => {
-            let arguments = query
-                .split('&')
-                .filter_map(|pair| pair.split('=').next())
-                .filter(|key| !key.is_empty())
-                .map(decode)
-                .collect::<Result<_, _>>()?;
-            Err(Error::NoFunction { name: decode_path(name)?, arguments })
-        }
-        [name] => decode_path(name),
+        ["rpc", name] => decode_path(name).map(Target::Function),
+        [name] => decode_path(name).map(Target::Relation),
         _ => Err(Error::Path),
     }
+}
+
+/// Reads a call: arguments from the query string, or from the body.
+fn call(
+    config: &Config,
+    request: &Request<'_>,
+    name: &str,
+    query: &str,
+) -> Result<(Action, QueryParams), Error> {
+    let reads = match request.method {
+        "GET" | "HEAD" => true,
+        "POST" => false,
+        "OPTIONS" => return Ok((Action::Options, QueryParams::default())),
+        other => return Err(Error::CallMethod(other.to_owned())),
+    };
+    let unfiltered = if reads { Unfiltered::Arguments } else { Unfiltered::Refused };
+    let params = QueryParams::parse(query, unfiltered)?;
+    let (arguments, raw) = if reads {
+        (Arguments::Texts(params.arguments.clone()), None)
+    } else {
+        let (arguments, raw) = body_arguments(request, params.columns.as_deref())?;
+        (arguments, Some(raw))
+    };
+    let call = function::resolve(&config.udf, name, &arguments, raw.as_ref())?;
+    let udf = config.udf.get(call.function);
+    if udf.is_some_and(|udf| !udf.roles.iter().any(|role| role == "*")) {
+        return Err(Error::FunctionForbidden(name.to_owned()));
+    }
+    if reads && !call.readonly {
+        return Err(Error::CallWrites(name.to_owned()));
+    }
+    Ok((Action::Call(CallRequest { call, head: request.method == "HEAD" }), params))
+}
+
+/// The arguments in a body, and the body itself, which may be one.
+fn body_arguments(request: &Request<'_>, columns: Option<&[String]>) -> Result<(Arguments, RawBody), Error> {
+    let content_type = request.header("content-type").unwrap_or("application/json");
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_empty = request.body.iter().all(u8::is_ascii_whitespace);
+    let arguments = match essence.as_str() {
+        "application/x-www-form-urlencoded" => Arguments::Texts(form_pairs(request.body)?),
+        "application/json" if !is_empty => {
+            let payload = Payload::parse(request.body, columns);
+            let rows = payload.map(|payload| (payload.columns, payload.rows, payload.array));
+            match rows {
+                Ok((names, rows, false)) => {
+                    let values = rows.into_iter().next().unwrap_or_default();
+                    let pairs = names.into_iter().zip(values);
+                    Arguments::Json(pairs.filter_map(|(name, value)| Some((name, value?))).collect())
+                }
+                // Not an object: only a function of the whole body can take it.
+                Ok(_) => Arguments::Json(Vec::new()),
+                Err(error) if serde_json::from_slice::<serde::de::IgnoredAny>(request.body).is_err() => {
+                    return Err(error);
+                }
+                Err(_) => Arguments::Json(Vec::new()),
+            }
+        }
+        "application/json" | "text/plain" | "application/octet-stream" => Arguments::Json(Vec::new()),
+        _ => return Err(Error::Body(format!("Content-Type not acceptable: {essence}"))),
+    };
+    // A call without a body is one without arguments.
+    let content_type = if is_empty && request.header("content-type").is_none() {
+        "application/json".to_owned()
+    } else {
+        essence
+    };
+    Ok((arguments, RawBody { bytes: request.body.to_vec(), content_type }))
+}
+
+/// A function may make a media type of its own beside the common ones; `*/*` is any.
+fn call_media_type(config: &Config, action: &Action, accept: &Accept) -> Result<MediaType, Error> {
+    let Action::Call(CallRequest { call, .. }) = action else { return Ok(MediaType::Json) };
+    let own = config.udf.get(call.function).and_then(|udf| udf.media_type.as_deref());
+    accept.choose(
+        |media_type| match (media_type, own) {
+            (MediaType::Other(name), Some(own)) => own == name || own == "*/*",
+            (MediaType::Other(_), None) => false,
+            _ => true,
+        },
+        MediaType::Json,
+    )
 }
 
 /// Equal requests get equal locations, whatever the order of their parameters.
@@ -134,6 +271,7 @@ fn action(request: &Request<'_>, params: &QueryParams) -> Result<Action, Error> 
         "GET" => Ok(Action::Read { head: false }),
         "HEAD" => Ok(Action::Read { head: true }),
         "POST" => Ok(Action::Insert(payload(request, params)?)),
+        "PUT" => Ok(Action::Put(payload(request, params)?)),
         "PATCH" => Ok(Action::Update(payload(request, params)?)),
         "DELETE" => Ok(Action::Delete),
         "OPTIONS" => Ok(Action::Options),
@@ -144,10 +282,13 @@ fn action(request: &Request<'_>, params: &QueryParams) -> Result<Action, Error> 
 fn payload(request: &Request<'_>, params: &QueryParams) -> Result<Payload, Error> {
     let content_type = request.header("content-type").unwrap_or("application/json");
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Error::Body(format!("Content-Type not acceptable: {essence}")));
+    let columns = params.columns.as_deref();
+    match essence.to_ascii_lowercase().as_str() {
+        "application/json" => Payload::parse(request.body, columns),
+        "text/csv" => Payload::parse_csv(request.body, columns),
+        "application/x-www-form-urlencoded" => Payload::parse_form(request.body, columns),
+        _ => Err(Error::Body(format!("Content-Type not acceptable: {essence}"))),
     }
-    Payload::parse(request.body, params.columns.as_deref())
 }
 
 /// `Range: 0-24`. What does not look like it is passed over, as RFC 9110 section 14.2 says of unknown units.

@@ -24,6 +24,137 @@ pub struct Config {
     pub pool: Pool,
     /// `[api]`: PostgREST's settings of the same meaning.
     pub api: Api,
+    /// `[[udf]]`: the functions that `/rpc/NAME` may call.
+    pub udf: Vec<Udf>,
+    /// `[[computed_column]]`: columns made of others.
+    pub computed_column: Vec<ComputedColumn>,
+    /// `[[computed_relationship]]`: embeds beside those of the foreign keys.
+    pub computed_relationship: Vec<ComputedRelationship>,
+    /// `[column_types.RELATION]`: declared types where a view's expression has none.
+    pub column_types: BTreeMap<String, BTreeMap<String, String>>,
+    /// `[middleware]`: what HTTP needs beside the API.
+    pub middleware: Middleware,
+}
+
+/// `[middleware]`: what HTTP needs beside the API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Middleware {
+    /// The origins whose pages may call the API (CORS); `*` stands for all.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Middleware {
+    fn default() -> Self {
+        Middleware { cors_origins: vec!["*".to_owned()] }
+    }
+}
+
+/// `[[udf]]`: a function that `/rpc/NAME` may call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Udf {
+    /// Its name. Several of one name differ by their parameters.
+    pub name: String,
+    /// Whether it can be called.
+    #[serde(default)]
+    pub expose: bool,
+    /// Whether it only reads; one that writes is called by POST alone.
+    #[serde(default = "yes")]
+    pub readonly: bool,
+    /// Whether equal arguments give equal results. For documents.
+    #[serde(default)]
+    pub deterministic: bool,
+    /// `volatile`, `stable` or `immutable`. For documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volatility: Option<String>,
+    /// What it does. For documents.
+    #[serde(default)]
+    pub description: String,
+    /// One SQL statement, in which `:name` stands for a parameter.
+    pub sql: String,
+    /// Its parameters.
+    #[serde(default)]
+    pub params: Vec<UdfParam>,
+    /// `void`, `scalar T`, `setof T`, `row TABLE`, `table TABLE`, `record` or `setof record`.
+    #[serde(default = "setof_record")]
+    pub returns: String,
+    /// Declared types of the columns of a record.
+    #[serde(default)]
+    pub column_types: BTreeMap<String, String>,
+    /// The media type that its value is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// Who may call it; `*` stands for everyone.
+    #[serde(default = "everyone")]
+    pub roles: Vec<String>,
+    /// The status of its answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_status: Option<u16>,
+    /// Header fields of its answers.
+    #[serde(default)]
+    pub response_headers: Vec<(String, String)>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn setof_record() -> String {
+    "setof record".to_owned()
+}
+
+fn everyone() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+/// A parameter of a function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UdfParam {
+    /// Its name; `$` for the raw body, bound as `:body`.
+    pub name: String,
+    /// Its type, as a column would declare it; `T[]` for an array.
+    #[serde(rename = "type", default)]
+    pub declared: String,
+    /// What it is where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<toml::Value>,
+    /// Whether it takes any number of values.
+    #[serde(default)]
+    pub variadic: bool,
+}
+
+/// `[[computed_column]]`: a column made of others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputedColumn {
+    /// The table or view.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Its type, as a column would declare it.
+    #[serde(rename = "type", default)]
+    pub declared: String,
+    /// A SQL expression, in which `{row}` stands for the row.
+    pub sql: String,
+}
+
+/// `[[computed_relationship]]`: an embed beside those of the foreign keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComputedRelationship {
+    /// The table or view that it starts from.
+    pub table: String,
+    /// The name by which it is embedded.
+    pub name: String,
+    /// The table or view whose rows it gives.
+    pub target: String,
+    /// Whether it gives at most one row.
+    #[serde(default)]
+    pub single: bool,
+    /// A SQL query, in which `{row}` stands for the row.
+    pub sql: String,
 }
 
 /// `[server]`: where and how requests are taken. The guest uses `max_body` alone.
@@ -124,6 +255,27 @@ pub enum Synchronous {
 pub struct Api {
     /// The most rows of an answer, at every level; 0 = no cap (`db-max-rows`).
     pub max_rows: u64,
+    /// Whether `select` may aggregate: `count()`, `amount.sum()` (`db-aggregates-enabled`).
+    pub aggregates: bool,
+    /// Whether PATCH and DELETE must have a filter.
+    pub require_filter: bool,
+    /// How transactions end (`db-tx-end`).
+    pub tx_end: TxEnd,
+}
+
+/// How transactions end, and whether a request may say otherwise with `Prefer: tx=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TxEnd {
+    /// They commit.
+    #[default]
+    Commit,
+    /// They commit unless the request says `tx=rollback`.
+    CommitAllowOverride,
+    /// They are answered and undone.
+    Rollback,
+    /// They are undone unless the request says `tx=commit`.
+    RollbackAllowOverride,
 }
 
 /// A duration, written `250ms`, `30s`, `5m` or `1h`.
@@ -218,6 +370,10 @@ pub const KEYS: &[&str] = &[
     "pool.busy_timeout",
     "pool.synchronous",
     "api.max_rows",
+    "api.aggregates",
+    "api.require_filter",
+    "api.tx_end",
+    "middleware.cors_origins",
 ];
 
 impl Config {
@@ -268,6 +424,14 @@ impl Config {
         }
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
+        }
+        for udf in &self.udf {
+            if crate::function::Returns::parse(&udf.returns).is_none() {
+                return Err(ConfigError(format!(
+                    "{origin}: function {}: returns = \"{}\" is none of: void, scalar T, setof T, row TABLE, table TABLE, record, setof record",
+                    udf.name, udf.returns
+                )));
+            }
         }
         Ok(self)
     }

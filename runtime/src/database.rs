@@ -26,6 +26,12 @@ pub trait Database {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError>;
 
+    /// The names of a statement's columns. The statement is a query of no rows (`LIMIT 0`), so a shell may run it.
+    ///
+    /// # Errors
+    /// As [`Database::rows`].
+    fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError>;
+
     /// Runs one statement and appends its rows to `out` as `format` says; returns the number of rows.
     ///
     /// A shell in which rows are dear to hand over (the component boundary) may do the encoding at the far side with

@@ -52,21 +52,34 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         return constraint("P0001", raised.clone(), None);
     }
     let has = |part: &str| message.contains(part);
-    if has("readonly database") {
+    // What a trigger raises may have such words in it, so SQLite's own sentences are wanted whole.
+    let is = |sentence: &str| message == sentence || message.ends_with(&format!(": {sentence}"));
+    let begins = |sentence: &str| message.starts_with(sentence) || message.contains(&format!(": {sentence}"));
+    if is("attempt to write a readonly database") {
         Error::ReadOnly
-    } else if has("is locked") || has("database is busy") {
+    } else if is("database is locked")
+        || begins("database table is locked")
+        || is("database schema is locked: main")
+    {
         Error::Busy
-    } else if has("disk is full") {
+    } else if is("database or disk is full") {
         Error::DiskFull
     } else if has("unable to open database") {
         Error::Unreachable(message.to_owned())
-    } else if has("interrupted") {
+    } else if has("no such function: REGEXP") || has("no such function: regexp") {
+        Error::NotImplemented(
+            "match and imatch: this host gives SQLite no regular expressions, so it".to_owned(),
+        )
+    } else if is("integer overflow") {
+        constraint("22003", "bigint out of range".to_owned(), None)
+    } else if is("interrupted") {
         Error::Timeout
-    } else if has("too big")
-        || has("too many")
-        || has("too large")
-        || has("stack overflow")
-        || has("in a join")
+    } else if is("string or blob too big")
+        || begins("too many ")
+        || begins("Expression tree is too large")
+        || is("parser stack overflow")
+        || begins("at most ")
+        || is("statement too long")
     {
         Error::TooComplex("The request is too large for one statement".to_owned())
     } else {

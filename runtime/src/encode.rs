@@ -10,7 +10,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::value::ValueRef;
+use crate::value::{Value, ValueRef};
 
 /// Begins a REAL printed with 17 significant digits.
 pub const REAL_MARK: u8 = 1;
@@ -30,51 +30,74 @@ pub enum Kind {
     Json,
 }
 
-/// One column of a page: the member name it gets and how its value is written.
+/// What the rows of a page become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// JSON objects with commas between them.
+    Objects,
+    /// The same without members that are null, at any depth.
+    StrippedObjects,
+    /// Lines of comma-separated values (RFC 4180), a line feed between them.
+    Csv,
+    /// The first column as a JSON value, commas between the rows: scalars of functions.
+    Values,
+    /// The first column's bytes as they are: media types that a function makes.
+    Bytes,
+}
+
+/// One column of a page.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
+    /// Its name.
+    name: String,
     /// `"name":`, escaped, ready to be written.
     label: Vec<u8>,
     /// How the value is written.
     kind: Kind,
 }
 
-/// How the rows of a page become bytes: one JSON object a row, separated by commas.
+/// How the rows of a page become bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RowFormat {
+    shape: Shape,
     columns: Vec<Column>,
 }
 
 const COMMENT: &str = "/*rows:";
 
+const SHAPES: [(Shape, char); 5] = [
+    (Shape::Objects, 'o'),
+    (Shape::StrippedObjects, 's'),
+    (Shape::Csv, 'c'),
+    (Shape::Values, 'v'),
+    (Shape::Bytes, 'r'),
+];
+
+const KINDS: [(Kind, char); 3] = [(Kind::Any, 'a'), (Kind::Boolean, 'b'), (Kind::Json, 'j')];
+
 impl RowFormat {
-    /// A format with these member names and kinds, in the order of the statement's columns.
-    pub fn new<'a>(columns: impl IntoIterator<Item = (&'a str, Kind)>) -> Self {
+    /// A format with these column names and kinds, in the order of the statement's columns.
+    pub fn new<'a>(shape: Shape, columns: impl IntoIterator<Item = (&'a str, Kind)>) -> Self {
         let columns = columns
             .into_iter()
             .map(|(name, kind)| {
                 let mut label = Vec::with_capacity(name.len() + 3);
                 write_text(name, &mut label);
                 label.push(b':');
-                Column { label, kind }
+                Column { name: name.to_owned(), label, kind }
             })
             .collect();
-        RowFormat { columns }
+        RowFormat { shape, columns }
     }
 
     /// The comment that a statement begins with to tell a far side (our host behind `spin:sqlite`) that its rows are
-    /// wanted in this format: `/*rows:abj*/`. Any other SQLite passes over it.
+    /// wanted in this format: `/*rows:oabj*/`. Any other SQLite passes over it.
     pub fn comment(&self) -> String {
-        let kinds: String = self
-            .columns
-            .iter()
-            .map(|c| match c.kind {
-                Kind::Any => 'a',
-                Kind::Boolean => 'b',
-                Kind::Json => 'j',
-            })
-            .collect();
-        format!("{COMMENT}{kinds}*/")
+        let letter = SHAPES.iter().find(|(shape, _)| *shape == self.shape).map_or('o', |(_, letter)| *letter);
+        let kind =
+            |column: &Column| KINDS.iter().find(|(kind, _)| *kind == column.kind).map(|(_, letter)| *letter);
+        let kinds: String = self.columns.iter().filter_map(kind).collect();
+        format!("{COMMENT}{letter}{kinds}*/")
     }
 
     /// Columns of a statement whose rows are in this format; a statement has at least one.
@@ -82,25 +105,78 @@ impl RowFormat {
         self.columns.len().max(1)
     }
 
-    /// Reads the kinds of [`RowFormat::comment`] from the start of a statement; `None` where it has no such comment.
-    pub fn kinds(sql: &str) -> Option<Vec<Kind>> {
-        let (kinds, _) = sql.strip_prefix(COMMENT)?.split_once("*/")?;
-        kinds
-            .chars()
-            .map(|c| match c {
-                'a' => Some(Kind::Any),
-                'b' => Some(Kind::Boolean),
-                'j' => Some(Kind::Json),
-                _ => None,
-            })
-            .collect()
+    /// Whether a statement begins with [`RowFormat::comment`].
+    pub fn is_asked_for(sql: &str) -> bool {
+        sql.starts_with(COMMENT)
+    }
+
+    /// The format that a statement asks for in its comment, with the names of its columns; `None` where it has none.
+    pub fn of_statement<'a>(sql: &str, names: impl IntoIterator<Item = &'a str>) -> Option<RowFormat> {
+        let (letters, _) = sql.strip_prefix(COMMENT)?.split_once("*/")?;
+        let mut letters = letters.chars();
+        let shape = letters.next()?;
+        let shape = SHAPES.iter().find(|(_, letter)| *letter == shape).map(|(shape, _)| *shape)?;
+        let kinds: Vec<Kind> = letters
+            .map(|c| KINDS.iter().find(|(_, letter)| *letter == c).map(|(kind, _)| *kind))
+            .collect::<Option<_>>()?;
+        Some(RowFormat::new(shape, names.into_iter().zip(kinds)))
+    }
+
+    /// The first line of comma-separated values.
+    pub fn csv_header(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (i, column) in self.columns.iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            write_csv_text(column.name.as_bytes(), &mut out);
+        }
+        out
+    }
+
+    /// What stands between rows.
+    pub fn separator(&self) -> &'static [u8] {
+        match self.shape {
+            Shape::Objects | Shape::StrippedObjects | Shape::Values => b",",
+            Shape::Csv => b"\n",
+            Shape::Bytes => b"",
+        }
     }
 
     /// Appends one row; `index` is its place in the page, from 0.
     pub fn write_row(&self, row: &[ValueRef<'_>], index: u64, out: &mut Vec<u8>) {
         if index > 0 {
-            out.push(b',');
+            out.extend_from_slice(self.separator());
         }
+        match self.shape {
+            Shape::Objects => self.write_object(row, out),
+            Shape::StrippedObjects => {
+                let mut object = Vec::new();
+                self.write_object(row, &mut object);
+                strip_nulls(&object, out);
+            }
+            Shape::Csv => {
+                for (i, (column, value)) in self.columns.iter().zip(row).enumerate() {
+                    if i > 0 {
+                        out.push(b',');
+                    }
+                    write_csv(column.kind, *value, out);
+                }
+            }
+            Shape::Values => {
+                if let (Some(column), Some(value)) = (self.columns.first(), row.first()) {
+                    write_value(column.kind, *value, out);
+                }
+            }
+            Shape::Bytes => match row.first() {
+                Some(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => out.extend_from_slice(bytes),
+                Some(value) => write_csv(Kind::Any, *value, out),
+                None => {}
+            },
+        }
+    }
+
+    fn write_object(&self, row: &[ValueRef<'_>], out: &mut Vec<u8>) {
         out.push(b'{');
         for (i, (column, value)) in self.columns.iter().zip(row).enumerate() {
             if i > 0 {
@@ -110,6 +186,104 @@ impl RowFormat {
             write_value(column.kind, *value, out);
         }
         out.push(b'}');
+    }
+}
+
+/// Appends a value of a CSV line: null as nothing, text in quotes where it needs them, booleans as PostgreSQL's `t`, `f`.
+fn write_csv(kind: Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
+    match (kind, value) {
+        (_, ValueRef::Null) => {}
+        (Kind::Boolean, ValueRef::Integer(0)) => out.push(b'f'),
+        (Kind::Boolean, ValueRef::Integer(1)) => out.push(b't'),
+        (Kind::Json, ValueRef::Text(_)) => {
+            let mut json = Vec::new();
+            write_value(kind, value, &mut json);
+            if json != b"null" {
+                write_csv_text(&json, out);
+            }
+        }
+        (_, ValueRef::Text(text)) => write_csv_text(String::from_utf8_lossy(text).as_bytes(), out),
+        (_, ValueRef::Blob(bytes)) => out.extend_from_slice(BASE64.encode(bytes).as_bytes()),
+        (_, ValueRef::Integer(i)) => write_integer(i, out),
+        (_, ValueRef::Real(r)) if r.is_finite() => write_real(r, out),
+        (_, ValueRef::Real(r)) => out.extend_from_slice(if r > 0.0 { b"Infinity" } else { b"-Infinity" }),
+    }
+}
+
+fn write_csv_text(text: &[u8], out: &mut Vec<u8>) {
+    let plain = !text.is_empty() && !text.iter().any(|b| matches!(b, b',' | b'"' | b'\n' | b'\r'));
+    if plain {
+        out.extend_from_slice(text);
+        return;
+    }
+    out.push(b'"');
+    for byte in text {
+        if *byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
+}
+
+/// Appends JSON without the members of objects that are null, like PostgreSQL's `json_strip_nulls`. What is not JSON is
+/// appended as it is.
+fn strip_nulls(json: &[u8], out: &mut Vec<u8>) {
+    use serde_json::value::RawValue;
+    match json.first() {
+        Some(b'{') => {
+            let Ok(members) = serde_json::from_slice::<Members<'_>>(json) else {
+                return out.extend_from_slice(json);
+            };
+            out.push(b'{');
+            let kept = members.0.iter().filter(|(_, value)| value.get() != "null");
+            for (i, (name, value)) in kept.enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                write_text(name, out);
+                out.push(b':');
+                strip_nulls(value.get().as_bytes(), out);
+            }
+            out.push(b'}');
+        }
+        Some(b'[') => {
+            let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(json) else {
+                return out.extend_from_slice(json);
+            };
+            out.push(b'[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                strip_nulls(item.get().as_bytes(), out);
+            }
+            out.push(b']');
+        }
+        _ => out.extend_from_slice(json),
+    }
+}
+
+/// An object's members in their order.
+struct Members<'a>(Vec<(String, &'a serde_json::value::RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
     }
 }
 
@@ -237,6 +411,33 @@ fn from_hex(hex: &[u8]) -> Vec<u8> {
     hex.chunks(2).map(|pair| pair.iter().fold(0, |byte, b| byte << 4 | digit(*b))).collect()
 }
 
+/// Keys as a JSON array of arrays: `[["a",1],["b",2]]`. JSON has no BLOB; it becomes `{"b":"00FF"}`, which the compile stage reads again (`Compiler::same_key`).
+pub fn keys_json(keys: &[Vec<Value>]) -> String {
+    let mut out = vec![b'['];
+    for (i, key) in keys.iter().enumerate() {
+        out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
+        for (j, value) in key.iter().enumerate() {
+            if j > 0 {
+                out.push(b',');
+            }
+            match value {
+                Value::Null => out.extend_from_slice(b"null"),
+                Value::Integer(i) => out.extend_from_slice(i.to_string().as_bytes()),
+                Value::Real(r) => out.extend_from_slice(format!("{r:e}").as_bytes()),
+                Value::Text(text) => write_text(text, &mut out),
+                Value::Blob(bytes) => {
+                    out.extend_from_slice(b"{\"b\":\"");
+                    out.extend(bytes.iter().flat_map(|byte| format!("{byte:02X}").into_bytes()));
+                    out.extend_from_slice(b"\"}");
+                }
+            }
+        }
+        out.push(b']');
+    }
+    out.push(b']');
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,12 +496,46 @@ mod tests {
 
     #[test]
     fn format_survives_its_comment() {
-        let format = RowFormat::new([("a", Kind::Any), ("b", Kind::Boolean), ("c", Kind::Json)]);
-        assert_eq!(format.comment(), "/*rows:abj*/");
+        let columns = [("a", Kind::Any), ("b", Kind::Boolean), ("c", Kind::Json)];
+        let format = RowFormat::new(Shape::Objects, columns);
+        assert_eq!(format.comment(), "/*rows:oabj*/");
+        for (shape, _) in SHAPES {
+            let format = RowFormat::new(shape, columns);
+            let sql = format.comment() + "SELECT 1";
+            assert_eq!(RowFormat::of_statement(&sql, ["a", "b", "c"]), Some(format));
+        }
+        assert_eq!(RowFormat::of_statement("SELECT 1", []), None);
+        assert_eq!(RowFormat::of_statement("/*rows:x*/SELECT 1", []), None);
+    }
+
+    #[test]
+    fn shapes() {
+        let columns = [("a", Kind::Any), ("b,", Kind::Boolean), ("c", Kind::Json)];
+        let rows = [
+            [
+                ValueRef::Text(b"x \"y\""),
+                ValueRef::Integer(1),
+                ValueRef::Text(b"{\"n\":null,\"l\":[null,{\"m\":null}]}"),
+            ],
+            [ValueRef::Null, ValueRef::Null, ValueRef::Null],
+            [ValueRef::Text(b""), ValueRef::Integer(0), ValueRef::Text(b"null")],
+        ];
+        let show = |shape| {
+            let format = RowFormat::new(shape, columns);
+            let mut out = Vec::new();
+            rows.iter().enumerate().for_each(|(i, row)| format.write_row(row, i as u64, &mut out));
+            String::from_utf8_lossy(&out).into_owned()
+        };
         assert_eq!(
-            RowFormat::kinds("/*rows:abj*/SELECT 1"),
-            Some(vec![Kind::Any, Kind::Boolean, Kind::Json])
+            show(Shape::StrippedObjects),
+            r#"{"a":"x \"y\"","b,":true,"c":{"l":[null,{}]}},{},{"a":"","b,":false}"#
         );
-        assert_eq!(RowFormat::kinds("SELECT 1"), None);
+        assert_eq!(
+            show(Shape::Csv),
+            "\"x \"\"y\"\"\",t,\"{\"\"n\"\":null,\"\"l\"\":[null,{\"\"m\"\":null}]}\"\n,,\n\"\",f,"
+        );
+        assert_eq!(show(Shape::Values), r#""x \"y\"",null,"""#);
+        assert_eq!(show(Shape::Bytes), "x \"y\"");
+        assert_eq!(RowFormat::new(Shape::Csv, columns).csv_header(), b"a,\"b,\",c");
     }
 }

@@ -48,7 +48,26 @@ pub enum Error {
         name: String,
         /// The names of the arguments.
         arguments: Vec<String>,
+        /// A function that was perhaps meant.
+        near: Option<String>,
+        /// Whether the body could have been the one argument.
+        with_body: bool,
     },
+    /// `/rpc/NAME` with several such functions.
+    AmbiguousFunction {
+        /// The function's name.
+        name: String,
+        /// What was found.
+        candidates: Vec<String>,
+    },
+    /// A method that functions do not take.
+    CallMethod(String),
+    /// GET on a function that writes.
+    CallWrites(String),
+    /// A function that this role may not call.
+    FunctionForbidden(String),
+    /// `max-affected` on a function that returns no rows.
+    MaxAffectedCall,
     /// No such table or view is exposed.
     NoRelation {
         /// Its name in the request.
@@ -115,6 +134,33 @@ pub enum Error {
         /// The column's name.
         column: String,
     },
+    /// Preferences that are not understood, with `handling=strict`.
+    Preferences(String),
+    /// An aggregate, which `api.aggregates` does not allow.
+    Aggregates,
+    /// A filter on an embed other than for null.
+    EmbedFilter(String),
+    /// An order by an embed that is not to-one.
+    RelatedOrder {
+        /// The relation embedded into.
+        origin: String,
+        /// The embed.
+        target: String,
+    },
+    /// PUT with filters other than its primary key.
+    PutFilters,
+    /// PUT with limit or offset.
+    PutLimit,
+    /// PUT with a body of another key than the URL's.
+    PutKey,
+    /// A write of more rows than `max-affected` allows.
+    MaxAffected(u64),
+    /// A type that is not known.
+    UndefinedType(String),
+    /// `on_conflict` names no unique key.
+    NoUniqueKey,
+    /// A write of every row, which `api.require_filter` does not allow.
+    UnsafeWrite(&'static str),
     /// A part of the grammar that cannot be served here.
     NotImplemented(String),
     /// More nesting, parameters or text than a request may have.
@@ -228,7 +274,35 @@ impl Error {
             }
             Error::Path => Problem::new(404, "PGRST125", "Invalid path specified in request URL"),
             Error::NoRoot => Problem::new(404, "PGRST126", "Root endpoint metadata is disabled"),
-            Error::NoFunction { name, arguments } => no_function(name, arguments),
+            Error::NoFunction { name, arguments, near, with_body } => {
+                no_function(name, arguments, near.as_deref(), *with_body)
+            }
+            Error::AmbiguousFunction { name: _, candidates } => Problem::new(
+                300,
+                "PGRST203",
+                format!("Could not choose the best candidate function between: {}", candidates.join(", ")),
+            )
+            .hint(
+                "Try renaming the parameters or the function itself so function overloading can be resolved"
+                    .to_owned(),
+            ),
+            Error::CallMethod(method) => {
+                Problem::new(405, "PGRST101", format!("Cannot use the {method} method on RPC"))
+            }
+            Error::CallWrites(name) => Problem::new(
+                405,
+                "25006",
+                format!("cannot execute function {name} in a read-only transaction"),
+            )
+            .hint("Call it by POST.".to_owned()),
+            Error::FunctionForbidden(name) => {
+                Problem::new(401, "42501", format!("permission denied for function {name}"))
+            }
+            Error::MaxAffectedCall => Problem::new(
+                400,
+                "PGRST128",
+                "Function must return SETOF or TABLE when max-affected preference is used with handling=strict",
+            ),
             Error::NoRelation { name, near } => Problem::new(
                 404,
                 "PGRST205",
@@ -274,6 +348,46 @@ impl Error {
                 format!("cannot insert a non-DEFAULT value into column \"{column}\""),
             )
             .details(format!("Column \"{column}\" is a generated column.")),
+            Error::Preferences(unknown) => {
+                Problem::new(400, "PGRST122", "Invalid preferences given with handling=strict")
+                    .details(format!("Invalid preferences: {unknown}"))
+            }
+            Error::Aggregates => Problem::new(400, "PGRST123", "Use of aggregate functions is not allowed"),
+            Error::EmbedFilter(name) => {
+                Problem::new(400, "PGRST120", format!("Bad operator on the '{name}' embedded resource"))
+                    .details("Only is null or not is null filters are allowed on embedded resources")
+            }
+            Error::RelatedOrder { origin, target } => {
+                Problem::new(400, "PGRST118", format!("A related order on '{target}' is not possible"))
+                    .details(format!(
+                        "'{origin}' and '{target}' do not form a many-to-one or one-to-one relationship"
+                    ))
+            }
+            Error::PutFilters => Problem::new(
+                405,
+                "PGRST105",
+                "Filters must include all and only primary key columns with 'eq' operators",
+            ),
+            Error::PutLimit => {
+                Problem::new(400, "PGRST114", "limit/offset querystring parameters are not allowed for PUT")
+            }
+            Error::PutKey => {
+                Problem::new(400, "PGRST115", "Payload values do not match URL in primary key column(s)")
+            }
+            Error::MaxAffected(rows) => {
+                Problem::new(400, "PGRST124", "Query result exceeds max-affected preference constraint")
+                    .details(format!("The query affects {rows} rows"))
+            }
+            Error::UndefinedType(name) => {
+                Problem::new(400, "42704", format!("type \"{name}\" does not exist"))
+            }
+            Error::NoUniqueKey => Problem::new(
+                400,
+                "42P10",
+                "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+            ),
+            Error::UnsafeWrite(verb) => Problem::new(400, "21000", format!("{verb} requires a WHERE clause"))
+                .hint("Filter the rows, for example by their key.".to_owned()),
             Error::NotImplemented(what) => Problem::new(400, "PGRST127", "Feature not implemented")
                 .details(format!("{what} is not implemented")),
             Error::TooComplex(message) => Problem::new(400, "54001", message.as_str()),
@@ -296,7 +410,7 @@ impl Error {
     }
 }
 
-fn no_function(name: &str, arguments: &[String]) -> Problem {
+fn no_function(name: &str, arguments: &[String], near: Option<&str>, with_body: bool) -> Problem {
     let list = arguments.join(", ");
     let (called, with) = match arguments.len() {
         0 => (format!("{name} without parameters"), " without parameters".to_owned()),
@@ -305,8 +419,10 @@ fn no_function(name: &str, arguments: &[String]) -> Problem {
     };
     Problem::new(404, "PGRST202", format!("Could not find the function main.{called} in the schema cache"))
         .details(format!(
-            "Searched for the function main.{name}{with}, but no matches were found in the schema cache."
+            "Searched for the function main.{name}{with}{}, but no matches were found in the schema cache.",
+            if with_body { " or with a single unnamed json/jsonb parameter" } else { "" }
         ))
+        .hint(near.map(|near| format!("Perhaps you meant to call the function main.{near}")))
 }
 
 fn no_relationship(origin: &str, target: &str, hint: Option<&str>, near: Option<&str>) -> Problem {

@@ -3,6 +3,7 @@
 //! <https://docs.postgrest.org/en/stable/references/api/tables_views.html#horizontal-filtering>
 
 use crate::error::Error;
+use crate::field::Field;
 use crate::grammar::Cursor;
 
 /// A filter or several under one connective.
@@ -33,8 +34,8 @@ pub enum Connective {
 /// One test of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter {
-    /// The column.
-    pub column: String,
+    /// The column; for `is.null` also an embed.
+    pub field: Field,
     /// Whether `not.` stands before the operator.
     pub negated: bool,
     /// The operator with its operand.
@@ -45,18 +46,55 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Test {
     /// `eq`, `neq`, `gt`, `gte`, `lt`, `lte`
-    Compare(Comparison, String),
+    Compare(Comparison, Operand),
     /// `like` and `ilike`, `*` already turned into `%`
     Like {
         /// The pattern.
-        pattern: String,
+        pattern: Operand,
         /// `ilike`
+        ignore_case: bool,
+    },
+    /// `match` and `imatch`
+    Match {
+        /// The regular expression.
+        pattern: Operand,
+        /// `imatch`
         ignore_case: bool,
     },
     /// `in.(a,"b,c")`
     In(Vec<String>),
     /// `is.null` and its kin
     Is(Is),
+    /// `isdistinct`: unequal, where null is a value like others
+    IsDistinct(String),
+    /// `cs`: the JSON contains
+    Contains(String),
+    /// `cd`: the JSON is contained in
+    ContainedBy(String),
+    /// `ov`: the arrays have an element in common
+    Overlaps(String),
+    /// `fts(english).…` and its kin
+    FullText {
+        /// `fts`, `plfts`, `phfts` or `wfts`
+        operator: &'static str,
+        /// The language in parentheses.
+        language: Option<String>,
+        /// The query.
+        query: String,
+    },
+    /// `sl`, `sr`, `nxr`, `nxl`, `adj`: of ranges, which SQLite does not have
+    Range(&'static str),
+}
+
+/// One value, or several of which any or all must pass.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operand {
+    /// `eq.a`
+    One(String),
+    /// `eq(any).{a,b}`
+    Any(Vec<String>),
+    /// `eq(all).{a,b}`
+    All(Vec<String>),
 }
 
 /// A comparison.
@@ -91,18 +129,18 @@ pub enum Is {
     Unknown,
 }
 
-const OPERATORS: &str = "operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not";
+const OPERATORS: &str = "operator (eq, gt, ...)";
 const RESERVED: &[char] = &['.', ',', '(', ')', '"'];
 
 /// Parses the value of a parameter that names a column: `not.eq.5`.
 ///
 /// # Errors
 /// PGRST100 where it does not fit the grammar.
-pub fn parse_filter(column: String, text: &str) -> Result<Condition, Error> {
+pub fn parse_filter(field: Field, text: &str) -> Result<Condition, Error> {
     let mut cursor = Cursor::new("filter", text);
     let (negated, test) = operation(&mut cursor, Place::Parameter)?;
     cursor.end()?;
-    Ok(Condition::Filter(Filter { column, negated, test }))
+    Ok(Condition::Filter(Filter { field, negated, test }))
 }
 
 /// Parses the value of `and=` or `or=`: `(a.eq.1,b.eq.2)`.
@@ -146,11 +184,11 @@ fn condition(cursor: &mut Cursor<'_>, depth: usize) -> Result<Condition, Error> 
             return Ok(Condition::Logic { negated, connective, terms });
         }
     }
-    let column = cursor.name(RESERVED)?;
+    let field = Field::parse(cursor, RESERVED)?;
     cursor.expect(".")?;
     let (negated, test) = operation(cursor, Place::Logic)?;
     cursor.skip_spaces();
-    Ok(Condition::Filter(Filter { column, negated, test }))
+    Ok(Condition::Filter(Filter { field, negated, test }))
 }
 
 /// Where an operand stands, which decides where it ends.
@@ -158,51 +196,175 @@ fn condition(cursor: &mut Cursor<'_>, depth: usize) -> Result<Condition, Error> 
 enum Place {
     /// The whole rest of a parameter.
     Parameter,
-    /// Up to the next `,` or `)`, unless quoted.
+    /// Up to the next `,` or `)`, unless quoted or in braces.
     Logic,
-    /// Up to the next `,` or `)`.
-    List,
 }
 
 fn operation(cursor: &mut Cursor<'_>, place: Place) -> Result<(bool, Test), Error> {
     let negated = cursor.take("not.");
     let rest = cursor.rest();
-    let (name, _) = rest.split_once('.').ok_or_else(|| cursor.error(OPERATORS))?;
-    let comparison = match name {
-        "eq" => Some(Comparison::Eq),
-        "neq" => Some(Comparison::Neq),
-        "gt" => Some(Comparison::Gt),
-        "gte" => Some(Comparison::Gte),
-        "lt" => Some(Comparison::Lt),
-        "lte" => Some(Comparison::Lte),
-        "like" | "ilike" | "in" | "is" => None,
-        _ => return Err(cursor.error(OPERATORS)),
-    };
-    cursor.advance(name.len() + 1);
-    let test = match (comparison, name) {
-        (Some(comparison), _) => Test::Compare(comparison, operand(cursor, place)?),
-        (None, "in") => Test::In(list(cursor)?),
-        (None, "is") => Test::Is(is(cursor)?),
-        (None, name) => {
-            Test::Like { pattern: operand(cursor, place)?.replace('*', "%"), ignore_case: name == "ilike" }
+    let end = rest.find(['.', '(', ',', ')']).unwrap_or(rest.len());
+    let name = rest.get(..end).unwrap_or_default();
+    let test = match name {
+        "eq" => compare(cursor, place, name, Comparison::Eq),
+        "neq" => compare(cursor, place, name, Comparison::Neq),
+        "gt" => compare(cursor, place, name, Comparison::Gt),
+        "gte" => compare(cursor, place, name, Comparison::Gte),
+        "lt" => compare(cursor, place, name, Comparison::Lt),
+        "lte" => compare(cursor, place, name, Comparison::Lte),
+        "like" | "ilike" => {
+            let pattern = quantified(cursor, place, name)?;
+            Ok(Test::Like {
+                pattern: pattern.map(|text| text.replace('*', "%")),
+                ignore_case: name == "ilike",
+            })
         }
-    };
+        "match" | "imatch" => {
+            let pattern = quantified(cursor, place, name)?;
+            Ok(Test::Match { pattern, ignore_case: name == "imatch" })
+        }
+        "in" => {
+            begin(cursor, name)?;
+            list(cursor).map(Test::In)
+        }
+        "is" => {
+            begin(cursor, name)?;
+            is(cursor).map(Test::Is)
+        }
+        "isdistinct" => value(cursor, place, name).map(Test::IsDistinct),
+        "cs" => value(cursor, place, name).map(Test::Contains),
+        "cd" => value(cursor, place, name).map(Test::ContainedBy),
+        "ov" => value(cursor, place, name).map(Test::Overlaps),
+        "fts" => full_text(cursor, place, "fts"),
+        "plfts" => full_text(cursor, place, "plfts"),
+        "phfts" => full_text(cursor, place, "phfts"),
+        "wfts" => full_text(cursor, place, "wfts"),
+        "sl" | "sr" | "nxr" | "nxl" | "adj" => {
+            let known = ["sl", "sr", "nxr", "nxl", "adj"].into_iter().find(|known| *known == name);
+            value(cursor, place, name)?;
+            Ok(Test::Range(known.unwrap_or("sl")))
+        }
+        _ => Err(cursor.error(if negated { OPERATORS } else { "\"not\" or operator (eq, gt, ...)" })),
+    }?;
     Ok((negated, test))
 }
 
+/// Takes the operator's name and the point behind it.
+fn begin(cursor: &mut Cursor<'_>, name: &str) -> Result<(), Error> {
+    cursor.advance(name.len());
+    cursor.expect(".")
+}
+
+fn value(cursor: &mut Cursor<'_>, place: Place, name: &str) -> Result<String, Error> {
+    begin(cursor, name)?;
+    operand(cursor, place)
+}
+
+fn compare(cursor: &mut Cursor<'_>, place: Place, name: &str, comparison: Comparison) -> Result<Test, Error> {
+    // PostgREST quantifies every comparison but neq.
+    if comparison == Comparison::Neq {
+        return value(cursor, place, name).map(|value| Test::Compare(comparison, Operand::One(value)));
+    }
+    quantified(cursor, place, name).map(|operand| Test::Compare(comparison, operand))
+}
+
+/// `eq.a`, `eq(any).{a,b}` or `eq(all).{a,b}`
+fn quantified(cursor: &mut Cursor<'_>, place: Place, name: &str) -> Result<Operand, Error> {
+    cursor.advance(name.len());
+    let any = cursor.take("(any)");
+    let all = !any && cursor.take("(all)");
+    cursor.expect(".")?;
+    if !any && !all {
+        return operand(cursor, place).map(Operand::One);
+    }
+    let text = operand(cursor, place)?;
+    let elements = parse_array(&text).ok_or_else(|| cursor.error("an array: {a,b}"))?;
+    let elements = elements.into_iter().map(|(element, _)| element).collect();
+    Ok(if any { Operand::Any(elements) } else { Operand::All(elements) })
+}
+
+fn full_text(cursor: &mut Cursor<'_>, place: Place, operator: &'static str) -> Result<Test, Error> {
+    cursor.advance(operator.len());
+    let mut language = None;
+    if cursor.take("(") {
+        language = Some(cursor.name(RESERVED)?);
+        cursor.expect(")")?;
+    }
+    cursor.expect(".")?;
+    Ok(Test::FullText { operator, language, query: operand(cursor, place)? })
+}
+
 fn operand(cursor: &mut Cursor<'_>, place: Place) -> Result<String, Error> {
-    if place == Place::Parameter {
-        let rest = cursor.rest();
-        cursor.advance(rest.len());
-        return Ok(rest.to_owned());
-    }
-    if place == Place::Logic && cursor.peek() == Some('"') {
-        return cursor.quoted();
-    }
     let rest = cursor.rest();
-    let end = rest.find([',', ')']).unwrap_or(rest.len());
+    let end = match (place, cursor.peek()) {
+        (Place::Parameter, _) => rest.len(),
+        (Place::Logic, Some('"')) => return cursor.quoted(),
+        (Place::Logic, Some('{')) => braces(rest).ok_or_else(|| cursor.error("\"}\""))?,
+        (Place::Logic, _) => rest.find([',', ')']).unwrap_or(rest.len()),
+    };
     cursor.advance(end);
     Ok(rest.get(..end).unwrap_or_default().to_owned())
+}
+
+/// Where the braces that open here close, quoted ones passed over.
+fn braces(text: &str) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '{' if !quoted => depth += 1,
+            '}' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The elements of PostgreSQL's array literal `{a,"b,c",{d}}`, each with whether it was quoted; a nested array stays text.
+pub fn parse_array(text: &str) -> Option<Vec<(String, bool)>> {
+    let inside = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut elements = Vec::new();
+    let (mut element, mut was_quoted) = (String::new(), false);
+    let (mut depth, mut quoted) = (0, false);
+    let mut chars = inside.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => element.extend(chars.next()),
+            '"' if depth == 0 => {
+                quoted = !quoted;
+                was_quoted = true;
+            }
+            ',' if !quoted && depth == 0 => {
+                elements.push((std::mem::take(&mut element), std::mem::take(&mut was_quoted)));
+            }
+            '{' | '}' if !quoted => {
+                depth += if c == '{' { 1 } else { -1 };
+                element.push(c);
+            }
+            _ => element.push(c),
+        }
+    }
+    if !element.is_empty() || was_quoted || !elements.is_empty() {
+        elements.push((element, was_quoted));
+    }
+    (!quoted && depth == 0).then_some(elements)
+}
+
+impl Operand {
+    fn map(self, change: impl Fn(String) -> String) -> Operand {
+        match self {
+            Operand::One(one) => Operand::One(change(one)),
+            Operand::Any(list) => Operand::Any(list.into_iter().map(change).collect()),
+            Operand::All(list) => Operand::All(list.into_iter().map(change).collect()),
+        }
+    }
 }
 
 fn list(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
@@ -220,7 +382,7 @@ fn list(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Error> {
     }
 }
 
-/// An element of a list: quoted, or what stands before the next `,` or `)`, a stray quote included.
+/// An element of a list: quoted, in braces, or what stands before the next `,` or `)`, a stray quote included.
 fn element(cursor: &mut Cursor<'_>) -> Result<String, Error> {
     let start = cursor.place();
     cursor.skip_spaces();
@@ -232,7 +394,13 @@ fn element(cursor: &mut Cursor<'_>) -> Result<String, Error> {
         }
     }
     cursor.go_back(start);
-    operand(cursor, Place::List)
+    if cursor.peek() == Some('{') {
+        return operand(cursor, Place::Logic);
+    }
+    let rest = cursor.rest();
+    let end = rest.find([',', ')']).unwrap_or(rest.len());
+    cursor.advance(end);
+    Ok(rest.get(..end).unwrap_or_default().to_owned())
 }
 
 fn is(cursor: &mut Cursor<'_>) -> Result<Is, Error> {
@@ -260,7 +428,8 @@ mod tests {
     fn show(condition: &Condition) -> String {
         match condition {
             Condition::Filter(f) => {
-                format!("{}{:?} {:?}", if f.negated { "not " } else { "" }, f.column, f.test)
+                let path: String = f.field.path.iter().map(|s| format!(" {s:?}")).collect();
+                format!("{}{:?}{path} {:?}", if f.negated { "not " } else { "" }, f.field.name, f.test)
             }
             Condition::Logic { negated, connective, terms } => format!(
                 "{}{:?}({})",
@@ -269,6 +438,10 @@ mod tests {
                 terms.iter().map(show).collect::<Vec<_>>().join(", ")
             ),
         }
+    }
+
+    fn field(name: &str) -> Field {
+        Field { name: name.to_owned(), path: Vec::new() }
     }
 
     fn shown(result: Result<Condition, Error>) -> String {
@@ -282,7 +455,7 @@ mod tests {
     }
 
     fn check(text: &str, expected: Expect) {
-        expected.assert_eq(&shown(parse_filter("c".to_owned(), text)));
+        expected.assert_eq(&shown(parse_filter(field("c"), text)));
     }
 
     fn check_logic(text: &str, expected: Expect) {
@@ -291,9 +464,9 @@ mod tests {
 
     #[test]
     fn operators() {
-        check("eq.a,b)c\"d", expect![[r#""c" Compare(Eq, "a,b)c\"d")"#]]);
-        check("not.lte.", expect![[r#"not "c" Compare(Lte, "")"#]]);
-        check("ilike.*x%", expect![[r#""c" Like { pattern: "%x%", ignore_case: true }"#]]);
+        check("eq.a,b)c\"d", expect![[r#""c" Compare(Eq, One("a,b)c\"d"))"#]]);
+        check("not.lte.", expect![[r#"not "c" Compare(Lte, One(""))"#]]);
+        check("ilike.*x%", expect![[r#""c" Like { pattern: One("%x%"), ignore_case: true }"#]]);
         check("in.(1, 2,\"a,\\\"b\\\\\",)", expect![[r#""c" In(["1", " 2", "a,\"b\\", ""])"#]]);
         check("in.()", expect![[r#""c" In([])"#]]);
         check("is.NOT_NULL", expect![[r#""c" Is(NotNull)"#]]);
@@ -304,19 +477,19 @@ mod tests {
         check(
             "5",
             expect![[
-                r#"PGRST100 "failed to parse filter (5)" (line 1, column 1) "unexpected \"5\" expecting operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not""#
+                r#"PGRST100 "failed to parse filter (5)" (line 1, column 1) "unexpected \"5\" expecting \"not\" or operator (eq, gt, ...)""#
             ]],
         );
         check(
             "xx.5",
             expect![[
-                r#"PGRST100 "failed to parse filter (xx.5)" (line 1, column 1) "unexpected \"x\" expecting operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not""#
+                r#"PGRST100 "failed to parse filter (xx.5)" (line 1, column 1) "unexpected \"x\" expecting \"not\" or operator (eq, gt, ...)""#
             ]],
         );
         check(
             "not.not.eq.5",
             expect![[
-                r#"PGRST100 "failed to parse filter (not.not.eq.5)" (line 1, column 5) "unexpected \"n\" expecting operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not""#
+                r#"PGRST100 "failed to parse filter (not.not.eq.5)" (line 1, column 5) "unexpected \"n\" expecting operator (eq, gt, ...)""#
             ]],
         );
         check(
@@ -339,12 +512,12 @@ mod tests {
         check_logic(
             "(a.eq.1, not.and(b.not.is.null,or(c.in.(1,\"x)\"),d.like.a*)))",
             expect![[
-                r#"Or("a" Compare(Eq, "1"), not And(not "b" Is(Null), Or("c" In(["1", "x)"]), "d" Like { pattern: "a%", ignore_case: false })))"#
+                r#"Or("a" Compare(Eq, One("1")), not And(not "b" Is(Null), Or("c" In(["1", "x)"]), "d" Like { pattern: One("a%"), ignore_case: false })))"#
             ]],
         );
         check_logic(
             "(\"or\".eq.\"a,b\",and.eq.)",
-            expect![[r#"Or("or" Compare(Eq, "a,b"), "and" Compare(Eq, ""))"#]],
+            expect![[r#"Or("or" Compare(Eq, One("a,b")), "and" Compare(Eq, One("")))"#]],
         );
         check_logic(
             "()",
@@ -364,10 +537,10 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "[a-z.()\",\\\\*é \0-]{0,40}") {
-            let _ = parse_filter("c".to_owned(), &text);
+            let _ = parse_filter(field("c"), &text);
             let _ = parse_logic(Connective::And, true, &text);
             let _ = crate::select::parse_select(&text);
-            let _ = crate::select::parse_columns(&text);
+            let _ = crate::select::parse_columns("columns parameter", &text);
             let _ = crate::order::parse_order(&text);
         }
     }

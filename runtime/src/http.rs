@@ -1,5 +1,7 @@
 //! A request and a response as plain records, the same for every shell (hyper, Spin, tests).
 
+use std::borrow::Cow;
+
 /// A request as it stood on the wire, borrowed from the shell.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -31,7 +33,7 @@ pub struct Response {
     /// The status code.
     pub status: u16,
     /// Header fields, names in lower case, in the order to send.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body; empty for HEAD and 204.
     pub body: Vec<u8>,
     /// The length that a GET would have had, where the body is left out (HEAD).

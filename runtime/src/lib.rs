@@ -13,12 +13,15 @@ pub mod api_request;
 pub mod authorize;
 pub mod compile;
 pub mod config;
+pub mod cors;
 pub mod database;
 mod database_error;
 pub mod encode;
 pub mod error;
+pub mod field;
 pub mod filter;
 pub mod full_text;
+pub mod function;
 mod grammar;
 pub mod http;
 pub mod media;
@@ -37,16 +40,21 @@ pub mod value;
 use std::sync::Arc;
 
 pub use api_request::{Access, ApiRequest};
+use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use authorize::Policies;
 use compile::Program;
-use config::{Config, Mode};
+use config::{Config, Mode, TxEnd};
 use database::Database;
 use database_error::classify;
+use encode::Shape;
 use error::Error;
+use function::Returns;
 use http::{Request, Response};
+use media::MediaType;
 use plan::Plan;
+use preferences::TransactionEnd;
 
 /// The first stage, pure: HTTP and the URL grammar.
 ///
@@ -55,7 +63,14 @@ use plan::Plan;
 // The response is handed on at once; a box would only be unpacked.
 #[allow(clippy::result_large_err)]
 pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
-    ApiRequest::parse(config, request).map_err(|error| reply::error(&error))
+    let parsed = match cors::options(config, request) {
+        Some(response) => Err(response),
+        None => ApiRequest::parse(config, request).map_err(|error| reply::error(&error)),
+    };
+    parsed.map_err(|mut response| {
+        cors::allow_origin(config, &cors::Asked::of(request), &mut response);
+        response
+    })
 }
 
 /// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the
@@ -66,7 +81,10 @@ pub fn respond(
     request: ApiRequest,
     db: &mut dyn Database,
 ) -> Response {
-    in_transaction(config, schema, &request, db).unwrap_or_else(|error| reply::error(&error))
+    let mut response =
+        in_transaction(config, schema, &request, db).unwrap_or_else(|error| reply::error(&error));
+    cors::allow_origin(config, &request.origin, &mut response);
+    response
 }
 
 /// The answer to a failure outside the core, in the form of every other error: `message` goes to the log alone.
@@ -87,7 +105,7 @@ pub fn error_response(error: &Error) -> Response {
 pub fn plan(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<(Plan, Program), Error> {
     let plan = plan::build(config, schema, request)?;
     let authorized = authorize::authorize(&Policies::AllowAll, plan)?;
-    let program = compile::compile(schema, &authorized)?;
+    let program = compile::compile(schema, &authorized, shape(request))?;
     Ok((authorized.into_plan(), program))
 }
 
@@ -103,7 +121,8 @@ fn in_transaction(
     }
     let begin = if writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
     statement(db, begin).map_err(|e| classify(&e, schema, &request.relation))?;
-    let result = answer(config, schema, request, db).and_then(|response| match statement(db, "COMMIT") {
+    let end = if undoes(config, request) { "ROLLBACK" } else { "COMMIT" };
+    let result = answer(config, schema, request, db).and_then(|response| match statement(db, end) {
         Ok(()) => Ok(response),
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
@@ -112,6 +131,30 @@ fn in_transaction(
         let _ = statement(db, "ROLLBACK");
     }
     result
+}
+
+/// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
+fn undoes(config: &Config, request: &ApiRequest) -> bool {
+    match (config.api.tx_end, request.preferences.transaction) {
+        (TxEnd::Commit, _) => false,
+        (TxEnd::Rollback, _) => true,
+        (_, Some(TransactionEnd::Commit)) => false,
+        (_, Some(TransactionEnd::Rollback)) => true,
+        (end, None) => end == TxEnd::RollbackAllowOverride,
+    }
+}
+
+/// What the rows of a page become.
+fn shape(request: &ApiRequest) -> Shape {
+    let is_value = matches!(&request.action, Action::Call(CallRequest { call, .. })
+        if matches!(call.returns, Returns::Value { .. }));
+    match &request.media_type {
+        MediaType::Other(_) => Shape::Bytes,
+        MediaType::Csv => Shape::Csv,
+        _ if is_value => Shape::Values,
+        MediaType::Json | MediaType::Object => Shape::Objects,
+        MediaType::JsonStripped | MediaType::ObjectStripped => Shape::StrippedObjects,
+    }
 }
 
 fn answer(
@@ -123,14 +166,14 @@ fn answer(
     let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
         let read = schema::read_schema(db, &config.database().1.hidden);
-        *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
+        let mut read = read.map_err(|e| classify(&e, schema, &request.relation))?;
+        schema::add_configured(config, &mut read, db);
+        *schema = Arc::new(read);
     }
     let (plan, program) = plan(config, schema, request)?;
     let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
-    let (_, relation) = schema
-        .relation(&request.relation)
-        .ok_or_else(|| Error::Internal("the relation left the schema cache".to_owned()))?;
-    reply::reply(request, &plan, relation, outcome)
+    let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
+    reply::reply(config, request, &plan, relation, outcome)
 }
 
 fn statement(db: &mut dyn Database, sql: &str) -> Result<(), database::DbError> {

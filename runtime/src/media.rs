@@ -3,56 +3,122 @@
 use crate::error::Error;
 
 /// What an answer is made as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MediaType {
     /// `application/json`: an array of objects.
     Json,
+    /// `application/vnd.pgrst.array+json;nulls=stripped`: objects without the members that are null.
+    JsonStripped,
     /// `application/vnd.pgrst.object+json`: exactly one object.
     Object,
+    /// `application/vnd.pgrst.object+json;nulls=stripped`
+    ObjectStripped,
+    /// `text/csv`
+    Csv,
+    /// Another type, which a function must say that it makes.
+    Other(String),
+}
+
+/// One item of the `Accept` header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// What is accepted; `None` for `*/*`.
+    pub media_type: Option<MediaType>,
+    /// How it was written, for the error.
+    pub written: String,
+}
+
+/// What a client accepts, the most welcome first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accept(pub Vec<Accepted>);
+
+impl Accept {
+    /// Reads every `Accept` field, sorted by weight; of equal weights the first counts, and `*/*` yields to what is named.
+    pub fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Accept {
+        let mut items: Vec<(u16, Accepted)> = Vec::new();
+        for item in fields.flat_map(|field| field.split(',')).map(str::trim).filter(|item| !item.is_empty()) {
+            let weight = item
+                .split(';')
+                .find_map(|p| p.trim().strip_prefix("q="))
+                .map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16));
+            if weight > 0 {
+                items.push((weight, Accepted { media_type: media_type(item), written: item.to_owned() }));
+            }
+        }
+        items.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+        Accept(items.into_iter().map(|(_, accepted)| accepted).collect())
+    }
+
+    /// The most welcome of what can be made; JSON where anything is welcome.
+    ///
+    /// # Errors
+    /// PGRST107 where none can.
+    pub fn choose(&self, can: impl Fn(&MediaType) -> bool, any: MediaType) -> Result<MediaType, Error> {
+        if self.0.is_empty() {
+            return Ok(any);
+        }
+        self.0
+            .iter()
+            .find_map(|accepted| match &accepted.media_type {
+                None => Some(any.clone()),
+                Some(media_type) => can(media_type).then(|| media_type.clone()),
+            })
+            .ok_or_else(|| {
+                let written: Vec<&str> = self.0.iter().map(|a| a.written.as_str()).collect();
+                Error::NotAcceptable(written.join(", "))
+            })
+    }
+}
+
+fn media_type(item: &str) -> Option<MediaType> {
+    let mut parts = item.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let stripped = parts.any(|p| p == "nulls=stripped");
+    Some(match name.as_str() {
+        "*/*" => return None,
+        "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" if stripped => {
+            MediaType::JsonStripped
+        }
+        "application/json"
+        | "application/*"
+        | "application/vnd.pgrst.array"
+        | "application/vnd.pgrst.array+json" => MediaType::Json,
+        "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" if stripped => {
+            MediaType::ObjectStripped
+        }
+        "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => MediaType::Object,
+        "text/csv" => MediaType::Csv,
+        _ => MediaType::Other(name),
+    })
 }
 
 impl MediaType {
-    /// The best of the accepted types; JSON where nothing is said.
-    ///
-    /// # Errors
-    /// PGRST107 where none can be made.
-    pub fn negotiate<'a>(fields: impl Iterator<Item = &'a str> + Clone) -> Result<MediaType, Error> {
-        let accepted = || fields.clone().flat_map(|field| field.split(',')).map(str::trim);
-        let mut best: Option<(MediaType, u16)> = None;
-        let mut said = false;
-        for item in accepted().filter(|item| !item.is_empty()) {
-            said = true;
-            let mut parts = item.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let media_type = match name.as_str() {
-                "application/json"
-                | "*/*"
-                | "application/*"
-                | "application/vnd.pgrst.array"
-                | "application/vnd.pgrst.array+json" => MediaType::Json,
-                "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => MediaType::Object,
-                _ => continue,
-            };
-            let weight = parts
-                .find_map(|p| p.strip_prefix("q="))
-                .map_or(1000, |q| q.parse::<f32>().map_or(0, |q| (q.clamp(0.0, 1.0) * 1000.0) as u16));
-            // Of equal weights the first counts.
-            if weight > 0 && best.is_none_or(|(_, w)| weight > w) {
-                best = Some((media_type, weight));
-            }
-        }
-        match best {
-            Some((media_type, _)) => Ok(media_type),
-            None if !said => Ok(MediaType::Json),
-            None => Err(Error::NotAcceptable(accepted().collect::<Vec<_>>().join(", "))),
-        }
+    /// Whether rows of any relation can be made into it.
+    pub fn is_common(&self) -> bool {
+        !matches!(self, MediaType::Other(_))
+    }
+
+    /// Whether it holds exactly one row.
+    pub fn is_single(&self) -> bool {
+        matches!(self, MediaType::Object | MediaType::ObjectStripped)
     }
 
     /// The value of `Content-Type`.
-    pub fn content_type(self) -> &'static str {
+    pub fn content_type(&self) -> String {
         match self {
-            MediaType::Json => "application/json; charset=utf-8",
-            MediaType::Object => "application/vnd.pgrst.object+json; charset=utf-8",
+            MediaType::Json => "application/json; charset=utf-8".to_owned(),
+            MediaType::JsonStripped => {
+                "application/vnd.pgrst.array+json; nulls=stripped; charset=utf-8".to_owned()
+            }
+            MediaType::Object => "application/vnd.pgrst.object+json; charset=utf-8".to_owned(),
+            MediaType::ObjectStripped => {
+                "application/vnd.pgrst.object+json; nulls=stripped; charset=utf-8".to_owned()
+            }
+            MediaType::Csv => "text/csv; charset=utf-8".to_owned(),
+            MediaType::Other(name) if matches!(name.as_str(), "text/plain" | "text/xml") => {
+                format!("{name}; charset=utf-8")
+            }
+            MediaType::Other(name) => name.clone(),
         }
     }
 }
@@ -62,7 +128,8 @@ mod tests {
     use super::*;
 
     fn check(accept: &[&str], expected: Option<MediaType>) {
-        assert_eq!(MediaType::negotiate(accept.iter().copied()).ok(), expected, "{accept:?}");
+        let chosen = Accept::parse(accept.iter().copied()).choose(MediaType::is_common, MediaType::Json);
+        assert_eq!(chosen.ok(), expected, "{accept:?}");
     }
 
     #[test]
@@ -71,7 +138,10 @@ mod tests {
         check(&["text/html, */*;q=0.1"], Some(MediaType::Json));
         check(&["application/json;q=0.2", "application/vnd.pgrst.object+json"], Some(MediaType::Object));
         check(&["application/vnd.pgrst.object, application/json"], Some(MediaType::Object));
-        check(&["application/json;q=0"], None);
-        check(&["text/csv"], None);
+        check(&["application/vnd.pgrst.array+json;nulls=stripped"], Some(MediaType::JsonStripped));
+        check(&["text/csv; q=0.01, */*"], Some(MediaType::Json));
+        check(&["text/csv, */*; q=0.01"], Some(MediaType::Csv));
+        check(&["application/json;q=0"], Some(MediaType::Json));
+        check(&["image/png"], None);
     }
 }

@@ -1,15 +1,18 @@
-//! The grammar of `order=`: `a.desc.nullslast,b`.
+//! The grammar of `order=`: `a.desc.nullslast,b->>c,embed(d)`.
 //!
 //! <https://docs.postgrest.org/en/stable/references/api/tables_views.html#ordering>
 
 use crate::error::Error;
+use crate::field::Field;
 use crate::grammar::Cursor;
 
 /// One term of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderTerm {
+    /// The to-one embed whose column it is; none for the relation's own.
+    pub embed: Option<String>,
     /// The column.
-    pub column: String,
+    pub field: Field,
     /// Which way.
     pub direction: Direction,
     /// Where nulls go.
@@ -51,9 +54,16 @@ pub fn parse_order(text: &str) -> Result<Vec<OrderTerm>, Error> {
     Ok(terms)
 }
 
+const RESERVED: &[char] = &[',', '.', '(', ')', ':', '"', '*'];
+
 fn term(cursor: &mut Cursor<'_>) -> Result<OrderTerm, Error> {
-    const RESERVED: &[char] = &[',', '.', '(', ')', ':', '"', '*'];
-    let column = cursor.name(RESERVED)?;
+    let mut field = Field::parse(cursor, RESERVED)?;
+    let mut embed = None;
+    if field.path.is_empty() && cursor.take("(") {
+        embed = Some(field.name);
+        field = Field::parse(cursor, RESERVED)?;
+        cursor.expect(")")?;
+    }
     let mut direction = None;
     let mut nulls = None;
     while cursor.take(".") {
@@ -70,7 +80,7 @@ fn term(cursor: &mut Cursor<'_>) -> Result<OrderTerm, Error> {
         Direction::Ascending => Nulls::Last,
         Direction::Descending => Nulls::First,
     });
-    Ok(OrderTerm { column, direction, nulls })
+    Ok(OrderTerm { embed, field, direction, nulls })
 }
 
 #[cfg(test)]
@@ -82,7 +92,10 @@ mod tests {
         let shown = match parse_order(text) {
             Ok(terms) => terms
                 .iter()
-                .map(|t| format!("{} {:?} {:?}", t.column, t.direction, t.nulls))
+                .map(|t| {
+                    let path: String = t.field.path.iter().map(|s| format!(" {s:?}")).collect();
+                    format!("{:?} {}{path} {:?} {:?}", t.embed, t.field.name, t.direction, t.nulls)
+                })
                 .collect::<Vec<_>>()
                 .join(", "),
             Err(error) => error.problem().message,
@@ -95,8 +108,14 @@ mod tests {
         check(
             "a,b.desc,c.asc.nullsfirst,d.nullsfirst,\"e.f\".desc.nullslast",
             expect![
-                "a Ascending Last, b Descending First, c Ascending First, d Ascending First, e.f Descending Last"
+                "None a Ascending Last, None b Descending First, None c Ascending First, None d Ascending First, None e.f Descending Last"
             ],
+        );
+        check(
+            "a->b->>0.desc,rel(x->>y).nullslast",
+            expect![[
+                r#"None a JsonStep { as_text: false, key: Member("b") } JsonStep { as_text: true, key: Element(0) } Descending First, Some("rel") x JsonStep { as_text: true, key: Member("y") } Ascending Last"#
+            ]],
         );
         check("", expect![[r#""#]]);
     }
@@ -106,5 +125,6 @@ mod tests {
         check("a.up", expect![[r#""failed to parse order (a.up)" (line 1, column 5)"#]]);
         check("a.desc.asc", expect![[r#""failed to parse order (a.desc.asc)" (line 1, column 11)"#]]);
         check("a,", expect![[r#""failed to parse order (a,)" (line 1, column 3)"#]]);
+        check("rel(a", expect![[r#""failed to parse order (rel(a)" (line 1, column 6)"#]]);
     }
 }

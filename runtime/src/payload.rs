@@ -1,4 +1,4 @@
-//! The body of a write: one JSON object or an array of them.
+//! The body of a write: one JSON object or an array of them, comma-separated values, or a form.
 //!
 //! Numbers stay text until the column's type is known, so that none loses a digit; objects and arrays stay the text that
 //! the client sent.
@@ -9,6 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use crate::error::Error;
+use crate::query_params::decode;
 
 /// The rows of a write.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,6 +65,66 @@ impl Payload {
         })?;
         Ok(payload)
     }
+}
+
+impl Payload {
+    /// Reads comma-separated values (RFC 4180): a line of names, then lines of values; `NULL` is null.
+    ///
+    /// # Errors
+    /// PGRST102 where it has no line of names or lines of different lengths.
+    pub fn parse_csv(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
+        let wrong = |_| Error::Body("Empty or invalid csv".to_owned());
+        let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(wrong)?;
+            if record.len() != names.len() {
+                return Err(Error::Body("All lines must have same number of fields".to_owned()));
+            }
+            let value =
+                |text: &str| Some(if text == "NULL" { Json::Null } else { Json::Text(text.to_owned()) });
+            rows.push(record.iter().map(value).collect());
+        }
+        Ok(Payload { columns: names, rows, array: true }.picked(columns))
+    }
+
+    /// Reads `application/x-www-form-urlencoded`: one row of texts.
+    ///
+    /// # Errors
+    /// PGRST100 for bytes that are not UTF-8.
+    pub fn parse_form(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
+        let (names, values): (Vec<String>, Vec<String>) = form_pairs(body)?.into_iter().unzip();
+        let row = values.into_iter().map(|value| Some(Json::Text(value))).collect();
+        Ok(Payload { columns: names, rows: vec![row], array: false }.picked(columns))
+    }
+
+    /// These columns alone, in this order.
+    fn picked(self, columns: Option<&[String]>) -> Payload {
+        let Some(columns) = columns else { return self };
+        let places: Vec<Option<usize>> =
+            columns.iter().map(|name| self.columns.iter().position(|own| own == name)).collect();
+        let pick = |row: &Vec<Option<Json>>| {
+            places.iter().map(|place| place.and_then(|place| row.get(place).cloned().flatten())).collect()
+        };
+        let rows = self.rows.iter().map(pick).collect();
+        Payload { columns: columns.to_vec(), rows, array: self.array }
+    }
+}
+
+/// The names and values of a form.
+///
+/// # Errors
+/// PGRST100 for bytes that are not UTF-8.
+pub fn form_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Error> {
+    let text = std::str::from_utf8(body).map_err(|_| Error::Body("The form is not in UTF-8".to_owned()))?;
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((decode(name)?, decode(value)?))
+        })
+        .collect()
 }
 
 const KEYS_MUST_MATCH: &str = "All object keys must match";

@@ -2,13 +2,47 @@
 //!
 //! <https://docs.postgrest.org/en/stable/references/api/preferences.html>
 
+use crate::error::Error;
+
 /// The preferences of a request; what is not named is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Preferences {
+    /// `resolution=`
+    pub resolution: Option<Resolution>,
+    /// `missing=`
+    pub missing: Option<Missing>,
     /// `return=`
     pub representation: Option<Return>,
-    /// `count=exact`
+    /// `count=`
     pub count: Option<Count>,
+    /// `tx=`
+    pub transaction: Option<TransactionEnd>,
+    /// `handling=`
+    pub handling: Option<Handling>,
+    /// `timezone=`
+    pub timezone: Option<String>,
+    /// `max-affected=`: rows that a write may touch.
+    pub max_affected: Option<u64>,
+    /// What is not understood.
+    pub unknown: Vec<String>,
+}
+
+/// What becomes of rows whose key is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// They are updated.
+    Merge,
+    /// They stay as they are.
+    Ignore,
+}
+
+/// What a column gets that a row of the body does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Its default.
+    Default,
+    /// Null.
+    Null,
 }
 
 /// What a write answers with.
@@ -22,62 +56,202 @@ pub enum Return {
     Representation,
 }
 
-/// Whether the rows are counted beyond the page.
+/// Whether the rows are counted beyond the page. SQLite has no estimate; all three count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
     /// `count=exact`
     Exact,
+    /// `count=planned`
+    Planned,
+    /// `count=estimated`
+    Estimated,
+}
+
+/// How the transaction ends, where `api.tx_end` lets a request say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// What was written stays.
+    Commit,
+    /// It is answered and undone.
+    Rollback,
+}
+
+/// What becomes of preferences that are not understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handling {
+    /// An error.
+    Strict,
+    /// They are passed over.
+    Lenient,
 }
 
 impl Preferences {
-    /// Reads every `Prefer` field of the request. Of two values for one preference the first counts; what is not
-    /// understood is passed over, as RFC 7240 says.
-    pub fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Preferences {
+    /// Reads every `Prefer` field of the request. Of two values for one preference the first counts.
+    ///
+    /// # Errors
+    /// PGRST122 with `handling=strict` for what is not understood; without, it is passed over, as RFC 7240 says.
+    pub fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Result<Preferences, Error> {
         let mut preferences = Preferences::default();
-        for preference in fields.flat_map(|field| field.split(',')) {
+        for preference in fields.flat_map(|field| field.split(',')).map(str::trim) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
-            match (name.trim(), value.trim().trim_matches('"')) {
-                ("return", value) if preferences.representation.is_none() => {
-                    preferences.representation = match value {
-                        "minimal" => Some(Return::Minimal),
-                        "headers-only" => Some(Return::HeadersOnly),
-                        "representation" => Some(Return::Representation),
-                        _ => None,
-                    };
-                }
-                ("count", "exact") => preferences.count = Some(Count::Exact),
-                _ => {}
+            let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
+            if !preference.is_empty() && !preferences.take(name.trim(), value) {
+                preferences.unknown.push(preference.to_owned());
             }
         }
-        preferences
+        if preferences.handling == Some(Handling::Strict) && !preferences.unknown.is_empty() {
+            return Err(Error::Preferences(preferences.unknown.join(", ")));
+        }
+        Ok(preferences)
+    }
+
+    /// Whether a preference is understood. A second one of its name changes nothing.
+    fn take(&mut self, name: &str, value: &str) -> bool {
+        match name {
+            "resolution" => set(
+                &mut self.resolution,
+                match value {
+                    "merge-duplicates" => Some(Resolution::Merge),
+                    "ignore-duplicates" => Some(Resolution::Ignore),
+                    _ => None,
+                },
+            ),
+            "missing" => set(
+                &mut self.missing,
+                match value {
+                    "default" => Some(Missing::Default),
+                    "null" => Some(Missing::Null),
+                    _ => None,
+                },
+            ),
+            "return" => set(
+                &mut self.representation,
+                match value {
+                    "minimal" => Some(Return::Minimal),
+                    "headers-only" => Some(Return::HeadersOnly),
+                    "representation" => Some(Return::Representation),
+                    _ => None,
+                },
+            ),
+            "count" => set(
+                &mut self.count,
+                match value {
+                    "exact" => Some(Count::Exact),
+                    "planned" => Some(Count::Planned),
+                    "estimated" => Some(Count::Estimated),
+                    // Explicitly nothing.
+                    "none" => return true,
+                    _ => None,
+                },
+            ),
+            "tx" => set(
+                &mut self.transaction,
+                match value {
+                    "commit" => Some(TransactionEnd::Commit),
+                    "rollback" => Some(TransactionEnd::Rollback),
+                    _ => None,
+                },
+            ),
+            "handling" => set(
+                &mut self.handling,
+                match value {
+                    "strict" => Some(Handling::Strict),
+                    "lenient" => Some(Handling::Lenient),
+                    _ => None,
+                },
+            ),
+            "timezone" => set(&mut self.timezone, (!value.is_empty()).then(|| value.to_owned())),
+            "max-affected" => set(&mut self.max_affected, value.parse().ok()),
+            _ => false,
+        }
+    }
+
+    /// The rows that a write may touch: `max-affected` counts with `handling=strict` alone.
+    pub fn limit(&self) -> Option<u64> {
+        self.max_affected.filter(|_| self.handling == Some(Handling::Strict))
     }
 
     /// The value of `Preference-Applied`, in PostgREST's order; `None` where nothing was applied.
     pub fn applied(&self) -> Option<String> {
-        let mut applied = Vec::new();
-        match self.representation {
-            Some(Return::Minimal) => applied.push("return=minimal"),
-            Some(Return::HeadersOnly) => applied.push("return=headers-only"),
-            Some(Return::Representation) => applied.push("return=representation"),
-            None => {}
-        }
-        if self.count == Some(Count::Exact) {
-            applied.push("count=exact");
-        }
+        let words: [Option<String>; 8] = [
+            self.resolution.map(|r| match r {
+                Resolution::Merge => "resolution=merge-duplicates".to_owned(),
+                Resolution::Ignore => "resolution=ignore-duplicates".to_owned(),
+            }),
+            self.missing.map(|m| match m {
+                Missing::Default => "missing=default".to_owned(),
+                Missing::Null => "missing=null".to_owned(),
+            }),
+            self.representation.map(|r| match r {
+                Return::Minimal => "return=minimal".to_owned(),
+                Return::HeadersOnly => "return=headers-only".to_owned(),
+                Return::Representation => "return=representation".to_owned(),
+            }),
+            self.count.map(|c| match c {
+                Count::Exact => "count=exact".to_owned(),
+                Count::Planned => "count=planned".to_owned(),
+                Count::Estimated => "count=estimated".to_owned(),
+            }),
+            self.transaction.map(|t| match t {
+                TransactionEnd::Commit => "tx=commit".to_owned(),
+                TransactionEnd::Rollback => "tx=rollback".to_owned(),
+            }),
+            self.handling.map(|h| match h {
+                Handling::Strict => "handling=strict".to_owned(),
+                Handling::Lenient => "handling=lenient".to_owned(),
+            }),
+            self.timezone.as_ref().map(|zone| format!("timezone={zone}")),
+            self.limit().map(|rows| format!("max-affected={rows}")),
+        ];
+        let applied: Vec<String> = words.into_iter().flatten().collect();
         (!applied.is_empty()).then(|| applied.join(", "))
     }
+}
+
+/// Takes a value for a preference that has none yet. `false`: it is not one that is understood.
+fn set<T>(slot: &mut Option<T>, value: Option<T>) -> bool {
+    let understood = value.is_some();
+    if slot.is_none() {
+        *slot = value;
+    }
+    understood
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use expect_test::{Expect, expect};
+
+    fn check(fields: &[&str], expected: Expect) {
+        let shown = match Preferences::parse(fields.iter().copied()) {
+            Ok(preferences) => format!("{:?} {:?}", preferences.applied(), preferences.unknown),
+            Err(error) => error.problem().details.to_string(),
+        };
+        expected.assert_eq(&shown);
+    }
 
     #[test]
-    fn first_value_counts() {
-        let fields = ["return=minimal, count=exact", "return=representation,  handling=strict;x"];
-        let preferences = Preferences::parse(fields.into_iter());
-        assert_eq!(preferences.representation, Some(Return::Minimal));
-        assert_eq!(preferences.applied().as_deref(), Some("return=minimal, count=exact"));
-        assert_eq!(Preferences::parse(["a;b=c,,=".to_owned()].iter().map(String::as_str)).applied(), None);
+    fn preferences() {
+        check(
+            &["return=minimal, count=exact", "return=representation,  handling=lenient;x"],
+            expect![[r#"Some("return=minimal, count=exact, handling=lenient") []"#]],
+        );
+        check(
+            &[
+                "max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
+            ],
+            expect![[
+                r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris") []"#
+            ]],
+        );
+        check(
+            &["handling=strict, max-affected=10"],
+            expect![[r#"Some("handling=strict, max-affected=10") []"#]],
+        );
+        check(&["a;b=c,,=, count=none, return=all"], expect![[r#"None ["a;b=c", "=", "return=all"]"#]]);
+        check(
+            &["handling=strict", "anything, return=minimal, max-affected=x"],
+            expect![[r#""Invalid preferences: anything, max-affected=x""#]],
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! parts before it name the embed that the parameter is for.
 
 use crate::error::Error;
+use crate::field::Field;
 use crate::filter::{Condition, Connective, parse_filter, parse_logic};
 use crate::grammar::Cursor;
 use crate::order::{OrderTerm, parse_order};
@@ -22,6 +23,10 @@ pub struct QueryParams {
     pub select: Option<Vec<SelectItem>>,
     /// `columns`
     pub columns: Option<Vec<String>>,
+    /// `on_conflict`: the columns of the key by which rows are the same.
+    pub on_conflict: Option<Vec<String>>,
+    /// What is no filter, where the parameters are a function's arguments.
+    pub arguments: Vec<(String, String)>,
     /// The filters and logic groups, in the order of the request.
     pub filters: Vec<(EmbedPath, Condition)>,
     /// `order`
@@ -32,12 +37,21 @@ pub struct QueryParams {
     pub offsets: Vec<(EmbedPath, u64)>,
 }
 
+/// What becomes of a parameter that is neither reserved nor a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfiltered {
+    /// It is an error.
+    Refused,
+    /// It is an argument of the function.
+    Arguments,
+}
+
 impl QueryParams {
     /// Parses what follows the `?`.
     ///
     /// # Errors
     /// PGRST100 for text that does not fit its grammar, PGRST103 for a negative limit.
-    pub fn parse(query: &str) -> Result<QueryParams, Error> {
+    pub fn parse(query: &str, unfiltered: Unfiltered) -> Result<QueryParams, Error> {
         let mut params = QueryParams::default();
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         for (count, pair) in pairs.enumerate() {
@@ -47,48 +61,55 @@ impl QueryParams {
                 )));
             }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            params.take(&decode(key)?, &decode(value)?)?;
+            params.take(&decode(key)?, &decode(value)?, unfiltered)?;
         }
         Ok(params)
     }
 
-    fn take(&mut self, key: &str, value: &str) -> Result<(), Error> {
-        let (mut path, last) = split_key(key)?;
+    fn take(&mut self, key: &str, value: &str, unfiltered: Unfiltered) -> Result<(), Error> {
+        let (mut path, field) = split_key(key)?;
         // `albums.not.or=(…)`: the word before the last belongs to it.
-        let negated = matches!(last.as_str(), "and" | "or") && path.last().is_some_and(|p| p == "not");
+        // A quoted name is a column's, whatever it is.
+        let is_word = field.path.is_empty() && !key.ends_with('"');
+        let last = if is_word { field.name.as_str() } else { "" };
+        let negated = matches!(last, "and" | "or") && path.last().is_some_and(|p| p == "not");
         if negated {
             path.pop();
         }
-        match last.as_str() {
+        match last {
             "select" if path.is_empty() => self.select = Some(parse_select(value)?),
-            "columns" if path.is_empty() => self.columns = Some(parse_columns(value)?),
+            "columns" if path.is_empty() => self.columns = Some(parse_columns("columns parameter", value)?),
+            "on_conflict" if path.is_empty() => {
+                self.on_conflict = Some(parse_columns("on_conflict parameter", value)?);
+            }
             "order" => self.order.push((path, parse_order(value)?)),
             "limit" => self.limits.push((path, limit(value)?)),
             "offset" => self.offsets.push((path, offset(value)?)),
             "and" => self.filters.push((path, parse_logic(Connective::And, negated, value)?)),
             "or" => self.filters.push((path, parse_logic(Connective::Or, negated, value)?)),
-            _ => self.filters.push((path, parse_filter(last, value)?)),
+            _ => match parse_filter(field.clone(), value) {
+                Ok(filter) => self.filters.push((path, filter)),
+                Err(_) if unfiltered == Unfiltered::Arguments && path.is_empty() => {
+                    self.arguments.push((field.name, value.to_owned()));
+                }
+                Err(error) => return Err(error),
+            },
         }
         Ok(())
     }
 }
 
-/// The last value of `list` for this path.
-pub fn for_path<'a, T>(list: &'a [(EmbedPath, T)], path: &[String]) -> Option<&'a T> {
-    list.iter().rev().find(|(p, _)| p == path).map(|(_, value)| value)
-}
-
-fn split_key(key: &str) -> Result<(EmbedPath, String), Error> {
+fn split_key(key: &str) -> Result<(EmbedPath, Field), Error> {
     const RESERVED: &[char] = &['.', '"'];
     let mut cursor = Cursor::new("query parameter", key);
     let mut path = vec![];
     loop {
-        let name = cursor.name(RESERVED)?;
-        if cursor.take(".") {
-            path.push(name);
+        let field = Field::parse(&mut cursor, RESERVED)?;
+        if field.path.is_empty() && cursor.take(".") {
+            path.push(field.name);
         } else {
             cursor.end()?;
-            return Ok((path, name));
+            return Ok((path, field));
         }
     }
 }
@@ -172,7 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(query: &str, expected: Expect) {
-        let shown = match QueryParams::parse(query) {
+        let shown = match QueryParams::parse(query, Unfiltered::Refused) {
             Ok(params) => format!("{params:?}"),
             Err(error) => error.problem().message + " " + &error.problem().details.to_string(),
         };
@@ -184,19 +205,19 @@ mod tests {
         check(
             "select=id&albums.order=a&albums.limit=5&offset=-3&id=eq.%C3%A9+%2B%",
             expect![[
-                r#"QueryParams { select: Some([Column { name: "id", alias: None }]), columns: None, filters: [([], Filter(Filter { column: "id", negated: false, test: Compare(Eq, "é +%") }))], order: [(["albums"], [OrderTerm { column: "a", direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
+                r#"QueryParams { select: Some([Column(SelectColumn { field: Field { name: "id", path: [] }, alias: None, cast: None, aggregate: None, aggregate_cast: None })]), columns: None, on_conflict: None, arguments: [], filters: [([], Filter(Filter { field: Field { name: "id", path: [] }, negated: false, test: Compare(Eq, One("é +%")) }))], order: [(["albums"], [OrderTerm { embed: None, field: Field { name: "a", path: [] }, direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
             ]],
         );
         check(
             "or=(a.eq.1)&albums.not.and=(b.eq.2)&%22a.b%22.c=is.null&x",
             expect![[
-                r#""failed to parse filter ()" (line 1, column 1) "unexpected end of input expecting operator (eq, neq, gt, gte, lt, lte, like, ilike, in, is) or not""#
+                r#""failed to parse filter ()" (line 1, column 1) "unexpected end of input expecting \"not\" or operator (eq, gt, ...)""#
             ]],
         );
         check(
             "limit=18446744073709551616&limit=-0",
             expect![
-                "QueryParams { select: None, columns: None, filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
+                "QueryParams { select: None, columns: None, on_conflict: None, arguments: [], filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
             ],
         );
     }
@@ -237,7 +258,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(query in "[a-z0-9%&=.()\",\\\\+*é-]{0,60}") {
-            let _ = QueryParams::parse(&query);
+            let _ = QueryParams::parse(&query, Unfiltered::Refused);
+            let _ = QueryParams::parse(&query, Unfiltered::Arguments);
         }
     }
 }

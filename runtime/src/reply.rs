@@ -1,13 +1,16 @@
 //! The last stage, pure: what a request did becomes a response.
 
-use crate::api_request::{Action, ApiRequest};
+use std::borrow::Cow;
+
+use crate::api_request::{Action, ApiRequest, CallRequest};
+use crate::config::Config;
 use crate::error::Error;
 use crate::http::Response;
 use crate::media::MediaType;
-use crate::plan::{Plan, Returning};
-use crate::preferences::{Count, Return};
+use crate::plan::{Call, Plan, Returning};
+use crate::preferences::Return;
 use crate::run::Outcome;
-use crate::schema::{Relation, Writable};
+use crate::schema::{Methods, Relation};
 use crate::value::Value;
 
 /// Makes the response. Called before the transaction commits, so that an answer that turns out to be an error (416, or
@@ -16,42 +19,53 @@ use crate::value::Value;
 /// # Errors
 /// PGRST103 and PGRST116.
 pub(crate) fn reply(
+    config: &Config,
     request: &ApiRequest,
     plan: &Plan,
-    relation: &Relation,
+    relation: Option<&Relation>,
     outcome: Outcome,
 ) -> Result<Response, Error> {
-    if request.media_type == MediaType::Object && !matches!(plan, Plan::Options(_)) {
+    if request.media_type.is_single() && !matches!(plan, Plan::Options(_)) {
         let rows = if returns_rows(plan) { outcome.page_rows } else { outcome.written };
         if rows != 1 {
             return Err(Error::NotSingular(rows));
         }
     }
+    if request.preferences.limit().is_some_and(|most| outcome.written > most) {
+        return Err(Error::MaxAffected(outcome.written));
+    }
     match plan {
         Plan::Read { read, .. } => read_reply(request, read.offset, outcome),
-        Plan::Insert(_) => {
-            let mut response = write_reply(request, plan, &outcome, None, 201);
+        Plan::Call { call, .. } => call_reply(config, request, call, outcome),
+        Plan::Insert(insert) => {
+            let merged = insert.conflict.as_ref().is_some_and(|conflict| conflict.merge);
+            let nothing_new = merged && outcome.written > 0 && outcome.written <= outcome.existing;
+            let status = match (insert.put, nothing_new) {
+                (true, _) if !returns_rows(plan) => 204,
+                (_, true) => 200,
+                (_, false) => 201,
+            };
+            let mut response = write_reply(request, plan, &outcome, None, status);
             if request.preferences.representation == Some(Return::HeadersOnly) {
-                let location = location(request, relation, &outcome.key);
-                response.headers.extend(location.map(|location| ("location", location)));
+                let location = relation.and_then(|relation| location(request, relation, &outcome.key));
+                response.headers.extend(location.map(|location| ("location".into(), location)));
             }
-            finish(request, plan, outcome, response)
+            Ok(finish(request, plan, outcome, response))
         }
-        Plan::Update(_) => {
-            let response = write_reply(request, plan, &outcome, Some(0), 204);
-            finish(request, plan, outcome, response)
+        Plan::Update(_) | Plan::Delete(_) => {
+            let first = if matches!(plan, Plan::Update(_)) { Some(0) } else { None };
+            let status = if returns_rows(plan) { 200 } else { 204 };
+            let response = write_reply(request, plan, &outcome, first, status);
+            Ok(finish(request, plan, outcome, response))
         }
-        Plan::Delete(_) => {
-            let response = write_reply(request, plan, &outcome, None, 204);
-            finish(request, plan, outcome, response)
-        }
-        Plan::Options(writable) => Ok(options(*writable)),
+        Plan::Options(methods) => Ok(options(*methods)),
     }
 }
 
 fn returns_rows(plan: &Plan) -> bool {
     let returning = match plan {
         Plan::Read { .. } => return true,
+        Plan::Call { call, .. } => return call.read.is_some(),
         Plan::Insert(insert) => &insert.returning,
         Plan::Update(update) => &update.returning,
         Plan::Delete(delete) => &delete.returning,
@@ -67,14 +81,58 @@ fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Res
     let rows = outcome.page_rows;
     let partial = outcome.total.is_some_and(|total| rows < total);
     let mut response = Response { status: if partial { 206 } else { 200 }, ..Response::default() };
-    response.headers.push(("content-type", request.media_type.content_type().to_owned()));
-    response.headers.push(("content-range", content_range(Some(offset), rows, outcome.total)));
-    response.headers.push(("content-location", request.content_location.clone()));
+    response.headers.push(("content-type".into(), request.media_type.content_type()));
+    response.headers.push(("content-range".into(), content_range(Some(offset), rows, outcome.total)));
+    response.headers.push(("content-location".into(), request.content_location.clone()));
     applied(request, &mut response);
-    response.body = document(request.media_type, outcome.body);
-    if request.action == (Action::Read { head: true }) {
+    response.body = document(&request.media_type, outcome);
+    if request.is_head() {
         response.content_length = Some(response.body.len() as u64);
         response.body.clear();
+    }
+    Ok(response)
+}
+
+/// The answer of a function: its rows, its one row or value, or nothing.
+fn call_reply(
+    config: &Config,
+    request: &ApiRequest,
+    call: &Call,
+    outcome: Outcome,
+) -> Result<Response, Error> {
+    if request.preferences.limit().is_some() && !call.returns.is_set() {
+        return Err(Error::MaxAffectedCall);
+    }
+    let is_set = call.returns.is_set();
+    let mut response = match &call.read {
+        None => {
+            let mut response = Response { status: 204, ..Response::default() };
+            applied(request, &mut response);
+            response
+        }
+        Some(read) => {
+            let is_json = matches!(request.media_type, MediaType::Json | MediaType::JsonStripped);
+            let one = (is_json && !is_set)
+                .then(|| if outcome.page_rows == 0 { b"null".to_vec() } else { outcome.body.clone() });
+            let mut response = read_reply(request, read.offset, outcome)?;
+            if let Some(one) = one {
+                match &mut response.content_length {
+                    Some(length) => *length = one.len() as u64,
+                    None => response.body = one,
+                }
+            }
+            response
+        }
+    };
+    if let Action::Call(CallRequest { call, .. }) = &request.action
+        && let Some(udf) = config.udf.get(call.function)
+    {
+        response.status = udf.response_status.unwrap_or(response.status);
+        let own = udf
+            .response_headers
+            .iter()
+            .map(|(name, value)| (Cow::Owned(name.to_ascii_lowercase()), value.clone()));
+        response.headers.extend(own);
     }
     Ok(response)
 }
@@ -84,30 +142,23 @@ fn write_reply(
     plan: &Plan,
     outcome: &Outcome,
     first: Option<u64>,
-    without_body: u16,
+    status: u16,
 ) -> Response {
-    let has_body = returns_rows(plan);
-    let status = if has_body && without_body == 204 { 200 } else { without_body };
     let mut response = Response { status, ..Response::default() };
-    if has_body {
-        response.headers.push(("content-type", request.media_type.content_type().to_owned()));
+    if returns_rows(plan) {
+        response.headers.push(("content-type".into(), request.media_type.content_type()));
     }
-    let total = (request.preferences.count == Some(Count::Exact)).then_some(outcome.written);
-    response.headers.push(("content-range", content_range(first, outcome.written, total)));
+    let total = request.preferences.count.is_some().then_some(outcome.written);
+    response.headers.push(("content-range".into(), content_range(first, outcome.written, total)));
     applied(request, &mut response);
     response
 }
 
-fn finish(
-    request: &ApiRequest,
-    plan: &Plan,
-    outcome: Outcome,
-    mut response: Response,
-) -> Result<Response, Error> {
+fn finish(request: &ApiRequest, plan: &Plan, outcome: Outcome, mut response: Response) -> Response {
     if returns_rows(plan) {
-        response.body = document(request.media_type, outcome.body);
+        response.body = document(&request.media_type, outcome);
     }
-    Ok(response)
+    response
 }
 
 /// `0-9/100`; `*` where there is no row, or no total.
@@ -120,22 +171,32 @@ fn content_range(first: Option<u64>, rows: u64, total: Option<u64>) -> String {
 }
 
 fn applied(request: &ApiRequest, response: &mut Response) {
-    response.headers.extend(request.preferences.applied().map(|applied| ("preference-applied", applied)));
-    response.headers.push(("vary", "Accept, Prefer, Range".to_owned()));
+    response
+        .headers
+        .extend(request.preferences.applied().map(|applied| ("preference-applied".into(), applied)));
+    response.headers.push(("vary".into(), "Accept, Prefer, Range".to_owned()));
 }
 
-/// The rows as a document: an array, or the one object itself.
-fn document(media_type: MediaType, rows: Vec<u8>) -> Vec<u8> {
+/// The rows as a document: an array, the one object itself, or lines.
+fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
+    let mut rows = outcome.body;
     match media_type {
-        MediaType::Object => rows,
-        MediaType::Json => {
-            let mut rows = rows;
+        MediaType::Json | MediaType::JsonStripped => {
             rows.reserve(2);
             rows.insert(0, b'[');
             rows.push(b']');
-            rows
         }
+        MediaType::Csv => {
+            let mut document = outcome.csv_header;
+            if outcome.page_rows > 0 {
+                document.push(b'\n');
+            }
+            document.append(&mut rows);
+            return document;
+        }
+        MediaType::Object | MediaType::ObjectStripped | MediaType::Other(_) => {}
     }
+    rows
 }
 
 /// `/relation?id=eq.5`, by the primary key of the row inserted.
@@ -176,28 +237,29 @@ fn encode(text: &str) -> String {
     out
 }
 
-fn options(writable: Writable) -> Response {
+fn options(takes: Methods) -> Response {
     let methods = [
         ("OPTIONS,GET,HEAD", true),
-        ("POST", writable.insert),
-        ("PATCH", writable.update),
-        ("DELETE", writable.delete),
+        ("POST", takes.post),
+        ("PUT", takes.put),
+        ("PATCH", takes.patch),
+        ("DELETE", takes.delete),
     ];
     let allow: Vec<&str> = methods.iter().filter(|(_, takes)| *takes).map(|(name, _)| *name).collect();
-    Response { status: 200, headers: vec![("allow", allow.join(","))], ..Response::default() }
+    Response { status: 200, headers: vec![("allow".into(), allow.join(","))], ..Response::default() }
 }
 
 /// The response to a request that failed. What only the log may say goes into [`Response::log`].
 pub(crate) fn error(error: &Error) -> Response {
     let problem = error.problem();
     let mut headers = vec![
-        ("content-type", "application/json; charset=utf-8".to_owned()),
-        ("proxy-status", format!("SQLitREST; error={}", problem.code)),
+        ("content-type".into(), "application/json; charset=utf-8".to_owned()),
+        ("proxy-status".into(), format!("SQLitREST; error={}", problem.code)),
     ];
     match error {
-        Error::Offset { total, .. } => headers.push(("content-range", format!("*/{total}"))),
+        Error::Offset { total, .. } => headers.push(("content-range".into(), format!("*/{total}"))),
         Error::Busy | Error::DiskFull | Error::Unreachable(_) => {
-            headers.push(("retry-after", "1".to_owned()))
+            headers.push(("retry-after".into(), "1".to_owned()))
         }
         _ => {}
     }

@@ -2,7 +2,7 @@
 
 use crate::compile::{Keys, Param, Program, Statement, Step};
 use crate::database::{Database, DbError};
-use crate::encode::{RowFormat, write_text};
+use crate::encode::{RowFormat, keys_json};
 use crate::value::{Value, ValueRef};
 
 /// What a program did.
@@ -10,12 +10,16 @@ use crate::value::{Value, ValueRef};
 pub struct Outcome {
     /// The rows of the page, as JSON objects with commas between them.
     pub body: Vec<u8>,
+    /// The first line of a CSV document.
+    pub csv_header: Vec<u8>,
     /// Rows in the body.
     pub page_rows: u64,
     /// Rows beyond the page included, where they were counted.
     pub total: Option<u64>,
     /// Rows written.
     pub written: u64,
+    /// Rows whose key was there before an upsert.
+    pub existing: u64,
     /// The first key written, where it was asked for.
     pub key: Vec<Value>,
 }
@@ -29,8 +33,12 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
     let mut keys: Vec<Vec<Value>> = Vec::new();
     for step in program.steps {
         match step {
-            Step::Page { statement, format } => page(statement, &format, &keys, db, &mut outcome)?,
+            Step::Page { statement, format } => {
+                outcome.csv_header = format.csv_header();
+                page(statement, &format, &keys, db, &mut outcome)?;
+            }
             Step::WritePage { statements, format } => {
+                outcome.csv_header = format.csv_header();
                 for statement in statements {
                     page(statement, &format, &keys, db, &mut outcome)?;
                 }
@@ -38,6 +46,13 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
             }
             Step::Count { statement, offset, limit } => {
                 outcome.total = Some(count(statement, offset, limit, db, &outcome)?);
+            }
+            Step::CountExisting(statement) => {
+                db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
+                    if let Some(ValueRef::Integer(count)) = row.first() {
+                        outcome.existing = u64::try_from(*count).unwrap_or(0);
+                    }
+                })?;
             }
             Step::Write { statements, keys: purpose } => {
                 for statement in statements {
@@ -69,13 +84,13 @@ fn page(
     db: &mut dyn Database,
     outcome: &mut Outcome,
 ) -> Result<(), DbError> {
-    if outcome.page_rows > 0 {
-        outcome.body.push(b',');
-    }
-    let before = outcome.body.len();
-    let rows = db.page(&statement.sql, &params(statement.params, keys), format, &mut outcome.body)?;
-    if rows == 0 && outcome.page_rows > 0 && outcome.body.len() == before {
-        outcome.body.pop();
+    let mut body = Vec::new();
+    let rows = db.page(&statement.sql, &params(statement.params, keys), format, &mut body)?;
+    if outcome.page_rows == 0 {
+        outcome.body = body;
+    } else if rows > 0 {
+        outcome.body.extend_from_slice(format.separator());
+        outcome.body.append(&mut body);
     }
     outcome.page_rows += rows;
     Ok(())
@@ -108,7 +123,7 @@ fn params(params: Vec<Param>, keys: &[Vec<Value>]) -> Vec<Value> {
         .map(|param| match param {
             Param::Value(value) => value,
             Param::Rowids => Value::Text(rowids_json(keys)),
-            Param::PrimaryKeys => Value::Text(primary_keys_json(keys)),
+            Param::PrimaryKeys => Value::Text(keys_json(keys)),
         })
         .collect()
 }
@@ -121,31 +136,4 @@ fn rowids_json(keys: &[Vec<Value>]) -> String {
         )
         .collect();
     format!("[{}]", rowids.join(","))
-}
-
-/// JSON has no BLOB; it becomes `{"b":"00FF"}`, which the compile stage reads again.
-fn primary_keys_json(keys: &[Vec<Value>]) -> String {
-    let mut out = vec![b'['];
-    for (i, key) in keys.iter().enumerate() {
-        out.extend_from_slice(if i > 0 { b",[" } else { b"[" });
-        for (j, value) in key.iter().enumerate() {
-            if j > 0 {
-                out.push(b',');
-            }
-            match value {
-                Value::Null => out.extend_from_slice(b"null"),
-                Value::Integer(i) => out.extend_from_slice(i.to_string().as_bytes()),
-                Value::Real(r) => out.extend_from_slice(format!("{r:e}").as_bytes()),
-                Value::Text(text) => write_text(text, &mut out),
-                Value::Blob(bytes) => {
-                    out.extend_from_slice(b"{\"b\":\"");
-                    out.extend(bytes.iter().flat_map(|byte| format!("{byte:02X}").into_bytes()));
-                    out.extend_from_slice(b"\"}");
-                }
-            }
-        }
-        out.push(b']');
-    }
-    out.push(b']');
-    String::from_utf8_lossy(&out).into_owned()
 }

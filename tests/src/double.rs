@@ -35,6 +35,11 @@ impl rusqlite::ToSql for Bound<'_> {
 }
 
 impl Database for Double {
+    fn columns(&mut self, sql: &str, _: &[Value]) -> Result<Vec<String>, DbError> {
+        let statement = self.connection.prepare(sql).map_err(|e| DbError { message: e.to_string() })?;
+        Ok(statement.column_names().map(str::to_owned).collect())
+    }
+
     fn rows(
         &mut self,
         sql: &str,

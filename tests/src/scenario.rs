@@ -150,6 +150,7 @@ pub fn show_program(program: &Program) -> String {
         match step {
             Step::Page { statement, .. } => line("page", statement),
             Step::Count { statement, .. } => line("count", statement),
+            Step::CountExisting(statement) => line("count existing", statement),
             Step::Write { statements, .. } => statements.iter().for_each(|s| line("write", s)),
             Step::WritePage { statements, .. } => statements.iter().for_each(|s| line("write page", s)),
         }

@@ -172,9 +172,9 @@ fn no_text_of_a_request_stands_in_sql() {
         let Ok((_, program)) = sqlitrest_runtime::plan(&config, &schema, &parsed) else { return Ok(()) };
         for step in &program.steps {
             let statements = match step {
-                Step::Page { statement, .. } | Step::Count { statement, .. } => {
-                    std::slice::from_ref(statement)
-                }
+                Step::Page { statement, .. }
+                | Step::Count { statement, .. }
+                | Step::CountExisting(statement) => std::slice::from_ref(statement),
                 Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements,
             };
             for statement in statements {

@@ -5,6 +5,7 @@
 use sqlitrest_runtime::database::DbError;
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
+use tokio::task::block_in_place;
 use wasmtime::component::Resource;
 
 use super::bindings::fermyon::spin::variables;
@@ -61,7 +62,8 @@ impl HostConnection for State {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(to_wit_error(error))),
         };
-        let result = run(connection, &statement, &params);
+        // Another worker takes over what this one has to watch (sockets, timers, signals), should the query be long.
+        let result = block_in_place(|| run(connection, &statement, &params));
         let (last_insert_rowid, changes) = (connection.sql().last_insert_rowid(), connection.sql().changes());
         let loan = connection.in_transaction().then_some(loan);
         *self.table.get_mut(&this)? = Session { loan, last_insert_rowid, changes };
@@ -99,8 +101,8 @@ fn role(statement: &str) -> Role {
 }
 
 fn run(connection: &mut Connection, statement: &str, params: &[Value]) -> Result<QueryResult, DbError> {
-    if let Some(kinds) = RowFormat::kinds(statement) {
-        let (bytes, count) = connection.encode(statement, params, &kinds)?;
+    if RowFormat::is_asked_for(statement) {
+        let (bytes, count) = connection.encode(statement, params)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         return Ok(QueryResult {
             columns: vec![ENCODED.to_owned()],

@@ -5,7 +5,7 @@ use super::writer::Sql;
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
 use crate::order::{Direction, Nulls};
-use crate::plan::{ColumnRef, Expr, OrderBy};
+use crate::plan::{ColumnRef, Expr, OrderBy, OrderValue};
 use crate::schema::{Column, Relation, RelationId};
 
 impl Compiler<'_> {
@@ -40,14 +40,21 @@ impl Compiler<'_> {
     /// `t0."name"`
     pub(super) fn column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
         let relation = self.relation(column.source.relation)?;
-        let name = &self.column_of(column.source.relation, column.column)?.name;
-        sql.occurrence(column.source.alias, &relation.name).raw(".").name(name);
+        let definition = self.column_of(column.source.relation, column.column)?;
+        match &definition.computed {
+            Some(template) => {
+                sql.raw("(").template(template, column.source.alias, &relation.name).raw(")");
+            }
+            None => {
+                sql.occurrence(column.source.alias, &relation.name).raw(".").name(&definition.name);
+            }
+        }
         Ok(())
     }
 
-    fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
+    pub(super) fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
         match expr {
-            Expr::Column(column) => self.column(sql, *column)?,
+            Expr::Column(value) => self.value(sql, value)?,
             Expr::Value(value) => {
                 sql.value(value.clone());
             }
@@ -67,6 +74,28 @@ impl Compiler<'_> {
                 self.expr(sql, operand)?;
                 sql.raw(" GLOB ").value(pattern.clone());
             }
+            Expr::Regexp(operand, pattern) => {
+                self.expr(sql, operand)?;
+                sql.raw(" REGEXP ").value(pattern.clone());
+            }
+            Expr::IsDistinct(left, right) => {
+                self.expr(sql, left)?;
+                sql.raw(" IS NOT ");
+                self.expr(sql, right)?;
+            }
+            Expr::CanonicalJson(operand) => {
+                sql.raw("CASE WHEN json_valid(");
+                self.expr(sql, operand)?;
+                sql.raw(", 9) THEN json(");
+                self.expr(sql, operand)?;
+                sql.raw(") END");
+            }
+            Expr::JsonScalar(value) => {
+                self.json_scalar(sql, value, value.path.as_ref().and_then(|p| p.path.as_deref()))?;
+            }
+            Expr::Contains(operand, containment) => self.contains(sql, operand, containment)?,
+            Expr::ContainedBy(operand, json) => self.contained_by(sql, operand, json)?,
+            Expr::Overlaps(operand, json) => self.overlaps(sql, operand, json)?,
             Expr::In(operand, values) => {
                 self.expr(sql, operand)?;
                 sql.raw(" IN (");
@@ -127,13 +156,20 @@ impl Compiler<'_> {
         }
         sql.raw(" ORDER BY ");
         sql.list(", ", order, |sql, term| {
-            self.column(sql, term.column)?;
+            let mut never_null = false;
+            match &term.value {
+                OrderValue::Column(value) => {
+                    self.order_value(sql, value)?;
+                    let column = self.column_of(value.column.source.relation, value.column.column)?;
+                    never_null = value.path.is_none() && (column.not_null || column.is_rowid);
+                }
+                OrderValue::Embed(embed) => self.lifted(sql, embed)?,
+            }
             if term.direction == Direction::Descending {
                 sql.raw(" DESC");
             }
-            let column = self.column_of(term.column.source.relation, term.column.column)?;
             match (term.direction, term.nulls) {
-                _ if column.not_null || column.is_rowid => {}
+                _ if never_null => {}
                 (Direction::Ascending, Nulls::Last) => {
                     sql.raw(" NULLS LAST");
                 }

@@ -2,6 +2,8 @@
 //!
 //! A program is data; [`run`](crate::run) is its one interpreter. SQL text is written through [`writer::Sql`] alone.
 
+mod call;
+mod containment;
 mod expression;
 mod read;
 mod value;
@@ -9,11 +11,12 @@ mod write;
 mod writer;
 
 use crate::authorize::Authorized;
-use crate::encode::RowFormat;
+use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
 use crate::plan::Plan;
 use crate::schema::SchemaCache;
 use crate::value::Value;
+use read::From;
 
 /// The statements of one request, run in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +44,8 @@ pub enum Step {
         /// Rows that the page could hold.
         limit: Option<u64>,
     },
+    /// The row is the number of rows to be inserted whose key is there already.
+    CountExisting(Statement),
     /// A write; each row is the key of a row that it touched.
     Write {
         /// The statements: an insert of many rows is several.
@@ -91,21 +96,24 @@ pub enum Param {
 /// The most parameters of one statement (SQLITE_MAX_VARIABLE_NUMBER, and the limit of Spin).
 const MAX_PARAMETERS: usize = 32_766;
 
-/// Compiles a plan.
+/// Compiles a plan; the rows of its page become `shape`.
 ///
 /// # Errors
 /// 54001 for a request of more parameters than a statement can have.
-pub fn compile(schema: &SchemaCache, authorized: &Authorized) -> Result<Program, Error> {
-    let compiler = Compiler { schema };
+pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> Result<Program, Error> {
+    let compiler = Compiler { schema, shape };
     let steps = match authorized.plan() {
-        Plan::Read { read, count } => compiler.read(read, *count)?,
+        Plan::Read { read, count } => compiler.read(read, From::Relation, *count)?,
+        Plan::Call { call, count } => compiler.call(call, *count)?,
         Plan::Insert(insert) => compiler.insert(insert)?,
         Plan::Update(update) => compiler.update(update)?,
         Plan::Delete(delete) => compiler.delete(delete)?,
         Plan::Options(_) => Vec::new(),
     };
     let statements = steps.iter().flat_map(|step| match step {
-        Step::Page { statement, .. } | Step::Count { statement, .. } => std::slice::from_ref(statement),
+        Step::Page { statement, .. } | Step::Count { statement, .. } | Step::CountExisting(statement) => {
+            std::slice::from_ref(statement)
+        }
         Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements.as_slice(),
     });
     for statement in statements {
@@ -119,4 +127,6 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized) -> Result<Program,
 /// What the parts of this stage share.
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a SchemaCache,
+    /// What the rows of the page become.
+    pub(crate) shape: Shape,
 }

@@ -4,54 +4,66 @@ use super::writer::Sql;
 use super::{Compiler, Param, Step};
 use crate::encode::{Kind, RowFormat, write_text};
 use crate::error::Error;
-use crate::plan::{ColumnRef, Embed, Field, FieldValue, Read, Source};
-use crate::schema::{ColumnType, RowKey};
+use crate::function::Piece;
+use crate::plan::{CastType, ColumnRef, Embed, Field, FieldValue, Read, Source};
+use crate::schema::{RelationKind, RowKey};
 use crate::value::Value;
 
 /// Where the rows of a page are found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum From {
+#[derive(Clone, Copy)]
+pub(super) enum From<'f> {
     /// In the whole relation.
     Relation,
     /// By the keys that the step before returned.
     Keys,
+    /// In what a function's query gives.
+    Call(&'f [Piece]),
+    /// In the rows that a function's write returned in the step before.
+    Returned,
 }
 
 impl Compiler<'_> {
-    pub(super) fn read(&self, read: &Read, count: bool) -> Result<Vec<Step>, Error> {
-        let mut steps = vec![self.page(read, From::Relation)?];
+    pub(super) fn read(&self, read: &Read, from: From<'_>, count: bool) -> Result<Vec<Step>, Error> {
+        let mut steps = vec![self.page(read, from)?];
         if count {
             let mut sql = Sql::default();
-            sql.raw("SELECT count(*) FROM ");
-            self.source(&mut sql, read.source)?;
+            let grouped = is_aggregated(read);
+            sql.raw(if grouped { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
+            self.from(&mut sql, read.source, from)?;
             self.where_clause(&mut sql, &read.conditions)?;
+            self.group_clause(&mut sql, read)?;
+            sql.raw(if grouped { ")" } else { "" });
             steps.push(Step::Count { statement: sql.finish(), offset: read.offset, limit: read.limit });
         }
         Ok(steps)
     }
 
     /// The page of an answer.
-    pub(super) fn page(&self, read: &Read, from: From) -> Result<Step, Error> {
+    pub(super) fn page(&self, read: &Read, from: From<'_>) -> Result<Step, Error> {
         let mut sql = Sql::default();
         sql.raw("SELECT ");
         if read.fields.is_empty() {
             sql.raw("NULL");
         }
-        sql.list(", ", &read.fields, |sql, field| self.top_field(sql, read.source, field))?;
+        sql.list(", ", &read.fields, |sql, field| self.top_field(sql, field))?;
         sql.raw(" FROM ");
-        match from {
-            From::Relation => self.source(&mut sql, read.source)?,
-            From::Keys => self.source_by_keys(&mut sql, read.source)?,
-        }
+        self.from(&mut sql, read.source, from)?;
         self.where_clause(&mut sql, &read.conditions)?;
+        self.group_clause(&mut sql, read)?;
         match (from, &self.relation(read.source.relation)?.row_key) {
             _ if !read.order.is_empty() => self.order_clause(&mut sql, &read.order)?,
             (From::Keys, _) => {
                 sql.raw(" ORDER BY k.key");
             }
             // A whole table comes in the order of its rows, not in that of some index which happens to cover `select`.
-            (From::Relation, RowKey::Rowid(rowid)) if read.conditions.is_empty() => {
+            (From::Relation, RowKey::Rowid(rowid)) if read.conditions.is_empty() && !is_aggregated(read) => {
                 sql.raw(" ORDER BY ").occurrence(read.source.alias, "").raw(".").raw(rowid);
+            }
+            (From::Relation, RowKey::PrimaryKey) if read.conditions.is_empty() && !is_aggregated(read) => {
+                sql.raw(" ORDER BY ");
+                sql.list(", ", &self.relation(read.source.relation)?.primary_key, |sql, place| {
+                    self.column(sql, ColumnRef { source: read.source, column: *place })
+                })?;
             }
             _ => {}
         }
@@ -64,34 +76,89 @@ impl Compiler<'_> {
         let kinds = read
             .fields
             .iter()
-            .map(|field| Ok((field.name.as_str(), self.kind(read.source, field)?)))
+            .map(|field| Ok((field.name.as_str(), self.field_kind(field)?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(RowFormat::new(kinds))
+        Ok(RowFormat::new(self.shape, kinds))
     }
 
-    fn kind(&self, source: Source, field: &Field) -> Result<Kind, Error> {
-        let FieldValue::Column(place) = field.value else { return Ok(Kind::Json) };
-        Ok(match self.column_of(source.relation, place)?.column_type {
-            ColumnType::Boolean => Kind::Boolean,
-            ColumnType::Json => Kind::Json,
-            _ => Kind::Any,
-        })
-    }
-
-    /// A field of the outermost rows: the column itself where `encode` can write it.
-    fn top_field(&self, sql: &mut Sql, source: Source, field: &Field) -> Result<(), Error> {
+    fn field_kind(&self, field: &Field) -> Result<Kind, Error> {
         match &field.value {
-            FieldValue::Column(place) => {
-                let at = ColumnRef { source, column: *place };
-                match self.column_of(source.relation, *place)?.column_type {
-                    ColumnType::Json => self.json_text(sql, at)?,
-                    _ => self.column(sql, at)?,
-                }
+            FieldValue::Column(value) => self.kind(value),
+            FieldValue::CountRows(Some(CastType::Boolean)) => Ok(Kind::Boolean),
+            FieldValue::CountRows(_) => Ok(Kind::Any),
+            FieldValue::Embed(_) => Ok(Kind::Json),
+            FieldValue::Lifted(embed) if embed.relationship.cardinality.is_to_one() => {
+                embed.read.fields.first().map_or(Ok(Kind::Any), |field| self.field_kind(field))
             }
-            FieldValue::Embed(embed) => self.embed(sql, embed)?,
+            FieldValue::Lifted(_) => Ok(Kind::Json),
         }
+    }
+
+    /// A field of the outermost rows: the bare value where `encode` can write it.
+    fn top_field(&self, sql: &mut Sql, field: &Field) -> Result<(), Error> {
+        self.top_value(sql, field)?;
         sql.raw(" AS ").name(&field.name);
         Ok(())
+    }
+
+    fn top_value(&self, sql: &mut Sql, field: &Field) -> Result<(), Error> {
+        match &field.value {
+            FieldValue::Column(value) if self.kind(value)? == Kind::Json => self.json_text(sql, value),
+            FieldValue::Column(value) => self.value(sql, value),
+            FieldValue::CountRows(cast) => {
+                count_rows(sql, *cast);
+                Ok(())
+            }
+            FieldValue::Embed(embed) => self.embed(sql, embed),
+            FieldValue::Lifted(embed) => self.lifted(sql, embed),
+        }
+    }
+
+    fn from(&self, sql: &mut Sql, source: Source, from: From<'_>) -> Result<(), Error> {
+        match from {
+            From::Relation => self.source(sql, source),
+            From::Keys => self.source_by_keys(sql, source),
+            From::Call(pieces) => {
+                let relation = self.relation(source.relation)?;
+                // The line feed ends a comment that the function's SQL may end in.
+                if relation.kind == RelationKind::Function {
+                    let all: Vec<usize> = (0..relation.columns.len()).collect();
+                    sql.raw("(WITH f (");
+                    sql.list(", ", relation.column_names(&all), |sql, name| {
+                        sql.name(name);
+                        Ok(())
+                    })?;
+                    sql.raw(") AS (")
+                        .pieces(pieces)
+                        .raw("\n) SELECT * FROM f) AS ")
+                        .occurrence(source.alias, "");
+                } else {
+                    sql.raw("(").pieces(pieces).raw("\n) AS ").occurrence(source.alias, "");
+                }
+                Ok(())
+            }
+            From::Returned => {
+                sql.raw("(SELECT ");
+                let columns = self.relation(source.relation)?.columns.iter().filter(|c| c.computed.is_none());
+                sql.list(", ", columns.enumerate(), |sql, (i, column)| {
+                    // A BLOB travels as {"b": hexadecimal}: see `encode::keys_json`.
+                    sql.raw("CASE json_type(value, '$[")
+                        .number(i)
+                        .raw("]') WHEN 'object' THEN unhex(value ->> '$[");
+                    sql.number(i)
+                        .raw("].b') ELSE value ->> '$[")
+                        .number(i)
+                        .raw("]' END AS ")
+                        .name(&column.name);
+                    Ok(())
+                })?;
+                sql.raw(" FROM json_each(")
+                    .keys(Param::PrimaryKeys)
+                    .raw(")) AS ")
+                    .occurrence(source.alias, "");
+                Ok(())
+            }
+        }
     }
 
     /// `"tracks" AS t0`
@@ -116,9 +183,14 @@ impl Compiler<'_> {
             sql.occurrence(source.alias, &relation.name).raw(".").raw(rowid).raw(" = k.value");
             return Ok(());
         }
-        sql.list(" AND ", relation.primary_key.iter().enumerate(), |sql, (i, place)| {
+        self.same_key(sql, source, &relation.primary_key)
+    }
+
+    /// Whether a row has the key that `k.value` is: an array of its columns' values.
+    pub(super) fn same_key(&self, sql: &mut Sql, source: Source, key: &[usize]) -> Result<(), Error> {
+        sql.list(" AND ", key.iter().enumerate(), |sql, (i, place)| {
             self.column(sql, ColumnRef { source, column: *place })?;
-            // A BLOB travels as {"b": hexadecimal}: see `run::keys_json`.
+            // A BLOB travels as {"b": hexadecimal}: see `encode::keys_json`.
             sql.raw(" IS CASE json_type(k.value, '$[")
                 .number(i)
                 .raw("]') WHEN 'object' THEN unhex(k.value ->> '$[");
@@ -129,37 +201,76 @@ impl Compiler<'_> {
 
     /// An embed as one JSON text: an object or null, or an array. NULL where a to-one embed has no row.
     fn embed(&self, sql: &mut Sql, embed: &Embed) -> Result<(), Error> {
-        let read = &embed.read;
         if embed.relationship.cardinality.is_to_one() {
-            sql.raw("(SELECT ");
-            self.object(sql, read)?;
-            sql.raw(" FROM ");
-            self.embed_rows(sql, embed)?;
-            self.order_clause(sql, &read.order)?;
-            sql.raw(" LIMIT 1");
-            if read.offset > 0 {
-                sql.raw(" OFFSET ").rows(read.offset);
-            }
-            sql.raw(")");
-            return Ok(());
+            self.one_of(sql, embed, &|sql| self.object(sql, &embed.read))
+        } else {
+            self.array_of(sql, embed, &|sql| self.object(sql, &embed.read))
         }
-        let is_plain = read.order.is_empty() && read.limit.is_none() && read.offset == 0;
+    }
+
+    /// The one field of an embed (`...`): the bare value, or a JSON array of them.
+    pub(super) fn lifted(&self, sql: &mut Sql, embed: &Embed) -> Result<(), Error> {
+        let Some(field) = embed.read.fields.first() else {
+            return Err(Error::Internal("a spread embed without a field".to_owned()));
+        };
+        if embed.relationship.cardinality.is_to_one() {
+            self.one_of(sql, embed, &|sql| self.top_value(sql, field))
+        } else {
+            self.array_of(sql, embed, &|sql| self.member(sql, field))
+        }
+    }
+
+    /// `(SELECT … LIMIT 1)`
+    fn one_of(&self, sql: &mut Sql, embed: &Embed, item: Item<'_>) -> Result<(), Error> {
+        sql.raw("(SELECT ");
+        item(sql)?;
+        sql.raw(" FROM ");
+        self.embed_rows(sql, embed)?;
+        self.group_clause(sql, &embed.read)?;
+        self.order_clause(sql, &embed.read.order)?;
+        sql.raw(" LIMIT 1");
+        if embed.read.offset > 0 {
+            sql.raw(" OFFSET ").rows(embed.read.offset);
+        }
+        sql.raw(")");
+        Ok(())
+    }
+
+    /// `(SELECT '[' || … || ']' …)`
+    fn array_of(&self, sql: &mut Sql, embed: &Embed, item: Item<'_>) -> Result<(), Error> {
+        let read = &embed.read;
+        let is_plain =
+            read.order.is_empty() && read.limit.is_none() && read.offset == 0 && !is_aggregated(read);
         sql.raw("(SELECT '[' || ifnull(group_concat(");
         if is_plain {
-            self.object(sql, read)?;
+            item(sql)?;
             sql.raw(", ','), '') || ']' FROM ");
             self.embed_rows(sql, embed)?;
         } else {
             sql.raw("o, ','), '') || ']' FROM (SELECT ");
-            self.object(sql, read)?;
+            item(sql)?;
             sql.raw(" AS o FROM ");
             self.embed_rows(sql, embed)?;
+            self.group_clause(sql, read)?;
             self.order_clause(sql, &read.order)?;
             limit_clause(sql, read);
             sql.raw(")");
         }
         sql.raw(")");
         Ok(())
+    }
+
+    /// ` GROUP BY …`: what is selected beside aggregates says which rows go together.
+    fn group_clause(&self, sql: &mut Sql, read: &Read) -> Result<(), Error> {
+        if !is_aggregated(read) {
+            return Ok(());
+        }
+        let keys: Vec<&Field> = read.fields.iter().filter(|field| !is_aggregate(field)).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        sql.raw(" GROUP BY ");
+        sql.list(", ", keys, |sql, field| self.top_value(sql, field))
     }
 
     /// Whether an embed has a row.
@@ -173,19 +284,35 @@ impl Compiler<'_> {
     /// FROM and WHERE of an embed: its relation, joined to the row outside.
     fn embed_rows(&self, sql: &mut Sql, embed: &Embed) -> Result<(), Error> {
         let target = embed.read.source;
-        self.source(sql, target)?;
+        match &embed.relationship.computed {
+            Some(template) => {
+                let outer = &self.relation(embed.outer.relation)?.name;
+                sql.raw("(")
+                    .template(template, embed.outer.alias, outer)
+                    .raw("\n) AS ")
+                    .occurrence(target.alias, "");
+                return self.where_clause(sql, &embed.read.conditions);
+            }
+            None => self.source(sql, target)?,
+        }
         let near = match (embed.junction, &embed.relationship.junction) {
             (Some(source), Some(junction)) => {
                 sql.raw(" JOIN ");
                 self.source(sql, source)?;
                 sql.raw(" ON ");
-                self.equal(sql, source, target, &junction.columns)?;
+                self.equal(sql, target, source, &swapped(&junction.columns))?;
                 source
             }
             _ => target,
         };
         sql.raw(" WHERE ");
-        self.equal(sql, embed.outer, near, &embed.relationship.columns)?;
+        // SQLite compares by the collation of the left side, and a foreign key by that of the column it refers to.
+        let columns = &embed.relationship.columns;
+        if embed.relationship.is_forward {
+            self.equal(sql, near, embed.outer, &swapped(columns))?;
+        } else {
+            self.equal(sql, embed.outer, near, columns)?;
+        }
         if !embed.read.conditions.is_empty() {
             sql.raw(" AND ");
             self.all(sql, &embed.read.conditions)?;
@@ -201,10 +328,9 @@ impl Compiler<'_> {
         columns: &[(usize, usize)],
     ) -> Result<(), Error> {
         sql.list(" AND ", columns, |sql, (a, b)| {
-            // The inner side first: SQLite takes the collation of the left operand, which should be its index's.
-            self.column(sql, ColumnRef { source: right, column: *b })?;
+            self.column(sql, ColumnRef { source: left, column: *a })?;
             sql.raw(" = ");
-            self.column(sql, ColumnRef { source: left, column: *a })
+            self.column(sql, ColumnRef { source: right, column: *b })
         })
     }
 
@@ -225,7 +351,7 @@ impl Compiler<'_> {
             for (j, field) in fields.iter().enumerate() {
                 label(sql, i + j == 0, &field.name);
                 sql.raw(", ");
-                self.member(sql, read.source, field)?;
+                self.member(sql, field)?;
                 sql.raw(if j + 1 < fields.len() { ", " } else { "" });
             }
             sql.raw(if i + 1 < chunks { ")" } else { ", '}')" });
@@ -237,17 +363,55 @@ impl Compiler<'_> {
     }
 
     /// A member's value as JSON text, never NULL.
-    fn member(&self, sql: &mut Sql, source: Source, field: &Field) -> Result<(), Error> {
+    fn member(&self, sql: &mut Sql, field: &Field) -> Result<(), Error> {
         match &field.value {
-            FieldValue::Column(column) => self.json_text(sql, ColumnRef { source, column: *column }),
+            FieldValue::Column(value) => return self.json_text(sql, value),
+            FieldValue::CountRows(cast) => count_rows(sql, *cast),
             FieldValue::Embed(embed) => {
                 sql.raw("ifnull(");
                 self.embed(sql, embed)?;
                 sql.raw(", 'null')");
-                Ok(())
             }
+            FieldValue::Lifted(embed) if embed.relationship.cardinality.is_to_one() => {
+                let Some(field) = embed.read.fields.first() else {
+                    return Err(Error::Internal("a spread embed without a field".to_owned()));
+                };
+                sql.raw("ifnull(");
+                self.one_of(sql, embed, &|sql| self.member(sql, field))?;
+                sql.raw(", 'null')");
+            }
+            FieldValue::Lifted(embed) => self.lifted(sql, embed)?,
         }
+        Ok(())
     }
+}
+
+fn swapped(columns: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    columns.iter().map(|(a, b)| (*b, *a)).collect()
+}
+
+/// Writes what is selected of each row.
+type Item<'i> = &'i dyn Fn(&mut Sql) -> Result<(), Error>;
+
+fn count_rows(sql: &mut Sql, cast: Option<CastType>) {
+    sql.raw(match cast {
+        None | Some(CastType::Integer | CastType::Numeric | CastType::Json) => "count(*)",
+        Some(CastType::Text) => "CAST(count(*) AS TEXT)",
+        Some(CastType::Real) => "CAST(count(*) AS REAL)",
+        Some(CastType::Boolean) => "count(*) > 0",
+    });
+}
+
+fn is_aggregate(field: &Field) -> bool {
+    match &field.value {
+        FieldValue::CountRows(_) => true,
+        FieldValue::Column(value) => value.aggregate.is_some(),
+        FieldValue::Embed(_) | FieldValue::Lifted(_) => false,
+    }
+}
+
+fn is_aggregated(read: &Read) -> bool {
+    read.fields.iter().any(is_aggregate)
 }
 
 /// `{"name":` or `,"name":` as a bound value: the name may be an alias of the request.

@@ -1,91 +1,279 @@
-//! A column's value as JSON text, in SQL: for JSON columns, and for every column inside an embed.
+//! Values of columns as SQL: bare, for filters, orders and the outermost rows; and as JSON text, for JSON columns and for
+//! every column inside an embed.
 //!
-//! SQLite stores any class of value in almost any column, so the text is made by the class found, not the one declared.
-//! REAL and BLOB leave between marks that `encode` finishes (see there for why).
+//! SQLite stores any class of value in almost any column, so JSON text is made by the class found, not the one declared.
+//! REAL and BLOB leave between marks that `encode` finishes (see there for why). Every expression is total: JSON functions
+//! get only what is JSON.
 
 use super::Compiler;
 use super::writer::Sql;
-use crate::encode::{BLOB_MARK, END_MARK, REAL_MARK};
+use crate::encode::{BLOB_MARK, END_MARK, Kind, REAL_MARK};
 use crate::error::Error;
-use crate::plan::ColumnRef;
+use crate::plan::{CastType, ColumnValue};
 use crate::schema::{ColumnType, RelationKind};
+use crate::select::Aggregate;
+
+/// How far a value is made: each stage is made of the one before.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Column,
+    Path,
+    Cast,
+    Aggregate,
+    AggregateCast,
+}
 
 impl Compiler<'_> {
-    /// An expression that is never NULL and always JSON text, but for the marks.
-    pub(super) fn json_text(&self, sql: &mut Sql, at: ColumnRef) -> Result<(), Error> {
-        let relation = self.relation(at.source.relation)?;
-        let column = self.column_of(at.source.relation, at.column)?;
-        let integer_only = column.is_rowid || relation.strict && column.column_type == ColumnType::Integer;
-        let text_only = relation.strict && column.column_type == ColumnType::Text;
-        match column.column_type {
-            _ if integer_only => {
-                sql.raw("ifnull(");
-                self.column(sql, at)?;
-                sql.raw(", 'null')");
-                return Ok(());
-            }
-            _ if text_only => {
-                sql.raw("json_quote(");
-                self.column(sql, at)?;
-                sql.raw(")");
-                return Ok(());
-            }
-            _ => {}
+    /// The bare value.
+    pub(super) fn value(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
+        self.stage(sql, value, Stage::AggregateCast)
+    }
+
+    /// How `encode` writes the bare value, or what [`Compiler::json_text`] gives where that is [`Kind::Json`].
+    pub(super) fn kind(&self, value: &ColumnValue) -> Result<Kind, Error> {
+        Ok(match self.type_of(value)? {
+            ColumnType::Boolean => Kind::Boolean,
+            ColumnType::Json => Kind::Json,
+            _ => Kind::Any,
+        })
+    }
+
+    /// The meaning of the finished value.
+    fn type_of(&self, value: &ColumnValue) -> Result<ColumnType, Error> {
+        let column = self.column_of(value.column.source.relation, value.column.column)?;
+        let mut of = match &value.path {
+            Some(path) if path.as_text => ColumnType::Text,
+            Some(_) => ColumnType::Json,
+            None => column.column_type,
+        };
+        of = value.cast.map_or(of, cast_to);
+        of = match value.aggregate {
+            Some(Aggregate::Count) => ColumnType::Integer,
+            Some(Aggregate::Sum | Aggregate::Avg) => ColumnType::Numeric,
+            Some(Aggregate::Max | Aggregate::Min) | None => of,
+        };
+        Ok(value.aggregate_cast.map_or(of, cast_to))
+    }
+
+    fn stage(&self, sql: &mut Sql, value: &ColumnValue, stage: Stage) -> Result<(), Error> {
+        match stage {
+            Stage::Column => self.column(sql, value.column),
+            Stage::Path => match &value.path {
+                Some(path) => self.path(sql, value, path.path.as_deref(), path.as_text),
+                None => self.stage(sql, value, Stage::Column),
+            },
+            Stage::Cast => self.cast(sql, value, value.cast, Stage::Path),
+            Stage::Aggregate => match value.aggregate {
+                Some(aggregate) => {
+                    sql.raw(match aggregate {
+                        Aggregate::Sum => "sum(",
+                        Aggregate::Avg => "avg(",
+                        Aggregate::Count => "count(",
+                        Aggregate::Max => "max(",
+                        Aggregate::Min => "min(",
+                    });
+                    self.stage(sql, value, Stage::Cast)?;
+                    sql.raw(")");
+                    Ok(())
+                }
+                None => self.stage(sql, value, Stage::Cast),
+            },
+            Stage::AggregateCast => self.cast(sql, value, value.aggregate_cast, Stage::Aggregate),
         }
-        sql.raw("CASE typeof(");
-        self.column(sql, at)?;
-        sql.raw(")");
-        if column.column_type == ColumnType::Json {
-            sql.raw(" WHEN 'text' THEN CASE WHEN json_valid(");
-            self.column(sql, at)?;
-            sql.raw(") THEN ");
-            self.column(sql, at)?;
-            sql.raw(" ELSE ");
-            self.quoted_text(sql, at, relation.kind)?;
-            // 8: strictly well-formed JSONB.
-            sql.raw(" END WHEN 'blob' THEN CASE WHEN json_valid(");
-            self.column(sql, at)?;
-            sql.raw(", 8) THEN json(");
-            self.column(sql, at)?;
-            sql.raw(") ELSE ");
-            self.marked_blob(sql, at)?;
-            sql.raw(" END");
+    }
+
+    /// JSON behind an arrow: JSON text, or with `->>` its text as PostgreSQL gives it (numbers and booleans, too). NULL where
+    /// the column holds no JSON.
+    fn path(
+        &self,
+        sql: &mut Sql,
+        value: &ColumnValue,
+        path: Option<&str>,
+        as_text: bool,
+    ) -> Result<(), Error> {
+        let Some(path) = path else {
+            sql.raw("NULL");
+            return Ok(());
+        };
+        // 1: JSON text; 8: strictly well-formed JSONB.
+        sql.raw("CASE WHEN json_valid(");
+        self.stage(sql, value, Stage::Column)?;
+        sql.raw(", 9) THEN ");
+        if as_text {
+            sql.raw("CASE json_type(");
+            self.stage(sql, value, Stage::Column)?;
+            sql.raw(", ").text(path).raw(") WHEN 'text' THEN ");
+            self.stage(sql, value, Stage::Column)?;
+            sql.raw(" ->> ").text(path).raw(" WHEN 'null' THEN NULL ELSE (");
+            self.stage(sql, value, Stage::Column)?;
+            // The concatenation takes away what marks the text as JSON.
+            sql.raw(" -> ").text(path).raw(") || '' END");
         } else {
-            sql.raw(" WHEN 'text' THEN ");
-            self.quoted_text(sql, at, relation.kind)?;
-            sql.raw(" WHEN 'blob' THEN ");
-            self.marked_blob(sql, at)?;
-        }
-        sql.raw(" WHEN 'real' THEN char(").number(REAL_MARK.into()).raw(") || printf('%!.17g', ");
-        self.column(sql, at)?;
-        sql.raw(") || char(").number(END_MARK.into()).raw(")");
-        sql.raw(" WHEN 'null' THEN 'null' ELSE ");
-        if column.column_type == ColumnType::Boolean {
-            sql.raw("CASE ");
-            self.column(sql, at)?;
-            sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE ");
-            self.column(sql, at)?;
-            sql.raw(" END");
-        } else {
-            self.column(sql, at)?;
+            self.stage(sql, value, Stage::Column)?;
+            sql.raw(" -> ").text(path);
         }
         sql.raw(" END");
         Ok(())
     }
 
-    fn quoted_text(&self, sql: &mut Sql, at: ColumnRef, kind: RelationKind) -> Result<(), Error> {
-        sql.raw("json_quote(");
-        self.column(sql, at)?;
-        // A view's JSON function gives its text a subtype by which json_quote would leave it as it is, here but not
-        // where rows of the same view are read directly.
-        sql.raw(if kind == RelationKind::View { " || '')" } else { ")" });
+    /// What an order goes by: JSON behind `->` by the value that it is.
+    pub(super) fn order_value(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
+        match &value.path {
+            Some(path) if !path.as_text && value.cast.is_none() => {
+                self.json_scalar(sql, value, path.path.as_deref())
+            }
+            _ => self.value(sql, value),
+        }
+    }
+
+    /// The SQL value of JSON behind an arrow.
+    pub(super) fn json_scalar(
+        &self,
+        sql: &mut Sql,
+        value: &ColumnValue,
+        path: Option<&str>,
+    ) -> Result<(), Error> {
+        let Some(path) = path else {
+            sql.raw("NULL");
+            return Ok(());
+        };
+        sql.raw("CASE WHEN json_valid(");
+        self.stage(sql, value, Stage::Column)?;
+        sql.raw(", 9) THEN ");
+        self.stage(sql, value, Stage::Column)?;
+        sql.raw(" ->> ").text(path).raw(" END");
         Ok(())
     }
 
-    fn marked_blob(&self, sql: &mut Sql, at: ColumnRef) -> Result<(), Error> {
+    fn cast(
+        &self,
+        sql: &mut Sql,
+        value: &ColumnValue,
+        cast: Option<CastType>,
+        of: Stage,
+    ) -> Result<(), Error> {
+        let Some(cast) = cast else { return self.stage(sql, value, of) };
+        let column = self.column_of(value.column.source.relation, value.column.column)?;
+        let is_boolean =
+            column.column_type == ColumnType::Boolean && of == Stage::Path && value.path.is_none();
+        match cast {
+            CastType::Text if is_boolean => {
+                sql.raw("CASE ");
+                self.stage(sql, value, of)?;
+                sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE CAST(");
+                self.stage(sql, value, of)?;
+                sql.raw(" AS TEXT) END");
+            }
+            CastType::Json => return self.stage(sql, value, of),
+            CastType::Boolean => {
+                sql.raw("CASE typeof(");
+                self.stage(sql, value, of)?;
+                sql.raw(") WHEN 'null' THEN NULL WHEN 'text' THEN lower(");
+                self.stage(sql, value, of)?;
+                sql.raw(") IN ('true', 't', 'yes', 'y', 'on', '1') ELSE ");
+                self.stage(sql, value, of)?;
+                sql.raw(" <> 0 END");
+            }
+            CastType::Text | CastType::Integer | CastType::Real | CastType::Numeric => {
+                sql.raw("CAST(");
+                self.stage(sql, value, of)?;
+                sql.raw(match cast {
+                    CastType::Integer => " AS INTEGER)",
+                    CastType::Real => " AS REAL)",
+                    CastType::Numeric => " AS NUMERIC)",
+                    _ => " AS TEXT)",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// An expression that is never NULL and always JSON text, but for the marks.
+    pub(super) fn json_text(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
+        let relation = self.relation(value.column.source.relation)?;
+        let column = self.column_of(value.column.source.relation, value.column.column)?;
+        let of = self.type_of(value)?;
+        let is_bare = value.path.is_none() && value.cast.is_none() && value.aggregate.is_none();
+        let is_path = value.path.is_some() && value.cast.is_none() && value.aggregate.is_none();
+        if is_bare && (column.is_rowid || relation.strict && of == ColumnType::Integer)
+            || is_path && of == ColumnType::Json
+        {
+            sql.raw("ifnull(");
+            self.value(sql, value)?;
+            sql.raw(", 'null')");
+            return Ok(());
+        }
+        if is_bare && relation.strict && of == ColumnType::Text || is_path {
+            sql.raw("json_quote(");
+            self.value(sql, value)?;
+            sql.raw(")");
+            return Ok(());
+        }
+        sql.raw("CASE typeof(");
+        self.value(sql, value)?;
+        sql.raw(") WHEN 'text' THEN ");
+        if of == ColumnType::Json {
+            // SQLite reads JSON up to a NUL, and all of the text would be told.
+            sql.raw("CASE WHEN json_valid(");
+            self.value(sql, value)?;
+            sql.raw(") AND NOT instr(");
+            self.value(sql, value)?;
+            sql.raw(", char(0)) THEN ");
+            self.value(sql, value)?;
+            sql.raw(" ELSE ");
+            self.quoted_text(sql, value, relation.kind)?;
+            sql.raw(" END WHEN 'blob' THEN CASE WHEN json_valid(");
+            self.value(sql, value)?;
+            sql.raw(", 8) THEN json(");
+            self.value(sql, value)?;
+            sql.raw(") ELSE ");
+            self.marked_blob(sql, value)?;
+            sql.raw(" END");
+        } else {
+            self.quoted_text(sql, value, relation.kind)?;
+            sql.raw(" WHEN 'blob' THEN ");
+            self.marked_blob(sql, value)?;
+        }
+        sql.raw(" WHEN 'real' THEN char(").number(REAL_MARK.into()).raw(") || printf('%!.17g', ");
+        self.value(sql, value)?;
+        sql.raw(") || char(").number(END_MARK.into()).raw(") WHEN 'null' THEN 'null' ELSE ");
+        if of == ColumnType::Boolean {
+            sql.raw("CASE ");
+            self.value(sql, value)?;
+            sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE ");
+            self.value(sql, value)?;
+            sql.raw(" END");
+        } else {
+            self.value(sql, value)?;
+        }
+        sql.raw(" END");
+        Ok(())
+    }
+
+    fn quoted_text(&self, sql: &mut Sql, value: &ColumnValue, kind: RelationKind) -> Result<(), Error> {
+        sql.raw("json_quote(");
+        self.value(sql, value)?;
+        // A view's JSON function gives its text a subtype by which json_quote would leave it as it is, here but not
+        // where rows of the same view are read directly.
+        sql.raw(if kind == RelationKind::Table { ")" } else { " || '')" });
+        Ok(())
+    }
+
+    fn marked_blob(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
         sql.raw("char(").number(BLOB_MARK.into()).raw(") || hex(");
-        self.column(sql, at)?;
+        self.value(sql, value)?;
         sql.raw(") || char(").number(END_MARK.into()).raw(")");
         Ok(())
+    }
+}
+
+fn cast_to(cast: CastType) -> ColumnType {
+    match cast {
+        CastType::Text => ColumnType::Text,
+        CastType::Integer => ColumnType::Integer,
+        CastType::Real => ColumnType::Real,
+        CastType::Numeric => ColumnType::Numeric,
+        CastType::Boolean => ColumnType::Boolean,
+        CastType::Json => ColumnType::Json,
     }
 }

@@ -4,8 +4,9 @@
 use super::read::From;
 use super::writer::Sql;
 use super::{Compiler, Keys, Statement, Step};
+use crate::encode::keys_json;
 use crate::error::Error;
-use crate::plan::{Delete, FieldValue, Insert, Read, Returning, Update};
+use crate::plan::{Conflict, Delete, FieldValue, Insert, Read, Returning, Source, Update};
 use crate::schema::{Relation, RowKey};
 use crate::value::Value;
 
@@ -16,28 +17,65 @@ const PARAMETERS_PER_INSERT: usize = 1_000;
 impl Compiler<'_> {
     pub(super) fn insert(&self, insert: &Insert) -> Result<Vec<Step>, Error> {
         let relation = self.relation(insert.target.relation)?;
-        let per_statement = (PARAMETERS_PER_INSERT / insert.columns.len().max(1)).max(1);
         let mut statements = Vec::new();
-        // Without columns each row is one DEFAULT VALUES.
-        let chunk = if insert.columns.is_empty() { 1 } else { per_statement };
-        for rows in insert.rows.chunks(chunk) {
-            let mut sql = Sql::default();
-            sql.raw("INSERT INTO ").name(&relation.name);
-            if insert.columns.is_empty() {
-                sql.raw(" DEFAULT VALUES");
-            } else {
-                sql.raw(" (");
-                sql.list(", ", relation.column_names(&insert.columns), |sql, name| {
-                    sql.name(name);
-                    Ok(())
-                })?;
-                sql.raw(") VALUES ");
-                sql.list(", ", rows, |sql, row| values(sql, row))?;
+        for run in &insert.rows {
+            let per_statement = (PARAMETERS_PER_INSERT / run.columns.len().max(1)).max(1);
+            // Without columns each row is one DEFAULT VALUES.
+            let chunk = if run.columns.is_empty() { 1 } else { per_statement };
+            for rows in run.values.chunks(chunk) {
+                let mut sql = Sql::default();
+                self.insert_values(&mut sql, relation, &run.columns, rows)?;
+                if let Some(conflict) = &insert.conflict {
+                    conflict_clause(&mut sql, relation, &run.columns, conflict)?;
+                }
+                self.returning_clause(&mut sql, relation, &insert.returning)?;
+                statements.push(sql.finish());
             }
-            self.returning_clause(&mut sql, relation, &insert.returning)?;
-            statements.push(sql.finish());
         }
-        self.write_steps(relation, statements, &insert.returning)
+        let mut steps = Vec::new();
+        if let Some(conflict) = insert.conflict.as_ref().filter(|conflict| conflict.merge) {
+            steps.push(self.count_existing(insert, conflict)?);
+        }
+        steps.extend(self.write_steps(relation, statements, &insert.returning)?);
+        Ok(steps)
+    }
+
+    fn insert_values(
+        &self,
+        sql: &mut Sql,
+        relation: &Relation,
+        columns: &[usize],
+        rows: &[Vec<Value>],
+    ) -> Result<(), Error> {
+        sql.raw("INSERT INTO ").name(&relation.name);
+        if columns.is_empty() {
+            sql.raw(" DEFAULT VALUES");
+            return Ok(());
+        }
+        sql.raw(" (");
+        names(sql, relation, columns)?;
+        sql.raw(") VALUES ");
+        sql.list(", ", rows, |sql, row| values(sql, row))
+    }
+
+    /// How many of the rows to be inserted have a key that is there already: what an upsert answers goes by it.
+    fn count_existing(&self, insert: &Insert, conflict: &Conflict) -> Result<Step, Error> {
+        let mut keys: Vec<Vec<Value>> = Vec::new();
+        for run in &insert.rows {
+            let places: Option<Vec<usize>> =
+                conflict.key.iter().map(|key| run.columns.iter().position(|column| column == key)).collect();
+            // A key that has a default is new.
+            let Some(places) = places else { continue };
+            let key = |row: &Vec<Value>| places.iter().filter_map(|at| row.get(*at).cloned()).collect();
+            keys.extend(run.values.iter().map(key));
+        }
+        let source = Source { relation: insert.target.relation, alias: Some(0) };
+        let mut sql = Sql::default();
+        sql.raw("SELECT count(*) FROM json_each(").text(&keys_json(&keys)).raw(") AS k CROSS JOIN ");
+        self.source(&mut sql, source)?;
+        sql.raw(" ON ");
+        self.same_key(&mut sql, source, &conflict.key)?;
+        Ok(Step::CountExisting(sql.finish()))
     }
 
     pub(super) fn update(&self, update: &Update) -> Result<Vec<Step>, Error> {
@@ -50,7 +88,13 @@ impl Compiler<'_> {
         self.source(&mut sql, update.target)?;
         sql.raw(" SET ");
         sql.list(", ", &update.assignments, |sql, (place, value)| {
-            sql.name(&self.column_of(update.target.relation, *place)?.name).raw(" = ").value(value.clone());
+            let column = self.column_of(update.target.relation, *place)?;
+            sql.name(&column.name).raw(" = ");
+            match (value, &column.default) {
+                (Some(value), _) => sql.value(value.clone()),
+                (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
+                (None, None) => sql.raw("NULL"),
+            };
             Ok(())
         })?;
         self.where_clause(&mut sql, &update.conditions)?;
@@ -118,9 +162,9 @@ impl Compiler<'_> {
 
     /// The fields of a view's row as RETURNING gives them: columns by their bare names.
     fn returned_fields(&self, sql: &mut Sql, relation: &Relation, read: &Read) -> Result<(), Error> {
-        let places = read.fields.iter().filter_map(|field| match field.value {
-            FieldValue::Column(place) => Some((place, field)),
-            FieldValue::Embed(_) => None,
+        let places = read.fields.iter().filter_map(|field| match &field.value {
+            FieldValue::Column(value) => Some((value.column.column, field)),
+            _ => None,
         });
         if read.fields.is_empty() {
             sql.raw("NULL");
@@ -134,6 +178,30 @@ impl Compiler<'_> {
             Ok(())
         })
     }
+}
+
+/// ` ON CONFLICT (…) DO …`
+fn conflict_clause(
+    sql: &mut Sql,
+    relation: &Relation,
+    columns: &[usize],
+    conflict: &Conflict,
+) -> Result<(), Error> {
+    sql.raw(" ON CONFLICT (");
+    names(sql, relation, &conflict.key)?;
+    sql.raw(")");
+    if !conflict.merge {
+        sql.raw(" DO NOTHING");
+        return Ok(());
+    }
+    // Where there is nothing but the key it is set to itself, so that the row is returned.
+    let others: Vec<usize> = columns.iter().copied().filter(|place| !conflict.key.contains(place)).collect();
+    let set = if others.is_empty() { &conflict.key } else { &others };
+    sql.raw(" DO UPDATE SET ");
+    sql.list(", ", relation.column_names(set), |sql, name| {
+        sql.name(name).raw(" = excluded.").name(name);
+        Ok(())
+    })
 }
 
 fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {

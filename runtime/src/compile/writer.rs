@@ -1,10 +1,12 @@
 //! The one writer of SQL text.
 //!
 //! **Invariant:** text of a request reaches SQL as a bound parameter or as a quoted name, never otherwise. `raw` takes only
-//! text that stands in this program; `name` quotes; `value` binds.
+//! text that stands in this program; `definition` takes what the database or the configuration defines; `name` quotes;
+//! `value` binds.
 
 use super::{Param, Statement};
 use crate::error::Error;
+use crate::function::Piece;
 use crate::value::Value;
 
 /// SQL being written.
@@ -12,6 +14,7 @@ use crate::value::Value;
 pub(super) struct Sql {
     text: String,
     params: Vec<Param>,
+    numbers: usize,
 }
 
 impl Sql {
@@ -45,6 +48,45 @@ impl Sql {
     /// A number of ours.
     pub(super) fn number(&mut self, number: usize) -> &mut Self {
         self.text.push_str(&number.to_string());
+        self
+    }
+
+    /// A bound text.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.value(Value::Text(text.to_owned()))
+    }
+
+    /// A number that no other call of this statement gives.
+    pub(super) fn fresh(&mut self) -> usize {
+        self.numbers += 1;
+        self.numbers
+    }
+
+    /// SQL of the schema itself or of the configuration: a default, a computed column.
+    pub(super) fn definition(&mut self, sql: &str) -> &mut Self {
+        self.text.push_str(sql);
+        self
+    }
+
+    /// SQL of the configuration in which `{row}` stands for an occurrence.
+    pub(super) fn template(&mut self, sql: &str, alias: Option<usize>, name: &str) -> &mut Self {
+        for (i, part) in sql.split("{row}").enumerate() {
+            if i > 0 {
+                self.occurrence(alias, name);
+            }
+            self.definition(part);
+        }
+        self
+    }
+
+    /// The SQL of a function, its arguments bound.
+    pub(super) fn pieces(&mut self, pieces: &[Piece]) -> &mut Self {
+        for piece in pieces {
+            match piece {
+                Piece::Sql(sql) => self.definition(sql),
+                Piece::Value(value) => self.value(value.clone()),
+            };
+        }
         self
     }
 

@@ -1,16 +1,15 @@
 //! Resolves the names of a request against the schema: the second stage.
 
-use super::{ColumnRef, Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
+use super::value::{field_value, selected, whole_column};
+use super::{Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
 use crate::error::Error;
-use crate::filter::{Comparison, Condition, Connective, Filter, Test};
+use crate::filter::{Condition, Connective, Filter, Is, Test};
 use crate::order::OrderTerm;
-use crate::plan::literal;
-use crate::preferences::Count;
 use crate::query_params::QueryParams;
-use crate::schema::{ColumnType, Relation, RelationId, SchemaCache};
-use crate::select::{Embed as SelectEmbed, SelectItem};
+use crate::schema::{Relation, RelationId, SchemaCache};
+use crate::select::{Embed as SelectEmbed, Join, SelectItem};
 
 /// Resolves a request.
 ///
@@ -18,11 +17,22 @@ use crate::select::{Embed as SelectEmbed, SelectItem};
 /// A name that the schema does not have, a literal that does not fit its column, a relationship that is missing or
 /// ambiguous, a write that the relation does not take.
 pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<Plan, Error> {
+    if let Action::Call(call) = &request.action {
+        let mut build = Build { config, schema, params: &request.params, aliases: 0 };
+        let mut call = build.call(&call.call)?;
+        if let Some(read) = &mut call.read {
+            if let Some(range) = request.range {
+                intersect(read, range.first, range.last);
+            }
+            build.cap(read);
+        }
+        return Ok(Plan::Call { call, count: request.preferences.count.is_some() });
+    }
     let (id, relation) = schema.relation(&request.relation).ok_or_else(|| Error::NoRelation {
         name: request.relation.clone(),
         near: schema.near(&request.relation),
     })?;
-    let mut build = Build { schema, params: &request.params, max_rows: config.api.max_rows, aliases: 0 };
+    let mut build = Build { config, schema, params: &request.params, aliases: 0 };
     match &request.action {
         Action::Read { .. } => {
             let mut read = build.root(id)?;
@@ -30,30 +40,50 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
                 intersect(&mut read, range.first, range.last);
             }
             build.cap(&mut read);
-            Ok(Plan::Read { read, count: request.preferences.count == Some(Count::Exact) })
+            Ok(Plan::Read { read, count: request.preferences.count.is_some() })
         }
         Action::Insert(payload) => build.insert(id, payload, request).map(Plan::Insert),
+        Action::Put(payload) => build.put(id, payload, request).map(Plan::Insert),
         Action::Update(payload) => build.update(id, payload, request).map(Plan::Update),
         Action::Delete => build.delete(id, request).map(Plan::Delete),
-        Action::Options => Ok(Plan::Options(relation.writable)),
+        Action::Options => Ok(Plan::Options(relation.methods())),
+        Action::Call(_) => Err(Error::Internal("a call is planned above".to_owned())),
     }
 }
 
+/// How many occurrences of relations one request may have, those of `!inner` conditions included.
+const MAX_OCCURRENCES: usize = 2_500;
+
 /// What is known while a request is resolved.
 pub(super) struct Build<'a> {
+    pub(super) config: &'a Config,
     pub(super) schema: &'a SchemaCache,
     pub(super) params: &'a QueryParams,
-    max_rows: u64,
     aliases: usize,
 }
 
 /// The embeds around the one that is resolved: what each is called.
 pub(super) type Stack<'s> = Vec<&'s SelectEmbed>;
 
+/// One level of the tree of embeds, while it is resolved.
+pub(super) struct Level<'a, 's> {
+    pub(super) source: Source,
+    pub(super) relation: &'a Relation,
+    pub(super) select: &'s [SelectItem],
+}
+
 impl<'a> Build<'a> {
     pub(super) fn source(&mut self, relation: RelationId) -> Source {
         self.aliases += 1;
         Source { relation, alias: Some(self.aliases - 1) }
+    }
+
+    /// A request may be of so many occurrences of relations.
+    fn check_size(&self) -> Result<(), Error> {
+        if self.aliases > MAX_OCCURRENCES {
+            return Err(Error::TooComplex(format!("a request may embed {MAX_OCCURRENCES} times")));
+        }
+        Ok(())
     }
 
     pub(super) fn relation(&self, id: RelationId) -> Result<&'a Relation, Error> {
@@ -65,9 +95,8 @@ impl<'a> Build<'a> {
 
     /// The read that the query string describes.
     pub(super) fn root(&mut self, id: RelationId) -> Result<Read, Error> {
-        let star = [SelectItem::Star];
         let params = self.params;
-        let select = params.select.as_deref().unwrap_or(&star);
+        let select = params.select.as_deref().unwrap_or(&[SelectItem::Star]);
         self.check_paths(select)?;
         self.read(id, select, &mut Vec::new())
     }
@@ -78,8 +107,12 @@ impl<'a> Build<'a> {
         id: RelationId,
         select: &'s [SelectItem],
         stack: &mut Stack<'s>,
-    ) -> Result<Read, Error> {
+    ) -> Result<Read, Error>
+    where
+        'a: 's,
+    {
         let source = self.source(id);
+        self.check_size()?;
         self.read_from(source, select, stack)
     }
 
@@ -89,8 +122,11 @@ impl<'a> Build<'a> {
         source: Source,
         select: &'s [SelectItem],
         stack: &mut Stack<'s>,
-    ) -> Result<Read, Error> {
-        let relation = self.relation(source.relation)?;
+    ) -> Result<Read, Error>
+    where
+        'a: 's,
+    {
+        let level = Level { source, relation: self.relation(source.relation)?, select };
         let params = self.params;
         let mut read = Read {
             source,
@@ -102,32 +138,158 @@ impl<'a> Build<'a> {
         };
         for item in select {
             match item {
-                SelectItem::Star => read.fields.extend(relation.columns.iter().enumerate().map(star_field)),
-                SelectItem::Column { name, alias } => read.fields.push(Field {
-                    name: alias.as_ref().unwrap_or(name).clone(),
-                    value: FieldValue::Column(column(relation, name)?),
-                }),
+                SelectItem::Star => read.fields.extend(star(&level)),
+                SelectItem::Column(column) => {
+                    if column.aggregate.is_some() && !self.config.api.aggregates {
+                        return Err(Error::Aggregates);
+                    }
+                    read.fields.push(selected(source, level.relation, column)?);
+                }
                 SelectItem::Embed(embed) => self.embed(&mut read, embed, stack)?,
             }
         }
-        for (_, condition) in params.filters.iter().filter(|(path, _)| is_for(path, stack)) {
-            read.conditions.push(condition_expr(source, relation, condition)?);
-        }
-        if let Some(terms) = last(&params.order, stack) {
-            read.order =
-                terms.iter().map(|term| order_by(source, relation, term)).collect::<Result<_, _>>()?;
+        self.own_conditions(&level, stack, &mut read.conditions)?;
+        for term in last(&params.order, stack).into_iter().flatten() {
+            let order = self.order_by(&level, term, stack)?;
+            read.order.push(order);
         }
         Ok(read)
     }
 
+    /// The conditions of one level: that its `!inner` embeds have rows, then its filters.
+    pub(super) fn conditions_of<'s>(
+        &mut self,
+        id: RelationId,
+        select: &'s [SelectItem],
+        stack: &mut Stack<'s>,
+    ) -> Result<(Source, Vec<Expr>), Error>
+    where
+        'a: 's,
+    {
+        let source = self.source(id);
+        self.check_size()?;
+        let level = Level { source, relation: self.relation(id)?, select };
+        let mut conditions = Vec::new();
+        for item in select {
+            if let SelectItem::Embed(embed) = item
+                && embed.join == Join::Inner
+            {
+                let exists = self.existence(source, embed, stack)?;
+                conditions.push(Expr::Exists(Box::new(exists)));
+            }
+        }
+        self.own_conditions(&level, stack, &mut conditions)?;
+        Ok((source, conditions))
+    }
+
+    fn own_conditions<'s>(
+        &mut self,
+        level: &Level<'a, 's>,
+        stack: &mut Stack<'s>,
+        conditions: &mut Vec<Expr>,
+    ) -> Result<(), Error>
+    where
+        'a: 's,
+    {
+        let params = self.params;
+        for (path, condition) in &params.filters {
+            if is_for(path, stack) {
+                let expr = self.condition(level, condition, stack)?;
+                conditions.push(expr);
+            }
+        }
+        Ok(())
+    }
+
+    fn condition<'s>(
+        &mut self,
+        level: &Level<'a, 's>,
+        condition: &Condition,
+        stack: &mut Stack<'s>,
+    ) -> Result<Expr, Error>
+    where
+        'a: 's,
+    {
+        match condition {
+            Condition::Filter(filter) => self.filter(level, filter, stack),
+            Condition::Logic { negated, connective, terms } => {
+                let mut exprs = Vec::with_capacity(terms.len());
+                for term in terms {
+                    exprs.push(self.condition(level, term, stack)?);
+                }
+                let expr = match connective {
+                    Connective::And => Expr::And(exprs),
+                    Connective::Or => Expr::Or(exprs),
+                };
+                Ok(negate(*negated, expr))
+            }
+        }
+    }
+
+    fn filter<'s>(
+        &mut self,
+        level: &Level<'a, 's>,
+        filter: &Filter,
+        stack: &mut Stack<'s>,
+    ) -> Result<Expr, Error>
+    where
+        'a: 's,
+    {
+        let is_column = level.relation.column(&filter.field.name).is_some();
+        if !is_column && filter.field.path.is_empty() {
+            if let Some(embed) = find_embed(level.select, &filter.field.name) {
+                return self.embed_filter(level, embed, filter, stack);
+            }
+        }
+        let value = field_value(level.source, level.relation, &filter.field)?;
+        super::test::expression(level.relation, value, &filter.test).map(|expr| negate(filter.negated, expr))
+    }
+
+    /// `embed=is.null`, `embed=not.is.null`
+    fn embed_filter<'s>(
+        &mut self,
+        level: &Level<'a, 's>,
+        embed: &'s SelectEmbed,
+        filter: &Filter,
+        stack: &mut Stack<'s>,
+    ) -> Result<Expr, Error>
+    where
+        'a: 's,
+    {
+        let is_null = match filter.test {
+            Test::Is(Is::Null) => !filter.negated,
+            Test::Is(Is::NotNull) => filter.negated,
+            _ => return Err(Error::EmbedFilter(filter.field.name.clone())),
+        };
+        let exists = self.existence(level.source, embed, stack)?;
+        Ok(negate(is_null, Expr::Exists(Box::new(exists))))
+    }
+
+    fn order_by<'s>(
+        &mut self,
+        level: &Level<'a, 's>,
+        term: &OrderTerm,
+        stack: &mut Stack<'s>,
+    ) -> Result<OrderBy, Error>
+    where
+        'a: 's,
+    {
+        let value = match &term.embed {
+            None => OrderValue::Column(field_value(level.source, level.relation, &term.field)?),
+            Some(name) => self.related_order(level, name, &term.field, stack)?,
+        };
+        Ok(OrderBy { value, direction: term.direction, nulls: term.nulls })
+    }
+
     /// Applies `api.max_rows` to a read and everything embedded in it.
     fn cap(&self, read: &mut Read) {
-        if self.max_rows == 0 {
+        let most = self.config.api.max_rows;
+        if most == 0 {
             return;
         }
-        read.limit = Some(read.limit.unwrap_or(self.max_rows).min(self.max_rows));
+        read.limit = Some(read.limit.unwrap_or(most).min(most));
         for field in &mut read.fields {
-            if let FieldValue::Embed(embed) = &mut field.value {
+            if let FieldValue::Embed(embed) | FieldValue::Lifted(embed) = &mut field.value {
                 self.cap(&mut embed.read);
             }
         }
@@ -143,13 +305,8 @@ impl<'a> Build<'a> {
         for path in paths {
             let mut items = select;
             for name in path {
-                items = items
-                    .iter()
-                    .find_map(|item| match item {
-                        SelectItem::Embed(embed) if is_called(embed, name) => Some(embed.select.as_slice()),
-                        _ => None,
-                    })
-                    .ok_or_else(|| Error::NotEmbedded(name.clone()))?;
+                let embed = find_embed(items, name).ok_or_else(|| Error::NotEmbedded(name.clone()))?;
+                items = &embed.select;
             }
         }
         Ok(())
@@ -169,7 +326,14 @@ fn intersect(read: &mut Read, first: u64, last: Option<u64>) {
     .map(|end| end.saturating_sub(read.offset));
 }
 
-/// Whether a name in a path means this embed: its alias, or the target's own name.
+/// The embed of a select list that goes by this name: its alias, or the target's own name.
+pub(super) fn find_embed<'s>(select: &'s [SelectItem], name: &str) -> Option<&'s SelectEmbed> {
+    select.iter().find_map(|item| match item {
+        SelectItem::Embed(embed) if is_called(embed, name) => Some(embed),
+        _ => None,
+    })
+}
+
 fn is_called(embed: &SelectEmbed, name: &str) -> bool {
     embed.alias.as_deref() == Some(name) || embed.target == name
 }
@@ -182,86 +346,17 @@ fn last<'p, T>(list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T>
     list.iter().rev().find(|(path, _)| is_for(path, stack)).map(|(_, value)| value)
 }
 
-fn star_field((at, column): (usize, &crate::schema::Column)) -> Field {
-    Field { name: column.name.clone(), value: FieldValue::Column(at) }
+/// Every column but the computed ones.
+fn star(level: &Level<'_, '_>) -> Vec<Field> {
+    let columns = level.relation.columns.iter().enumerate().filter(|(_, c)| c.computed.is_none());
+    columns
+        .map(|(at, column)| Field {
+            name: column.name.clone(),
+            value: FieldValue::Column(whole_column(level.source, at)),
+        })
+        .collect()
 }
 
-/// The place of a column that a read names.
-pub(super) fn column(relation: &Relation, name: &str) -> Result<usize, Error> {
-    relation.column(name).ok_or_else(|| Error::UndefinedColumn {
-        column: name.to_owned(),
-        relation: relation.name.clone(),
-        near: relation.near_column(name),
-    })
-}
-
-fn order_by(source: Source, relation: &Relation, term: &OrderTerm) -> Result<OrderBy, Error> {
-    Ok(OrderBy {
-        column: ColumnRef { source, column: column(relation, &term.column)? },
-        direction: term.direction,
-        nulls: term.nulls,
-    })
-}
-
-fn condition_expr(source: Source, relation: &Relation, condition: &Condition) -> Result<Expr, Error> {
-    match condition {
-        Condition::Filter(filter) => filter_expr(source, relation, filter),
-        Condition::Logic { negated, connective, terms } => {
-            let terms = terms
-                .iter()
-                .map(|term| condition_expr(source, relation, term))
-                .collect::<Result<Vec<_>, _>>()?;
-            let expr = match connective {
-                Connective::And => Expr::And(terms),
-                Connective::Or => Expr::Or(terms),
-            };
-            Ok(negate(*negated, expr))
-        }
-    }
-}
-
-fn filter_expr(source: Source, relation: &Relation, filter: &Filter) -> Result<Expr, Error> {
-    let place = column(relation, &filter.column)?;
-    let column_type = relation.columns.get(place).map_or(ColumnType::Any, |c| c.column_type);
-    let operand = || Box::new(Expr::Column(ColumnRef { source, column: place }));
-    let expr = match &filter.test {
-        Test::Compare(comparison, text) if column_type == ColumnType::Any => {
-            compare_any(*comparison, operand, text)
-        }
-        Test::Compare(comparison, text) => {
-            let value = literal::from_text(column_type, text)?;
-            Expr::Compare(*comparison, operand(), Box::new(Expr::Value(value)))
-        }
-        Test::Like { pattern, ignore_case } => Expr::Glob(operand(), literal::glob(pattern, *ignore_case)?),
-        Test::In(texts) => {
-            let mut values = Vec::with_capacity(texts.len());
-            for text in texts {
-                if column_type == ColumnType::Any {
-                    values.extend(literal::number(text));
-                }
-                values.push(literal::from_text(column_type, text)?);
-            }
-            Expr::In(operand(), values)
-        }
-        Test::Is(is) => Expr::Is(*is, operand()),
-    };
-    Ok(negate(filter.negated, expr))
-}
-
-/// A column without a declared type holds whatever was stored: a literal that looks like a number is compared with
-/// numbers as a number and with text as text.
-fn compare_any(comparison: Comparison, operand: impl Fn() -> Box<Expr>, text: &str) -> Expr {
-    let compare = |value| Expr::Compare(comparison, operand(), Box::new(Expr::Value(value)));
-    let as_text = compare(crate::value::Value::Text(text.to_owned()));
-    match literal::number(text) {
-        None => as_text,
-        Some(number) => Expr::Or(vec![
-            Expr::And(vec![Expr::IsText(operand()), as_text]),
-            Expr::And(vec![Expr::Not(Box::new(Expr::IsText(operand()))), compare(number)]),
-        ]),
-    }
-}
-
-fn negate(negated: bool, expr: Expr) -> Expr {
+pub(super) fn negate(negated: bool, expr: Expr) -> Expr {
     if negated { Expr::Not(Box::new(expr)) } else { expr }
 }

@@ -12,7 +12,7 @@ use crate::schema::ColumnType;
 use crate::value::Value;
 
 /// Reads a literal of the query string.
-pub(super) fn from_text(column_type: ColumnType, text: &str) -> Result<Value, Error> {
+pub(crate) fn from_text(column_type: ColumnType, text: &str) -> Result<Value, Error> {
     let wrong = || Error::Literal { declared: column_type.postgres_name(), value: text.to_owned() };
     match column_type {
         ColumnType::Integer => integer(text.trim()).ok_or_else(wrong)?,
@@ -27,7 +27,7 @@ pub(super) fn from_text(column_type: ColumnType, text: &str) -> Result<Value, Er
 }
 
 /// Reads a value of a JSON body.
-pub(super) fn from_json(column_type: ColumnType, json: &Json) -> Result<Value, Error> {
+pub(crate) fn from_json(column_type: ColumnType, json: &Json) -> Result<Value, Error> {
     let wrong = |text: &str| Error::Literal { declared: column_type.postgres_name(), value: text.to_owned() };
     match (column_type, json) {
         (_, Json::Null) => Ok(Value::Null),
@@ -74,7 +74,7 @@ fn real(text: &str) -> Option<f64> {
 }
 
 /// The number that a text is, an integer where it is whole.
-pub(super) fn number(text: &str) -> Option<Value> {
+pub(crate) fn number(text: &str) -> Option<Value> {
     match integer(text) {
         Some(Ok(value)) => Some(value),
         _ => real(text).map(Value::Real),
@@ -104,9 +104,12 @@ fn blob(text: &str) -> Option<Vec<u8>> {
 
 /// Turns a LIKE pattern into a GLOB one, which tells case in every build of SQLite. `ignore_case` spells each letter in
 /// both its cases, whatever its script: SQLite's own LIKE knows ASCII alone.
-pub(super) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
-    // SQLITE_MAX_LIKE_PATTERN_LENGTH
-    const LONGEST: usize = 50_000;
+pub(crate) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
+    // Matching takes time as pattern times text, and SQLite cannot be interrupted in it.
+    const LONGEST: usize = 1_000;
+    if pattern.chars().count() > LONGEST {
+        return Err(Error::TooComplex(format!("a pattern may have {LONGEST} characters")));
+    }
     let mut glob = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -117,9 +120,6 @@ pub(super) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
             '\\' => literal(chars.next().unwrap_or('\\'), ignore_case, &mut glob),
             c => literal(c, ignore_case, &mut glob),
         }
-    }
-    if glob.len() > LONGEST {
-        return Err(Error::TooComplex(format!("a pattern may have {LONGEST} bytes")));
     }
     Ok(Value::Text(glob))
 }

@@ -4,13 +4,18 @@
 //! typed here and names are places in the schema; no text of the request is left but aliases and values.
 
 mod build;
+mod call;
 mod embed;
-mod literal;
+pub(crate) mod literal;
+mod test;
+mod value;
 mod write;
 
 use crate::filter::{Comparison, Is};
+use crate::function::{Piece, Returns};
 use crate::order::{Direction, Nulls};
-use crate::schema::{RelationId, Relationship, Writable};
+use crate::schema::{Methods, RelationId, Relationship};
+use crate::select::Aggregate;
 use crate::value::Value;
 
 pub use build::build;
@@ -25,6 +30,13 @@ pub enum Plan {
         /// Whether the rows beyond the page are counted.
         count: bool,
     },
+    /// `/rpc/NAME`
+    Call {
+        /// The function and its rows.
+        call: Call,
+        /// Whether the rows beyond the page are counted.
+        count: bool,
+    },
     /// POST
     Insert(Insert),
     /// PATCH
@@ -32,7 +44,7 @@ pub enum Plan {
     /// DELETE
     Delete(Delete),
     /// OPTIONS: which methods the relation takes.
-    Options(Writable),
+    Options(Methods),
 }
 
 /// One occurrence of a relation in a statement.
@@ -74,10 +86,55 @@ pub struct Field {
 /// Where a member's value is from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldValue {
-    /// A column of the relation.
-    Column(usize),
+    /// A column of the relation, or something made of it.
+    Column(ColumnValue),
+    /// The number of rows: `count()`
+    CountRows(Option<CastType>),
     /// Rows of another relation.
     Embed(Box<Embed>),
+    /// The one field of another relation's rows (`...`): its value where there is one row, else an array.
+    Lifted(Box<Embed>),
+}
+
+/// A column, or something made of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ColumnValue {
+    /// The column.
+    pub column: ColumnRef,
+    /// The way into its JSON.
+    pub path: Option<JsonPath>,
+    /// The type that it is cast to.
+    pub cast: Option<CastType>,
+    /// What is made of the values of several rows.
+    pub aggregate: Option<Aggregate>,
+    /// The type that the aggregate is cast to.
+    pub aggregate_cast: Option<CastType>,
+}
+
+/// A way into JSON, as SQLite writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JsonPath {
+    /// `$."a"[0]`; `None` for a member that SQLite's paths cannot name, which then is not there.
+    pub path: Option<String>,
+    /// Whether the value is wanted as text (`->>`).
+    pub as_text: bool,
+}
+
+/// What a value can be cast to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CastType {
+    /// text, varchar and the like
+    Text,
+    /// integer, bigint and the like
+    Integer,
+    /// real, double precision
+    Real,
+    /// numeric, decimal
+    Numeric,
+    /// boolean
+    Boolean,
+    /// json, jsonb
+    Json,
 }
 
 /// Rows of another relation, as they belong to one row.
@@ -93,6 +150,17 @@ pub struct Embed {
     pub read: Read,
 }
 
+/// A function, its arguments bound, and what is told of its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Its SQL.
+    pub sql: Vec<Piece>,
+    /// What it returns.
+    pub returns: Returns,
+    /// The rows; none where it returns nothing.
+    pub read: Option<Read>,
+}
+
 /// A column of one occurrence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColumnRef {
@@ -105,14 +173,28 @@ pub struct ColumnRef {
 /// A condition or a value: filters, and policies when they come.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
-    /// A column.
-    Column(ColumnRef),
+    /// A column, or something made of it.
+    Column(ColumnValue),
     /// A value, bound as a parameter.
     Value(Value),
     /// `a = b` and its kin.
     Compare(Comparison, Box<Expr>, Box<Expr>),
     /// `a GLOB pattern`: case matters, as in LIKE of PostgreSQL.
     Glob(Box<Expr>, Value),
+    /// `a REGEXP pattern`, a function of the host.
+    Regexp(Box<Expr>, Value),
+    /// `a IS NOT b`
+    IsDistinct(Box<Expr>, Box<Expr>),
+    /// The JSON without needless white space, so that equal JSON is equal text; NULL where it is not JSON.
+    CanonicalJson(Box<Expr>),
+    /// The SQL value of JSON behind an arrow.
+    JsonScalar(ColumnValue),
+    /// Whether JSON contains JSON.
+    Contains(Box<Expr>, Containment),
+    /// Whether JSON is contained in this JSON.
+    ContainedBy(Box<Expr>, Value),
+    /// Whether a JSON array has an element in common with this one.
+    Overlaps(Box<Expr>, Value),
     /// `a IN (…)`
     In(Box<Expr>, Vec<Value>),
     /// `a IS NULL` and its kin.
@@ -129,11 +211,31 @@ pub enum Expr {
     Exists(Box<Embed>),
 }
 
+/// What JSON must contain.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Containment {
+    /// An object with these members, each of which contains what is said.
+    Members(Vec<(String, Containment)>),
+    /// An array, each of these contained in one of its elements.
+    Elements(Vec<Containment>),
+    /// A value that as text is this.
+    Value(Value),
+}
+
+/// What rows are sorted by.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OrderValue {
+    /// A column, or something made of it.
+    Column(ColumnValue),
+    /// The one field of a to-one embed.
+    Embed(Box<Embed>),
+}
+
 /// A term of ORDER BY.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderBy {
-    /// The column.
-    pub column: ColumnRef,
+    /// The value.
+    pub value: OrderValue,
     /// Which way.
     pub direction: Direction,
     /// Where nulls go.
@@ -156,12 +258,32 @@ pub enum Returning {
 pub struct Insert {
     /// The relation.
     pub target: Source,
+    /// The rows, in runs of rows that give the same columns.
+    pub rows: Vec<InsertRows>,
+    /// What becomes of rows whose key is there already.
+    pub conflict: Option<Conflict>,
+    /// Whether this is a PUT, which answers 204 where it need not say more.
+    pub put: bool,
+    /// What is told of them.
+    pub returning: Returning,
+}
+
+/// New rows that give the same columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InsertRows {
     /// The places of the columns given.
     pub columns: Vec<usize>,
     /// For each row the values of these columns.
-    pub rows: Vec<Vec<Value>>,
-    /// What is told of them.
-    pub returning: Returning,
+    pub values: Vec<Vec<Value>>,
+}
+
+/// What becomes of rows whose key is there already.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conflict {
+    /// The places of the key's columns.
+    pub key: Vec<usize>,
+    /// Whether such rows are updated.
+    pub merge: bool,
 }
 
 /// Changed rows.
@@ -169,8 +291,8 @@ pub struct Insert {
 pub struct Update {
     /// The relation.
     pub target: Source,
-    /// The columns with their new values; none changes nothing.
-    pub assignments: Vec<(usize, Value)>,
+    /// The columns with their new values, `None` for their default; none changes nothing.
+    pub assignments: Vec<(usize, Option<Value>)>,
     /// Which rows.
     pub conditions: Vec<Expr>,
     /// What is told of them.

@@ -1,12 +1,13 @@
 //! Writes: which columns get which values, and what is told of the rows.
 
 use super::build::Build;
-use super::{Delete, Expr, FieldValue, Insert, Read, Returning, Source, Update};
+use super::{Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Read, Returning, Source, Update};
 use crate::api_request::ApiRequest;
 use crate::error::Error;
+use crate::filter::{Comparison, Condition, Operand, Test};
 use crate::payload::{Json, Payload};
 use crate::plan::literal;
-use crate::preferences::Return;
+use crate::preferences::{Missing, Resolution, Return};
 use crate::schema::{Relation, RelationId, RelationKind, RowKey};
 use crate::value::Value;
 
@@ -18,15 +19,99 @@ impl Build<'_> {
         request: &ApiRequest,
     ) -> Result<Insert, Error> {
         let relation = self.relation(id)?;
-        writable(relation, relation.writable.insert, "insert into")?;
+        let conflict = match request.preferences.resolution {
+            Some(resolution) => self.conflict(relation, resolution == Resolution::Merge)?,
+            None => None,
+        };
+        self.insert_with(id, payload, request, conflict)
+    }
+
+    /// PUT: the one row of the URL's key, new or replaced.
+    pub(super) fn put(
+        &mut self,
+        id: RelationId,
+        payload: &Payload,
+        request: &ApiRequest,
+    ) -> Result<Insert, Error> {
+        let relation = self.relation(id)?;
+        if !self.params.limits.is_empty() || !self.params.offsets.is_empty() {
+            return Err(Error::PutLimit);
+        }
+        let key = self.put_key(relation)?;
         let columns = given_columns(relation, payload)?;
-        let rows =
-            payload.rows.iter().map(|row| values(relation, &columns, row)).collect::<Result<Vec<_>, _>>()?;
+        let [row] = payload.rows.as_slice() else { return Err(Error::PutKey) };
+        let values = values(relation, &columns, row)?;
+        let has = |(place, wanted): &(usize, Value)| {
+            columns.iter().zip(&values).any(|(column, value)| column == place && value == wanted)
+        };
+        if !key.iter().all(has) {
+            return Err(Error::PutKey);
+        }
+        let conflict = Conflict { key: relation.primary_key.clone(), merge: true };
+        let insert = self.insert_with(id, payload, request, Some(conflict))?;
+        Ok(Insert { put: true, ..insert })
+    }
+
+    fn insert_with(
+        &mut self,
+        id: RelationId,
+        payload: &Payload,
+        request: &ApiRequest,
+        conflict: Option<Conflict>,
+    ) -> Result<Insert, Error> {
+        let relation = self.relation(id)?;
+        // A wrong column is told before a relation that cannot be written.
+        let columns = given_columns(relation, payload)?;
+        writable(relation, relation.writable.insert, "insert into")?;
+        if conflict.is_some() && relation.kind != RelationKind::Table {
+            return Err(Error::NotImplemented("An upsert through a view".to_owned()));
+        }
+        let rows = runs(relation, &columns, payload, request.preferences.missing)?;
         let returning = match request.preferences.representation {
-            Some(Return::HeadersOnly) => Returning::Location,
+            // Also where nothing is returned: a wrong `select` is an error all the same.
+            Some(Return::HeadersOnly) => self.root(id).map(|_| Returning::Location)?,
             _ => self.read_back(id, request)?,
         };
-        Ok(Insert { target: Source { relation: id, alias: None }, columns, rows, returning })
+        Ok(Insert { target: Source { relation: id, alias: None }, rows, conflict, put: false, returning })
+    }
+
+    /// The key by which rows are the same: `on_conflict`, or the primary key. A relation without one has no conflicts.
+    fn conflict(&self, relation: &Relation, merge: bool) -> Result<Option<Conflict>, Error> {
+        let Some(names) = &self.params.on_conflict else {
+            let key = relation.primary_key.clone();
+            return Ok((!key.is_empty()).then_some(Conflict { key, merge }));
+        };
+        let key =
+            names.iter().map(|name| super::value::column(relation, name)).collect::<Result<Vec<_>, _>>()?;
+        if !relation.is_unique(&key) {
+            return Err(Error::NoUniqueKey);
+        }
+        Ok(Some(Conflict { key, merge }))
+    }
+
+    /// The primary key of a PUT, from filters that must be it and nothing else.
+    fn put_key(&self, relation: &Relation) -> Result<Vec<(usize, Value)>, Error> {
+        let mut key = Vec::new();
+        for (path, condition) in &self.params.filters {
+            let (true, Condition::Filter(filter)) = (path.is_empty(), condition) else {
+                return Err(Error::PutFilters);
+            };
+            let Test::Compare(Comparison::Eq, Operand::One(text)) = &filter.test else {
+                return Err(Error::PutFilters);
+            };
+            let place =
+                relation.column(&filter.field.name).filter(|place| relation.primary_key.contains(place));
+            match place.and_then(|place| Some((place, relation.columns.get(place)?))) {
+                Some((place, column)) if !filter.negated && filter.field.path.is_empty() => {
+                    key.push((place, literal::from_text(column.column_type, text)?));
+                }
+                _ => return Err(Error::PutFilters),
+            }
+        }
+        if key.is_empty() || key.len() != relation.primary_key.len() {
+            return Err(Error::PutFilters);
+        }
+        Ok(key)
     }
 
     pub(super) fn update(
@@ -38,52 +123,65 @@ impl Build<'_> {
         let relation = self.relation(id)?;
         writable(relation, relation.writable.update, "update")?;
         let columns = given_columns(relation, payload)?;
+        let defaults = request.preferences.missing == Some(Missing::Default);
         let assignments = match payload.rows.as_slice() {
             [] => Vec::new(),
-            [row] => columns.iter().copied().zip(values(relation, &columns, row)?).collect(),
+            [row] => {
+                let given = row.iter().map(|json| json.is_some() || !defaults);
+                let values = values(relation, &columns, row)?;
+                let values = values.into_iter().zip(given).map(|(value, given)| given.then_some(value));
+                columns.iter().copied().zip(values).collect()
+            }
             _ => {
-                return Err(Error::Body(
-                    "PATCH takes one object: the new values of every filtered row".to_owned(),
-                ));
+                let message = "PATCH takes one object: the new values of every filtered row";
+                return Err(Error::Body(message.to_owned()));
             }
         };
-        let (target, conditions) = self.filtered(id)?;
+        let (target, conditions) = self.filtered(id, "UPDATE")?;
         Ok(Update { target, assignments, conditions, returning: self.read_back(id, request)? })
     }
 
     pub(super) fn delete(&mut self, id: RelationId, request: &ApiRequest) -> Result<Delete, Error> {
         let relation = self.relation(id)?;
         writable(relation, relation.writable.delete, "delete from")?;
-        let (target, conditions) = self.filtered(id)?;
+        let (target, conditions) = self.filtered(id, "DELETE")?;
         Ok(Delete { target, conditions, returning: self.returning(id, request)? })
     }
 
     /// The filters of the query string for the relation itself, for a statement that writes it.
-    fn filtered(&mut self, id: RelationId) -> Result<(Source, Vec<Expr>), Error> {
+    fn filtered(&mut self, id: RelationId, verb: &'static str) -> Result<(Source, Vec<Expr>), Error> {
         let target = Source { relation: id, alias: None };
-        let read = self.read_from(target, &[], &mut Vec::new())?;
-        Ok((target, read.conditions))
+        let params = self.params;
+        let select = params.select.as_deref().unwrap_or_default();
+        // Only its conditions are wanted; `select` is there for the filters that name an embed.
+        let read = self.read_from(target, select, &mut Vec::new())?;
+        if read.conditions.is_empty() && self.config.api.require_filter {
+            return Err(Error::UnsafeWrite(verb));
+        }
+        // `!inner` says which rows are shown, not which are written.
+        let own = params.filters.iter().filter(|(path, _)| path.is_empty()).count();
+        let first = read.conditions.len().saturating_sub(own);
+        Ok((target, read.conditions.into_iter().skip(first).collect()))
     }
 
     /// The rows of an insert or update are found by their keys: what was filtered by may have changed.
     fn read_back(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
         let mut returning = self.returning(id, request)?;
         if let Returning::Rows(read) = &mut returning {
-            read.conditions.retain(|condition| matches!(condition, Expr::Exists(_)));
+            let own = self.params.filters.iter().filter(|(path, _)| path.is_empty()).count();
+            read.conditions.truncate(read.conditions.len().saturating_sub(own));
         }
         Ok(returning)
     }
 
     fn returning(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
-        // Also where nothing is returned: a wrong `select` is an error all the same.
         let mut read = self.root(id)?;
         if request.preferences.representation != Some(Return::Representation) {
             return Ok(Returning::Count);
         }
-        if self.relation(id)?.row_key == RowKey::None && has_embed(&read) {
-            return Err(Error::NotImplemented(
-                "Embedding into the rows of a write through a view".to_owned(),
-            ));
+        if self.relation(id)?.row_key == RowKey::None && !is_plain(&read) {
+            let what = "Embedding into the rows of a write through a view".to_owned();
+            return Err(Error::NotImplemented(what));
         }
         // A write concerns every row that it names; a page of them would be told of wrongly.
         (read.limit, read.offset) = (None, 0);
@@ -91,21 +189,25 @@ impl Build<'_> {
     }
 }
 
-fn has_embed(read: &Read) -> bool {
-    read.conditions.iter().any(|c| matches!(c, Expr::Exists(_)))
-        || read.fields.iter().any(|f| matches!(f.value, FieldValue::Embed(_)))
+/// Whether a read is of bare columns, as RETURNING can give them.
+fn is_plain(read: &Read) -> bool {
+    read.fields.iter().all(|field| match &field.value {
+        FieldValue::Column(value) => {
+            value.path.is_none() && value.cast.is_none() && value.aggregate.is_none()
+        }
+        _ => false,
+    })
 }
 
 fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), Error> {
     if takes {
-        Ok(())
-    } else {
-        Err(Error::NotWritable {
-            verb,
-            kind: if relation.kind == RelationKind::View { "view" } else { "virtual table" },
-            relation: relation.name.clone(),
-        })
+        return Ok(());
     }
+    Err(Error::NotWritable {
+        verb,
+        kind: if relation.kind == RelationKind::View { "view" } else { "virtual table" },
+        relation: relation.name.clone(),
+    })
 }
 
 /// The places of the payload's columns.
@@ -116,6 +218,7 @@ fn given_columns(relation: &Relation, payload: &Payload) -> Result<Vec<usize>, E
         .map(|name| {
             let place = relation
                 .column(name)
+                .filter(|place| relation.columns.get(*place).is_some_and(|c| c.computed.is_none()))
                 .ok_or_else(|| Error::NoColumn { column: name.clone(), relation: relation.name.clone() })?;
             match relation.columns.get(place) {
                 Some(column) if column.generated => Err(Error::Generated { column: name.clone() }),
@@ -134,4 +237,28 @@ fn values(relation: &Relation, columns: &[usize], row: &[Option<Json>]) -> Resul
             _ => Ok(Value::Null),
         })
         .collect()
+}
+
+/// The rows in runs that give the same columns: with `missing=default` a row leaves out what it does not name.
+fn runs(
+    relation: &Relation,
+    columns: &[usize],
+    payload: &Payload,
+    missing: Option<Missing>,
+) -> Result<Vec<InsertRows>, Error> {
+    let mut runs: Vec<InsertRows> = Vec::new();
+    for row in &payload.rows {
+        let mut all = values(relation, columns, row)?;
+        let mut given = columns.to_vec();
+        if missing == Some(Missing::Default) {
+            let keep = || row.iter().map(Option::is_some);
+            given = given.into_iter().zip(keep()).filter(|(_, keep)| *keep).map(|(place, _)| place).collect();
+            all = all.into_iter().zip(keep()).filter(|(_, keep)| *keep).map(|(value, _)| value).collect();
+        }
+        match runs.last_mut().filter(|run| run.columns == given) {
+            Some(run) => run.values.push(all),
+            None => runs.push(InsertRows { columns: given, values: vec![all] }),
+        }
+    }
+    Ok(runs)
 }

@@ -20,13 +20,13 @@ const RELATIONS: &str = "SELECT l.name, l.type, l.wr, l.strict, s.sql \
     ORDER BY s.rowid";
 
 /// Ordinary tables only: see [`ONE_RELATION`].
-const COLUMNS: &str = "SELECT s.name, x.name, x.type, x.\"notnull\", x.pk, x.hidden \
+const COLUMNS: &str = "SELECT s.name, x.name, x.type, x.\"notnull\", x.pk, x.hidden, x.dflt_value \
     FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS x \
     WHERE s.type = 'table' AND s.rootpage > 0 ORDER BY s.rowid, x.cid";
 
 /// A view over something that is gone, or a virtual table whose module is missing, makes its whole statement fail, so
 /// these are asked one by one.
-const ONE_RELATION: &str = "SELECT ?1, x.name, x.type, x.\"notnull\", x.pk, x.hidden FROM pragma_table_xinfo(?1) AS x ORDER BY x.cid";
+const ONE_RELATION: &str = "SELECT ?1, x.name, x.type, x.\"notnull\", x.pk, x.hidden, x.dflt_value FROM pragma_table_xinfo(?1) AS x ORDER BY x.cid";
 
 const FOREIGN_KEYS: &str = "SELECT s.name, f.id, f.\"table\", f.\"from\", f.\"to\" \
     FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f \
@@ -113,6 +113,7 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
         primary_key: Vec::new(),
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
+        computed: Vec::new(),
         // Settled when the columns are known.
         row_key: if !is_table || without_rowid { RowKey::None } else { RowKey::Rowid("rowid") },
         strict,
@@ -131,7 +132,8 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), D
         }
     }
     for row in &rows {
-        let [Value::Text(table), Value::Text(name), declared, not_null, pk, hidden] = row.as_slice() else {
+        let [Value::Text(table), Value::Text(name), declared, not_null, pk, hidden, default] = row.as_slice()
+        else {
             continue;
         };
         let Some(id) = schema.names.get(table).copied() else { continue };
@@ -144,13 +146,20 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), D
             keys.entry(id).or_default().insert(*place, relation.columns.len());
         }
         let declared_type = text(declared);
+        // SQLite says BLOB of a view's column whose kind it cannot tell.
+        let column_type = match ColumnType::of(&declared_type) {
+            ColumnType::Blob if relation.kind == RelationKind::View => ColumnType::Any,
+            column_type => column_type,
+        };
         relation.columns.push(Column {
             name: name.clone(),
-            column_type: ColumnType::of(&declared_type),
+            column_type,
             declared_type,
             not_null: *not_null == Value::Integer(1),
             generated: *hidden != Value::Integer(0),
             is_rowid: false,
+            default: if let Value::Text(default) = default { Some(default.clone()) } else { None },
+            computed: None,
         });
     }
     for (id, key) in keys {
@@ -179,6 +188,9 @@ fn settle_keys(relation: &mut Relation) {
         .into_iter()
         .find(|name| !taken(name))
         .map_or(RowKey::PrimaryKey, RowKey::Rowid);
+    if relation.row_key == RowKey::PrimaryKey && relation.primary_key.is_empty() {
+        relation.row_key = RowKey::None;
+    }
     // https://www.sqlite.org/lang_createtable.html#rowid: exactly the word INTEGER, and a key of one column. Where the
     // key has an index of its own (INTEGER PRIMARY KEY DESC), `read_unique_keys` takes this back.
     if let [only] = relation.primary_key.as_slice()
@@ -248,6 +260,8 @@ fn read_foreign_keys(db: &mut dyn Database, schema: &mut SchemaCache, ddl: &[Str
     for key in listed.into_iter().rev() {
         if let Some(found) = foreign_key(schema, key.table, &key.target, &key.columns, ddl)
             && let Some(relation) = schema.relations.get_mut(key.table)
+            // Written twice, it is one relationship all the same.
+            && !relation.foreign_keys.iter().any(|known| known.is_same(&found))
         {
             let place = (key.table, relation.foreign_keys.len());
             if let Some(referrers) = schema.referrers.get_mut(found.target) {

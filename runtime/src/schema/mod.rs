@@ -2,6 +2,7 @@
 //!
 //! Read from the database by `introspect`, asked by the build stage. Plain data; must not know requests.
 
+mod configured;
 mod ddl;
 mod introspect;
 mod relationships;
@@ -9,6 +10,7 @@ mod types;
 
 use std::collections::{HashMap, HashSet};
 
+pub use configured::{add_configured, is_write};
 pub use introspect::{read_schema, schema_version};
 pub use relationships::{Cardinality, Junction, Relationship};
 pub use types::ColumnType;
@@ -29,6 +31,8 @@ pub struct SchemaCache {
     pub names: HashMap<String, RelationId>,
     /// For each relation, the foreign keys that refer to it: the referring relation and the key's place there.
     pub referrers: Vec<Vec<(RelationId, usize)>>,
+    /// For each function of the configuration the relation whose rows it returns.
+    pub functions: Vec<Option<RelationId>>,
     /// The messages that triggers RAISE, which are meant for the client.
     pub raise_messages: HashSet<String>,
     /// What could not be read, in words for the log: a view over a table that is gone, for example.
@@ -50,6 +54,8 @@ pub struct Relation {
     pub unique_keys: Vec<Vec<usize>>,
     /// Its foreign keys.
     pub foreign_keys: Vec<ForeignKey>,
+    /// Its computed relationships.
+    pub computed: Vec<Computed>,
     /// How one of its rows is found again after a write.
     pub row_key: RowKey,
     /// Whether SQLite enforces the declared types (`STRICT`).
@@ -67,6 +73,21 @@ pub enum RelationKind {
     View,
     /// A virtual table.
     Virtual,
+    /// What a function returns.
+    Function,
+}
+
+/// An embed that the configuration defines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Computed {
+    /// Its name.
+    pub name: String,
+    /// Whose rows it gives.
+    pub target: RelationId,
+    /// Whether it gives at most one.
+    pub single: bool,
+    /// Its query, in which `{row}` stands for the row.
+    pub sql: String,
 }
 
 /// How one row is found again.
@@ -102,8 +123,12 @@ pub struct Column {
     pub column_type: ColumnType,
     /// Whether NULL is refused.
     pub not_null: bool,
+    /// Its default as the DDL writes it.
+    pub default: Option<String>,
     /// Whether its value is computed by the database.
     pub generated: bool,
+    /// The SQL of a computed column of the configuration, in which `{row}` stands for the row.
+    pub computed: Option<String>,
     /// Whether it is an alias of the rowid, which always holds an integer.
     pub is_rowid: bool,
 }
@@ -121,6 +146,15 @@ pub struct ForeignKey {
     pub target_columns: Vec<usize>,
 }
 
+impl ForeignKey {
+    /// Whether two keys relate the same columns.
+    pub fn is_same(&self, other: &ForeignKey) -> bool {
+        self.target == other.target
+            && self.columns == other.columns
+            && self.target_columns == other.target_columns
+    }
+}
+
 impl SchemaCache {
     /// The relation of this name.
     pub fn relation(&self, name: &str) -> Option<(RelationId, &Relation)> {
@@ -134,7 +168,27 @@ impl SchemaCache {
     }
 }
 
+/// Which methods a relation takes beside OPTIONS, GET and HEAD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Methods {
+    /// POST
+    pub post: bool,
+    /// PUT
+    pub put: bool,
+    /// PATCH
+    pub patch: bool,
+    /// DELETE
+    pub delete: bool,
+}
+
 impl Relation {
+    /// Which methods it takes; PUT needs a primary key.
+    pub fn methods(&self) -> Methods {
+        let Writable { insert, update, delete } = self.writable;
+        let put = insert && update && !self.primary_key.is_empty() && self.kind == RelationKind::Table;
+        Methods { post: insert, put, patch: update, delete }
+    }
+
     /// The place of the column of this name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|c| c.name == name)

@@ -14,10 +14,14 @@ pub struct Relationship {
     pub constraint: String,
     /// The other relation.
     pub target: RelationId,
+    /// Whether the foreign key is the origin's.
+    pub is_forward: bool,
     /// The columns compared: of the origin, and of the target or junction.
     pub columns: Vec<(usize, usize)>,
     /// The table between the two, where there is one.
     pub junction: Option<Junction>,
+    /// The query of a computed relationship, in which `{row}` stands for the row.
+    pub computed: Option<String>,
 }
 
 /// The table between two relations that are related many-to-many.
@@ -67,6 +71,18 @@ impl SchemaCache {
         let Some(relation) = self.relations.get(origin) else {
             return Vec::new();
         };
+        // A computed relationship stands before those of foreign keys.
+        if let Some(computed) = relation.computed.iter().find(|computed| computed.name == target) {
+            return vec![Relationship {
+                cardinality: if computed.single { Cardinality::ManyToOne } else { Cardinality::OneToMany },
+                is_forward: false,
+                constraint: computed.name.clone(),
+                target: computed.target,
+                columns: Vec::new(),
+                junction: None,
+                computed: Some(computed.sql.clone()),
+            }];
+        }
         let mut found: Vec<Relationship> = self
             .forward(relation)
             .chain(self.backward(origin))
@@ -89,10 +105,12 @@ impl SchemaCache {
             } else {
                 Cardinality::ManyToOne
             },
+            is_forward: true,
             constraint: key.name.clone(),
             target: key.target,
             columns: pairs(&key.columns, &key.target_columns),
             junction: None,
+            computed: None,
         })
     }
 
@@ -104,10 +122,12 @@ impl SchemaCache {
             } else {
                 Cardinality::OneToMany
             },
+            is_forward: false,
             constraint: key.name.clone(),
             target,
             columns: pairs(&key.target_columns, &key.columns),
             junction: None,
+            computed: None,
         })
     }
 
@@ -125,6 +145,7 @@ impl SchemaCache {
                 .filter(move |far| far.target == target && *far != near && in_key(near) && in_key(far))
                 .map(move |far| Relationship {
                     cardinality: Cardinality::ManyToMany,
+                    is_forward: false,
                     constraint: format!("{} and {}", near.name, far.name),
                     target,
                     columns: pairs(&near.target_columns, &near.columns),
@@ -133,6 +154,7 @@ impl SchemaCache {
                         columns: pairs(&far.columns, &far.target_columns),
                         constraints: (near.name.clone(), far.name.clone()),
                     }),
+                    computed: None,
                 })
         })
     }

@@ -1,0 +1,145 @@
+//! What the configuration adds to a schema: types of view expressions, computed columns and relationships, and the relations
+//! that functions return.
+
+use super::{
+    Column, ColumnType, Computed, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
+};
+use crate::config::{Config, Udf};
+use crate::database::Database;
+use crate::function::{Returns, returning_names};
+use crate::value::Value;
+
+/// Adds what the configuration says; what does not fit the schema becomes a warning.
+pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Database) {
+    for (table, types) in &config.column_types {
+        for (name, declared) in types {
+            match column_mut(schema, table, name) {
+                Some(column) => {
+                    column.column_type = ColumnType::of(declared);
+                    column.declared_type.clone_from(declared);
+                }
+                None => schema.warnings.push(format!("column_types.{table}: there is no column {name}")),
+            }
+        }
+    }
+    for computed in &config.computed_column {
+        match relation_mut(schema, &computed.table) {
+            Some(relation) => {
+                let column = column(&computed.name, &computed.declared);
+                relation.columns.push(Column { computed: Some(computed.sql.clone()), ..column });
+            }
+            None => schema
+                .warnings
+                .push(format!("computed_column {}: there is no {}", computed.name, computed.table)),
+        }
+    }
+    for computed in &config.computed_relationship {
+        let Some(target) = schema.names.get(&computed.target).copied() else {
+            let (name, target) = (&computed.name, &computed.target);
+            schema.warnings.push(format!("computed_relationship {name}: there is no {target}"));
+            continue;
+        };
+        let (name, single, sql) = (computed.name.clone(), computed.single, computed.sql.clone());
+        match relation_mut(schema, &computed.table) {
+            Some(relation) => relation.computed.push(Computed { name, target, single, sql }),
+            None => {
+                schema.warnings.push(format!("computed_relationship {name}: there is no {}", computed.table))
+            }
+        }
+    }
+    schema.functions = config.udf.iter().map(|udf| function(udf, schema, db)).collect();
+}
+
+fn relation_mut<'s>(schema: &'s mut SchemaCache, name: &str) -> Option<&'s mut Relation> {
+    let id = schema.names.get(name).copied()?;
+    schema.relations.get_mut(id)
+}
+
+fn column_mut<'s>(schema: &'s mut SchemaCache, table: &str, name: &str) -> Option<&'s mut Column> {
+    relation_mut(schema, table)?.columns.iter_mut().find(|column| column.name == name)
+}
+
+fn column(name: &str, declared: &str) -> Column {
+    Column {
+        name: name.to_owned(),
+        declared_type: declared.to_owned(),
+        column_type: ColumnType::of(declared),
+        not_null: false,
+        default: None,
+        generated: false,
+        computed: None,
+        is_rowid: false,
+    }
+}
+
+/// The relation whose rows a function returns; `None` where there is none, or its columns cannot be known.
+fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Option<RelationId> {
+    let columns = match Returns::parse(&udf.returns)? {
+        Returns::Void => return None,
+        Returns::Relation { name, .. } => {
+            let id = schema.names.get(&name).copied();
+            if id.is_none() {
+                schema.warnings.push(format!("function {}: there is no relation {name}", udf.name));
+            }
+            return id;
+        }
+        Returns::Value { declared, .. } => vec![column(&udf.name, &declared)],
+        Returns::Record { .. } => match record_columns(udf, db) {
+            Ok(names) => names.iter().map(|name| record_column(udf, name)).collect(),
+            Err(reason) => {
+                schema.warnings.push(format!("function {}: {reason}", udf.name));
+                return None;
+            }
+        },
+    };
+    schema.relations.push(Relation {
+        name: udf.name.clone(),
+        kind: RelationKind::Function,
+        columns,
+        primary_key: Vec::new(),
+        unique_keys: Vec::new(),
+        foreign_keys: Vec::new(),
+        computed: Vec::new(),
+        row_key: RowKey::None,
+        strict: false,
+        writable: Writable::default(),
+    });
+    Some(schema.relations.len() - 1)
+}
+
+fn record_column(udf: &Udf, name: &str) -> Column {
+    column(name, udf.column_types.get(name).map_or("", String::as_str))
+}
+
+/// The names of a record's columns: SQLite is asked for those of a query; those of a write stand in its RETURNING.
+fn record_columns(udf: &Udf, db: &mut dyn Database) -> Result<Vec<String>, String> {
+    if is_write(&udf.sql) {
+        return returning_names(&udf.sql).ok_or_else(|| {
+            "its RETURNING must list names or aliases, which are the columns of its record".to_owned()
+        });
+    }
+    let names: Vec<(&str, Value)> = udf
+        .params
+        .iter()
+        .map(|p| (if p.name == "$" { "body" } else { p.name.as_str() }, Value::Null))
+        .collect();
+    let mut sql = String::from("SELECT * FROM (");
+    let mut params = Vec::new();
+    for piece in crate::function::pieces(&udf.sql, &names) {
+        match piece {
+            crate::function::Piece::Sql(text) => sql.push_str(&text),
+            crate::function::Piece::Value(value) => {
+                sql.push('?');
+                params.push(value);
+            }
+        }
+    }
+    sql.push_str("\n) LIMIT 0");
+    db.columns(&sql, &params).map_err(|error| error.message)
+}
+
+/// Whether a statement is an INSERT, UPDATE or DELETE.
+pub fn is_write(sql: &str) -> bool {
+    let word: String = sql.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    matches!(word.to_ascii_uppercase().as_str(), "INSERT" | "UPDATE" | "DELETE" | "REPLACE")
+}
