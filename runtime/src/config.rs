@@ -32,8 +32,21 @@ pub struct Config {
     pub computed_relationship: Vec<ComputedRelationship>,
     /// `[column_types.RELATION]`: declared types where a view's expression has none.
     pub column_types: BTreeMap<String, BTreeMap<String, String>>,
+    /// `[fts.RELATION]`: the FTS5 table behind a relation's columns.
+    pub fts: BTreeMap<String, FullTextIndex>,
     /// `[middleware]`: what HTTP needs beside the API.
     pub middleware: Middleware,
+}
+
+/// `[fts.RELATION]`: the FTS5 table behind a relation's columns. Its rowids are the relation's, its columns have the same
+/// names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullTextIndex {
+    /// The FTS5 table.
+    pub index: String,
+    /// The columns that `fts` and its kin may name.
+    pub columns: Vec<String>,
 }
 
 /// `[middleware]`: what HTTP needs beside the API.

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::full_text::FullTextError;
+
 /// A failed request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
@@ -155,6 +157,8 @@ pub enum Error {
     PutKey,
     /// A write of more rows than `max-affected` allows.
     MaxAffected(u64),
+    /// A full-text query that cannot be served.
+    FullText(FullTextError),
     /// A type that is not known.
     UndefinedType(String),
     /// `on_conflict` names no unique key.
@@ -378,6 +382,7 @@ impl Error {
                 Problem::new(400, "PGRST124", "Query result exceeds max-affected preference constraint")
                     .details(format!("The query affects {rows} rows"))
             }
+            Error::FullText(error) => Problem::new(400, error.code(), error.to_string()),
             Error::UndefinedType(name) => {
                 Problem::new(400, "42704", format!("type \"{name}\" does not exist"))
             }

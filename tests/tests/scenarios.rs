@@ -72,9 +72,11 @@ async fn run_file(file: &mut File) -> Vec<String> {
             }
             let (first, second) = (&answers[0].1, &answers[1].1);
             assert_eq!(first, second, "{title}: the engines do not agree");
-            if without_location(&show_answer(&in_spin)) != without_location(first) {
-                failures
-                    .push(format!("{title} (spin)\nexpected {first}\ngot      {}", show_answer(&in_spin)));
+            let in_spin = show_answer(&in_spin);
+            // What only a host of ours has, Spin refuses and never answers wrongly.
+            let refused = in_spin.contains("this host gives SQLite no regular expressions");
+            if !refused && without_location(&in_spin) != without_location(first) {
+                failures.push(format!("{title} (spin)\nexpected {first}\ngot      {in_spin}"));
             }
             if program != exchange.program {
                 failures

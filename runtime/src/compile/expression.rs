@@ -4,9 +4,10 @@ use super::Compiler;
 use super::writer::Sql;
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
+use crate::full_text::Found;
 use crate::order::{Direction, Nulls};
-use crate::plan::{ColumnRef, Expr, OrderBy, OrderValue};
-use crate::schema::{Column, Relation, RelationId};
+use crate::plan::{ColumnRef, ColumnValue, Expr, OrderBy, OrderValue};
+use crate::schema::{Column, Relation, RelationId, RowKey};
 
 impl Compiler<'_> {
     pub(super) fn relation(&self, id: RelationId) -> Result<&Relation, Error> {
@@ -93,6 +94,7 @@ impl Compiler<'_> {
             Expr::JsonScalar(value) => {
                 self.json_scalar(sql, value, value.path.as_ref().and_then(|p| p.path.as_deref()))?;
             }
+            Expr::FullText { column, index, found } => self.full_text(sql, column, index, found)?,
             Expr::Contains(operand, containment) => self.contains(sql, operand, containment)?,
             Expr::ContainedBy(operand, json) => self.contained_by(sql, operand, json)?,
             Expr::Overlaps(operand, json) => self.overlaps(sql, operand, json)?,
@@ -128,6 +130,34 @@ impl Compiler<'_> {
             Expr::Or(terms) => self.group(sql, " OR ", "0", terms)?,
             Expr::Exists(embed) => self.exists(sql, embed)?,
         }
+        Ok(())
+    }
+
+    /// By rowid: the FTS5 table has those of the relation.
+    fn full_text(
+        &self,
+        sql: &mut Sql,
+        column: &ColumnValue,
+        index: &str,
+        found: &Found,
+    ) -> Result<(), Error> {
+        let relation = self.relation(column.column.source.relation)?;
+        let RowKey::Rowid(rowid) = relation.row_key else {
+            return Err(Error::Internal(format!("{} has no rowid", relation.name)));
+        };
+        sql.raw("CASE WHEN ");
+        self.value(sql, column)?;
+        sql.raw(" IS NULL THEN NULL ELSE ");
+        let (expression, not) = match found {
+            Found::Nothing => {
+                sql.raw("0 END");
+                return Ok(());
+            }
+            Found::Matching(expression) => (expression, " IN (SELECT rowid FROM "),
+            Found::NotMatching(expression) => (expression, " NOT IN (SELECT rowid FROM "),
+        };
+        sql.occurrence(column.column.source.alias, &relation.name).raw(".").raw(rowid).raw(not).name(index);
+        sql.raw(" WHERE ").name(index).raw(" MATCH ").text(expression).raw(") END");
         Ok(())
     }
 

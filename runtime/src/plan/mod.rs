@@ -12,6 +12,7 @@ mod value;
 mod write;
 
 use crate::filter::{Comparison, Is};
+use crate::full_text::Found;
 use crate::function::{Piece, Returns};
 use crate::order::{Direction, Nulls};
 use crate::schema::{Methods, RelationId, Relationship};
@@ -189,6 +190,15 @@ pub enum Expr {
     CanonicalJson(Box<Expr>),
     /// The SQL value of JSON behind an arrow.
     JsonScalar(ColumnValue),
+    /// Whether a row is found by full text; NULL where the column is.
+    FullText {
+        /// The column.
+        column: ColumnValue,
+        /// The FTS5 table.
+        index: String,
+        /// Which rows.
+        found: Found,
+    },
     /// Whether JSON contains JSON.
     Contains(Box<Expr>, Containment),
     /// Whether JSON is contained in this JSON.

@@ -3,7 +3,8 @@
 use super::{ColumnValue, Containment, Expr, literal};
 use crate::error::Error;
 use crate::filter::{Comparison, Operand, Test, parse_array};
-use crate::schema::{ColumnType, Relation};
+use crate::full_text::{FullText, match_expression};
+use crate::schema::{ColumnType, Relation, RowKey};
 use crate::value::Value;
 
 /// The expression of one filter.
@@ -25,11 +26,45 @@ pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -
         Test::Contains(text) => Ok(Expr::Contains(subject.boxed(), containment(text)?)),
         Test::ContainedBy(text) => Ok(Expr::ContainedBy(subject.boxed(), Value::Text(json_operand(text)?))),
         Test::Overlaps(text) => Ok(Expr::Overlaps(subject.boxed(), Value::Text(json_operand(text)?))),
-        Test::FullText { .. } => Err(Error::NotImplemented("Full-text search".to_owned())),
+        Test::FullText { operator, language, query } => {
+            let Expr::Column(column) = subject.expr else {
+                return Err(Error::Internal("a filter of no column".to_owned()));
+            };
+            full_text(relation, column, operator, language.as_deref(), query)
+        }
         Test::Range(operator) => Err(Error::NotImplemented(format!(
             "The range operator '{operator}': SQLite has no ranges, so it"
         ))),
     }
+}
+
+/// A full-text test, by the FTS5 table that the configuration names.
+fn full_text(
+    relation: &Relation,
+    column: ColumnValue,
+    operator: &str,
+    language: Option<&str>,
+    query: &str,
+) -> Result<Expr, Error> {
+    let name = relation.columns.get(column.column.column).map_or("", |c| c.name.as_str());
+    let index = relation
+        .full_text
+        .as_ref()
+        .filter(|index| index.columns.iter().any(|known| known == name))
+        .filter(|_| matches!(relation.row_key, RowKey::Rowid(_)))
+        .ok_or_else(|| {
+            let what =
+                format!("Full-text search on '{name}': no FTS5 table is configured for it ([fts]), so it");
+            Error::NotImplemented(what)
+        })?;
+    let operator = match operator {
+        "plfts" => FullText::Plain,
+        "phfts" => FullText::Phrase,
+        "wfts" => FullText::Web,
+        _ => FullText::Fts,
+    };
+    let found = match_expression(operator, language, query, &[name]).map_err(Error::FullText)?;
+    Ok(Expr::FullText { column, index: index.index.clone(), found })
 }
 
 /// One value, or all or any of several.

@@ -47,6 +47,12 @@ pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Da
             }
         }
     }
+    for (table, index) in &config.fts {
+        match relation_mut(schema, table) {
+            Some(relation) => relation.full_text = Some(index.clone()),
+            None => schema.warnings.push(format!("fts.{table}: there is no such relation")),
+        }
+    }
     schema.functions = config.udf.iter().map(|udf| function(udf, schema, db)).collect();
 }
 
@@ -100,6 +106,7 @@ fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Optio
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
         computed: Vec::new(),
+        full_text: None,
         row_key: RowKey::None,
         strict: false,
         writable: Writable::default(),

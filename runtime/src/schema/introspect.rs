@@ -114,6 +114,7 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
         unique_keys: Vec::new(),
         foreign_keys: Vec::new(),
         computed: Vec::new(),
+        full_text: None,
         // Settled when the columns are known.
         row_key: if !is_table || without_rowid { RowKey::None } else { RowKey::Rowid("rowid") },
         strict,

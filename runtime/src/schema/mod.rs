@@ -15,6 +15,7 @@ pub use introspect::{read_schema, schema_version};
 pub use relationships::{Cardinality, Junction, Relationship};
 pub use types::ColumnType;
 
+use crate::config::FullTextIndex;
 use crate::similar::closest;
 
 /// The index of a relation in [`SchemaCache::relations`].
@@ -56,6 +57,8 @@ pub struct Relation {
     pub foreign_keys: Vec<ForeignKey>,
     /// Its computed relationships.
     pub computed: Vec<Computed>,
+    /// The FTS5 table behind some of its columns.
+    pub full_text: Option<FullTextIndex>,
     /// How one of its rows is found again after a write.
     pub row_key: RowKey,
     /// Whether SQLite enforces the declared types (`STRICT`).
