@@ -92,11 +92,11 @@ mod tests {
         let response = Response {
             status: 201,
             headers: vec![
-                ("content-type", "application/json; charset=utf-8".to_owned()),
-                ("location", "/t?id=eq.ß".to_owned()),
-                ("x-none", String::new()),
-                ("bad name", "left out".to_owned()),
-                ("x-bad", "left\u{1}out".to_owned()),
+                ("content-type".into(), "application/json; charset=utf-8".to_owned()),
+                ("location".into(), "/t?id=eq.ß".to_owned()),
+                ("x-none".into(), String::new()),
+                ("bad name".into(), "left out".to_owned()),
+                ("x-bad".into(), "left\u{1}out".to_owned()),
             ],
             body: b"[]".to_vec(),
             content_length: Some(2),

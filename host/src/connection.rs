@@ -227,6 +227,7 @@ fn millis(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlitrest_runtime::encode::{Kind, Shape};
 
     fn empty() -> Connection {
         let sql = rusqlite::Connection::open_in_memory().expect("memory");
@@ -292,10 +293,10 @@ mod tests {
         let mut db = empty();
         let sql = "SELECT 1 AS \"a\"\"b\", 1 AS c, '[1]' AS d UNION ALL SELECT 2.5, 0, NULL";
         let kinds = [Kind::Any, Kind::Boolean, Kind::Json];
-        let format = RowFormat::new(["a\"b", "c", "d"].into_iter().zip(kinds));
+        let format = RowFormat::new(Shape::Objects, ["a\"b", "c", "d"].into_iter().zip(kinds));
         let mut near = Vec::new();
         let count = db.page(sql, &[], &format, &mut near).expect("page");
-        let far = db.encode(sql, &[], &kinds).expect("encode");
+        let far = db.encode(&(format.comment() + sql), &[]).expect("encode");
         assert_eq!((near, count), far);
     }
 }

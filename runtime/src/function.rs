@@ -122,7 +122,7 @@ pub fn resolve(
     let exposed = || udfs.iter().enumerate().filter(|(_, udf)| udf.expose && udf.name == name);
     let named: Vec<(usize, &Udf)> = exposed().filter(|(_, udf)| takes(udf, &given)).collect();
     match (named.as_slice(), raw) {
-        ([(at, udf)], raw) if raw.is_none_or(|raw| is_named(raw)) => bind(*at, udf, arguments, None),
+        ([(at, udf)], raw) if raw.is_none_or(is_named) => bind(*at, udf, arguments, None),
         ([_, _, ..], _) => Err(Error::AmbiguousFunction {
             name: name.to_owned(),
             candidates: named.iter().map(|(_, udf)| signature(udf)).collect(),

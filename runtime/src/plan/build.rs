@@ -236,10 +236,11 @@ impl<'a> Build<'a> {
         'a: 's,
     {
         let is_column = level.relation.column(&filter.field.name).is_some();
-        if !is_column && filter.field.path.is_empty() {
-            if let Some(embed) = find_embed(level.select, &filter.field.name) {
-                return self.embed_filter(level, embed, filter, stack);
-            }
+        if !is_column
+            && filter.field.path.is_empty()
+            && let Some(embed) = find_embed(level.select, &filter.field.name)
+        {
+            return self.embed_filter(level, embed, filter, stack);
         }
         let value = field_value(level.source, level.relation, &filter.field)?;
         super::test::expression(level.relation, value, &filter.test).map(|expr| negate(filter.negated, expr))
