@@ -5,7 +5,7 @@
 use crate::config::{Config, TxEnd};
 use crate::cors::Asked;
 use crate::error::Error;
-use crate::function::{self, Arguments, Call, RawBody};
+use crate::function::{self, Arguments, Call, Context, RawBody};
 use crate::http::Request;
 use crate::media::{Accept, MediaType};
 use crate::payload::{Payload, form_pairs};
@@ -195,7 +195,7 @@ fn call(
         let (arguments, raw) = body_arguments(request, params.columns.as_deref())?;
         (arguments, Some(raw))
     };
-    let call = function::resolve(&config.udf, name, &arguments, raw.as_ref())?;
+    let call = function::resolve(&config.udf, name, &arguments, raw.as_ref(), &Context { request })?;
     let udf = config.udf.get(call.function);
     if udf.is_some_and(|udf| !udf.roles.iter().any(|role| role == "*")) {
         return Err(Error::FunctionForbidden(name.to_owned()));

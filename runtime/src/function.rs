@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use crate::config::{Udf, UdfParam};
 use crate::error::Error;
 use crate::filter::parse_array;
+use crate::http::Request;
 use crate::payload::Json;
 use crate::plan::literal;
 use crate::schema::ColumnType;
@@ -105,6 +106,35 @@ pub struct Call {
     pub readonly: bool,
 }
 
+/// What of a request a function can ask for: `request_value('request.headers', 'x-name')`. The kinds are PostgREST's
+/// settings of the same names.
+pub struct Context<'a> {
+    /// The request.
+    pub request: &'a Request<'a>,
+}
+
+impl Context<'_> {
+    /// The value, or null.
+    fn value(&self, kind: &str, name: Option<&str>) -> Value {
+        let text = match (kind, name) {
+            ("request.method", _) => Some(self.request.method.to_owned()),
+            ("request.path", _) => self.request.target.split('?').next().map(str::to_owned),
+            ("request.headers", Some(name)) => {
+                self.request.texts_of(&name.to_ascii_lowercase()).next().map(str::to_owned)
+            }
+            ("request.cookies", Some(name)) => self
+                .request
+                .texts_of("cookie")
+                .flat_map(|field| field.split(';'))
+                .filter_map(|cookie| cookie.trim().split_once('='))
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_owned()),
+            _ => None,
+        };
+        text.map_or(Value::Null, Value::Text)
+    }
+}
+
 /// Finds the function that a call means and binds its arguments.
 ///
 /// # Errors
@@ -114,6 +144,7 @@ pub fn resolve(
     name: &str,
     arguments: &Arguments,
     raw: Option<&RawBody>,
+    context: &Context<'_>,
 ) -> Result<Call, Error> {
     let given: BTreeSet<&str> = match arguments {
         Arguments::Texts(pairs) => pairs.iter().map(|(name, _)| name.as_str()).collect(),
@@ -122,13 +153,13 @@ pub fn resolve(
     let exposed = || udfs.iter().enumerate().filter(|(_, udf)| udf.expose && udf.name == name);
     let named: Vec<(usize, &Udf)> = exposed().filter(|(_, udf)| takes(udf, &given)).collect();
     match (named.as_slice(), raw) {
-        ([(at, udf)], raw) if raw.is_none_or(is_named) => bind(*at, udf, arguments, None),
+        ([(at, udf)], raw) if raw.is_none_or(is_named) => bind(*at, udf, arguments, None, context),
         ([_, _, ..], _) => Err(Error::AmbiguousFunction {
             name: name.to_owned(),
             candidates: named.iter().map(|(_, udf)| signature(udf)).collect(),
         }),
         (_, Some(raw)) => match exposed().find(|(_, udf)| takes_body(udf, raw)) {
-            Some((at, udf)) => bind(at, udf, arguments, Some(raw)),
+            Some((at, udf)) => bind(at, udf, arguments, Some(raw), context),
             None => Err(not_found(udfs, name, &given, true)),
         },
         _ => Err(not_found(udfs, name, &given, false)),
@@ -183,7 +214,13 @@ fn not_found(udfs: &[Udf], name: &str, given: &BTreeSet<&str>, with_body: bool) 
     Error::NoFunction { name: name.to_owned(), arguments, near, with_body }
 }
 
-fn bind(at: usize, udf: &Udf, arguments: &Arguments, raw: Option<&RawBody>) -> Result<Call, Error> {
+fn bind(
+    at: usize,
+    udf: &Udf,
+    arguments: &Arguments,
+    raw: Option<&RawBody>,
+    context: &Context<'_>,
+) -> Result<Call, Error> {
     let mut values = Vec::with_capacity(udf.params.len());
     for param in &udf.params {
         let (name, value) = match raw {
@@ -194,7 +231,7 @@ fn bind(at: usize, udf: &Udf, arguments: &Arguments, raw: Option<&RawBody>) -> R
     }
     let returns = Returns::parse(&udf.returns)
         .ok_or_else(|| Error::Internal(format!("function {}: returns = {:?}", udf.name, udf.returns)))?;
-    Ok(Call { function: at, sql: pieces(&udf.sql, &values), returns, readonly: udf.readonly })
+    Ok(Call { function: at, sql: pieces(&udf.sql, &values, Some(context)), returns, readonly: udf.readonly })
 }
 
 fn body_value(raw: &RawBody) -> Value {
@@ -264,8 +301,9 @@ fn default_value(default: &toml::Value) -> Value {
     }
 }
 
-/// The SQL in pieces: each `:name` outside quotes and comments becomes the parameter's value.
-pub fn pieces(sql: &str, values: &[(&str, Value)]) -> Vec<Piece> {
+/// The SQL in pieces: outside quotes and comments each `:name` becomes the parameter's value, and each `request_value(…)`
+/// what the request says (null where there is none yet).
+pub fn pieces(sql: &str, values: &[(&str, Value)], context: Option<&Context<'_>>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = sql.trim().trim_end_matches(';');
@@ -290,6 +328,20 @@ pub fn pieces(sql: &str, values: &[(&str, Value)]) -> Vec<Piece> {
                 }
                 c.len_utf8()
             }
+            _ if is_word(c) => {
+                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
+                let word = rest.get(..end).unwrap_or_default();
+                let after = rest.get(end..).unwrap_or_default();
+                if word.eq_ignore_ascii_case("request_value")
+                    && let Some((value, length)) = request_value(after, values, context)
+                {
+                    pieces.push(Piece::Sql(std::mem::take(&mut plain)));
+                    pieces.push(Piece::Value(value));
+                    rest = after.get(length..).unwrap_or_default();
+                    continue;
+                }
+                end
+            }
             _ => c.len_utf8(),
         };
         let (taken, tail) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -298,6 +350,34 @@ pub fn pieces(sql: &str, values: &[(&str, Value)]) -> Vec<Piece> {
     }
     pieces.push(Piece::Sql(plain));
     pieces
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// The value of `(kind, name)` behind `request_value`, and the length of these parentheses. The arguments are texts in
+/// quotes or parameters.
+fn request_value(
+    text: &str,
+    values: &[(&str, Value)],
+    context: Option<&Context<'_>>,
+) -> Option<(Value, usize)> {
+    let inside = text.strip_prefix('(')?;
+    let end = inside.find(')')?;
+    let mut arguments = Vec::new();
+    for argument in inside.get(..end)?.split(',').map(str::trim) {
+        arguments.push(match argument.strip_prefix(':') {
+            Some(name) => match values.iter().find(|(known, _)| *known == name)? {
+                (_, Value::Text(text)) => text.clone(),
+                _ => String::new(),
+            },
+            None => argument.strip_prefix('\'')?.strip_suffix('\'')?.to_owned(),
+        });
+    }
+    let kind = arguments.first()?;
+    let value = context.map_or(Value::Null, |c| c.value(kind, arguments.get(1).map(String::as_str)));
+    Some((value, end + 2))
 }
 
 /// Where the quotes that open here close, doubled ones passed over.
@@ -334,7 +414,7 @@ mod tests {
     fn parameters_are_found_outside_quotes_and_comments() {
         let sql = "SELECT :a, ':a', \":a\" /* :a */, x::a -- :a\n, :b WHERE c = :unknown;";
         let values = [("a", Value::Integer(1)), ("b", Value::Text("x".to_owned()))];
-        let shown: Vec<String> = pieces(sql, &values)
+        let shown: Vec<String> = pieces(sql, &values, None)
             .iter()
             .map(|piece| match piece {
                 Piece::Sql(sql) => sql.clone(),
@@ -345,6 +425,25 @@ mod tests {
             SELECT «Integer(1)», ':a', ":a" /* :a */, x:«Integer(1)» -- :a
             , «Text("x")» WHERE c = :unknown"#]]
         .assert_eq(&shown.concat());
+    }
+
+    #[test]
+    fn what_the_request_says() {
+        let headers: [(&str, &[u8]); 2] = [("x-name", b"ada"), ("cookie", b"a=1; b=2")];
+        let request = Request { method: "POST", target: "/rpc/f?x=1", headers: &headers, body: b"" };
+        let values =
+            [("k", Value::Text("request.headers".to_owned())), ("n", Value::Text("X-Name".to_owned()))];
+        let value = |sql: &str| {
+            let pieces = pieces(sql, &values, Some(&Context { request: &request }));
+            pieces.into_iter().find_map(|p| if let Piece::Value(value) = p { Some(value) } else { None })
+        };
+        let text = |text: &str| Some(Value::Text(text.to_owned()));
+        assert_eq!(value("SELECT request_value(:k, :n)"), text("ada"));
+        assert_eq!(value("SELECT request_value('request.cookies', 'b')"), text("2"));
+        assert_eq!(value("SELECT request_value('request.method')"), text("POST"));
+        assert_eq!(value("SELECT request_value('request.path')"), text("/rpc/f"));
+        assert_eq!(value("SELECT request_value('request.headers', 'none')"), Some(Value::Null));
+        assert_eq!(value("SELECT request_value(name)"), None);
     }
 
     #[test]
@@ -360,7 +459,7 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(sql in "[a-z:'\"`\\[\\]/* é-]{0,60}") {
-            let _ = pieces(&sql, &[("a", Value::Null)]);
+            let _ = pieces(&sql, &[("a", Value::Null)], None);
             let _ = returning_names(&sql);
         }
     }

@@ -132,7 +132,7 @@ fn record_columns(udf: &Udf, db: &mut dyn Database) -> Result<Vec<String>, Strin
         .collect();
     let mut sql = String::from("SELECT * FROM (");
     let mut params = Vec::new();
-    for piece in crate::function::pieces(&udf.sql, &names) {
+    for piece in crate::function::pieces(&udf.sql, &names, None) {
         match piece {
             crate::function::Piece::Sql(text) => sql.push_str(&text),
             crate::function::Piece::Value(value) => {
