@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::order::{Direction, Nulls};
-use crate::plan::{ColumnRef, ColumnValue, Expr, OrderBy, OrderValue};
+use crate::plan::{ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
 use crate::schema::{Column, Relation, RelationId, RowKey};
 
 impl Compiler<'_> {
@@ -133,7 +133,8 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// By rowid: the FTS5 table has those of the relation.
+    /// By rowid: the FTS5 table has those of the relation. Rows that a function gives have none; whether one is found goes by
+    /// its text alone, so it is looked up among the texts that are.
     fn full_text(
         &self,
         sql: &mut Sql,
@@ -148,16 +149,27 @@ impl Compiler<'_> {
         sql.raw("CASE WHEN ");
         self.value(sql, column)?;
         sql.raw(" IS NULL THEN NULL ELSE ");
-        let (expression, not) = match found {
+        let (expression, is_in) = match found {
             Found::Nothing => {
                 sql.raw("0 END");
                 return Ok(());
             }
-            Found::Matching(expression) => (expression, " IN (SELECT rowid FROM "),
-            Found::NotMatching(expression) => (expression, " NOT IN (SELECT rowid FROM "),
+            Found::Matching(expression) => (expression, " IN ("),
+            Found::NotMatching(expression) => (expression, " NOT IN ("),
         };
-        sql.occurrence(column.column.source.alias, &relation.name).raw(".").raw(rowid).raw(not).name(index);
-        sql.raw(" WHERE ").name(index).raw(" MATCH ").text(expression).raw(") END");
+        let called = self.called == Some(column.column.source);
+        if called {
+            let stored =
+                ColumnRef { source: Source { alias: None, ..column.column.source }, ..column.column };
+            self.column(sql, column.column)?;
+            sql.raw(is_in).raw("SELECT ");
+            self.column(sql, stored)?;
+            sql.raw(" FROM ").name(&relation.name).raw(" WHERE ").raw(rowid).raw(" IN (");
+        } else {
+            sql.occurrence(column.column.source.alias, &relation.name).raw(".").raw(rowid).raw(is_in);
+        }
+        sql.raw("SELECT rowid FROM ").name(index).raw(" WHERE ").name(index).raw(" MATCH ").text(expression);
+        sql.raw(if called { ")) END" } else { ") END" });
         Ok(())
     }
 

@@ -13,7 +13,7 @@ mod writer;
 use crate::authorize::Authorized;
 use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Plan, Source};
 use crate::schema::SchemaCache;
 use crate::value::Value;
 use read::From;
@@ -101,7 +101,11 @@ const MAX_PARAMETERS: usize = 32_766;
 /// # Errors
 /// 54001 for a request of more parameters than a statement can have.
 pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> Result<Program, Error> {
-    let compiler = Compiler { schema, shape };
+    let called = match authorized.plan() {
+        Plan::Call { call, .. } => call.read.as_ref().map(|read| read.source),
+        _ => None,
+    };
+    let compiler = Compiler { schema, shape, called };
     let steps = match authorized.plan() {
         Plan::Read { read, count } => compiler.read(read, From::Relation, *count)?,
         Plan::Call { call, count } => compiler.call(call, *count)?,
@@ -129,4 +133,6 @@ pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a SchemaCache,
     /// What the rows of the page become.
     pub(crate) shape: Shape,
+    /// The occurrence whose rows a function gives: they are those of its relation, but without a rowid.
+    pub(crate) called: Option<Source>,
 }
