@@ -81,11 +81,10 @@ impl Proj {
         let names = |id: usize, places: &[usize]| -> Vec<String> {
             schema.relations[id].column_names(places).map(str::to_owned).collect()
         };
-        let keys = schema.relations.iter().enumerate().flat_map(|(id, relation)| {
-            relation.foreign_keys.iter().map(move |key| (id, relation.name.clone(), key))
-        });
-        keys.map(|(id, table, key)| Key {
-            table,
+        // Those that views have are not listed by SQLite.
+        let keys = schema.foreign_keys().filter(|(_, key)| !key.derived);
+        keys.map(|(id, key)| Key {
+            table: schema.relations[id].name.clone(),
             name: key.name.clone(),
             columns: names(id, &key.columns),
             target: schema.relations[key.target].name.clone(),

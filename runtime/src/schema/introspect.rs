@@ -8,6 +8,7 @@ use super::ddl::{InsteadOf, instead_of, named_foreign_keys, raise_messages};
 use super::{
     Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
 };
+use super::{hidden, lineage};
 use crate::database::{Database, DbError};
 use crate::value::Value;
 
@@ -40,39 +41,52 @@ const UNIQUE_KEYS: &str = "SELECT s.name, i.name, c.name, i.origin = 'pk' \
 const TRIGGERS: &str = "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'";
 
 /// Reads the schema through `db`; call it inside the transaction that will use it. Relations that match one of `hidden`
-/// are left out.
+/// are left out, but views that show their columns have their keys.
 ///
 /// # Errors
 /// What the database says.
 pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCache, DbError> {
     let mut schema = SchemaCache { version: Some(schema_version(db)?), ..SchemaCache::default() };
     let mut ddl = Vec::new();
-    for row in texts_and_integers(db, RELATIONS, &[])? {
-        if let [Value::Text(name), Value::Text(kind), wr, strict, sql] = row.as_slice()
-            && !hidden.iter().any(|pattern| matches_pattern(pattern, name))
-        {
-            let kind = match kind.as_str() {
-                "view" => RelationKind::View,
-                "virtual" => RelationKind::Virtual,
-                _ => RelationKind::Table,
-            };
-            ddl.push(text(sql));
-            schema.names.insert(name.clone(), schema.relations.len());
-            schema.relations.push(relation(
-                name,
-                kind,
-                *wr == Value::Integer(1),
-                *strict == Value::Integer(1),
-            ));
+    let rows = texts_and_integers(db, RELATIONS, &[])?;
+    let is_hidden = |name: &str| hidden.iter().any(|pattern| matches_pattern(pattern, name));
+    let has_views = rows.iter().any(|row| match row.as_slice() {
+        [Value::Text(name), Value::Text(kind), ..] => kind == "view" && !is_hidden(name),
+        _ => false,
+    });
+    let mut hidden = Vec::new();
+    for row in &rows {
+        let [Value::Text(name), Value::Text(kind), wr, strict, sql] = row.as_slice() else { continue };
+        let kind = match kind.as_str() {
+            "view" => RelationKind::View,
+            "virtual" => RelationKind::Virtual,
+            _ => RelationKind::Table,
+        };
+        let is_hidden = is_hidden(name);
+        // Hidden relations matter for the views of them alone.
+        if is_hidden && (!has_views || kind == RelationKind::Virtual) {
+            continue;
         }
+        hidden.push(is_hidden);
+        ddl.push(text(sql));
+        schema.names.insert(name.clone(), schema.relations.len());
+        schema.relations.push(relation(name, kind, *wr == Value::Integer(1), *strict == Value::Integer(1)));
     }
-    read_columns(db, &mut schema)?;
+    read_columns(db, &mut schema, &hidden)?;
     for relation in &mut schema.relations {
         settle_keys(relation);
     }
     read_unique_keys(db, &mut schema)?;
     read_foreign_keys(db, &mut schema, &ddl)?;
     read_triggers(db, &mut schema)?;
+    if has_views {
+        let views = ddl.into_iter().enumerate();
+        let is_view =
+            |id: &RelationId| schema.relations.get(*id).is_some_and(|r| r.kind == RelationKind::View);
+        let view_sql: Vec<(RelationId, String)> = views.filter(|(id, _)| is_view(id)).collect();
+        lineage::add_view_relationships(&mut schema, &view_sql, &hidden);
+        hidden::remove(&mut schema, &hidden);
+    }
     Ok(schema)
 }
 
@@ -122,13 +136,17 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
     }
 }
 
-fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), DbError> {
+fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]) -> Result<(), DbError> {
     let mut keys: HashMap<RelationId, BTreeMap<i64, usize>> = HashMap::new();
     let mut rows = texts_and_integers(db, COLUMNS, &[])?;
-    let others = schema.relations.iter().filter(|r| r.kind != RelationKind::Table);
-    for name in others.map(|r| r.name.clone()).collect::<Vec<_>>() {
+    for (relation, hidden) in schema.relations.iter().zip(hidden) {
+        if relation.kind == RelationKind::Table {
+            continue;
+        }
+        let name = &relation.name;
         match texts_and_integers(db, ONE_RELATION, &[Value::Text(name.clone())]) {
             Ok(columns) => rows.extend(columns),
+            Err(_) if *hidden => {}
             Err(error) => schema.warnings.push(format!("{name} cannot be read: {}", error.message)),
         }
     }
@@ -311,7 +329,8 @@ fn foreign_key(
                 && key.columns.iter().zip(&names).all(|(a, b)| a.eq_ignore_ascii_case(b))
         })
         .map_or_else(|| format!("{}_{}_fkey", relation.name, names.join("_")), |key| key.name);
-    Some(ForeignKey { name, columns: own, target: target_id, target_columns: theirs })
+    let unique = relation.is_unique(&own);
+    Some(ForeignKey { name, columns: own, target: target_id, target_columns: theirs, unique, derived: false })
 }
 
 fn read_triggers(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), DbError> {

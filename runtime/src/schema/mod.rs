@@ -4,7 +4,9 @@
 
 mod configured;
 mod ddl;
+mod hidden;
 mod introspect;
+mod lineage;
 mod relationships;
 mod types;
 
@@ -12,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 pub use configured::{add_configured, is_write};
 pub use introspect::{read_schema, schema_version};
+pub use lineage::{Origin, view_origins};
 pub use relationships::{Cardinality, Junction, Relationship};
 pub use types::ColumnType;
 
@@ -49,11 +52,11 @@ pub struct Relation {
     pub kind: RelationKind,
     /// Its columns, in the order of `SELECT *`.
     pub columns: Vec<Column>,
-    /// The places of the primary key's columns, in the key's order.
+    /// The places of the primary key's columns, in the key's order. A view has those of all tables whose keys it shows.
     pub primary_key: Vec<usize>,
     /// The places of each unique key's columns (the primary key not among them).
     pub unique_keys: Vec<Vec<usize>>,
-    /// Its foreign keys.
+    /// Its foreign keys: the declared ones, then the derived ones.
     pub foreign_keys: Vec<ForeignKey>,
     /// Its computed relationships.
     pub computed: Vec<Computed>,
@@ -147,6 +150,10 @@ pub struct ForeignKey {
     pub target: RelationId,
     /// The places of the columns it refers to.
     pub target_columns: Vec<usize>,
+    /// Whether its columns are a key of the table that declares it, so that each value stands in one row.
+    pub unique: bool,
+    /// Whether it is a table's key as seen through a view of either table. The database enforces the table's own alone.
+    pub derived: bool,
 }
 
 impl ForeignKey {
@@ -163,6 +170,12 @@ impl SchemaCache {
     pub fn relation(&self, name: &str) -> Option<(RelationId, &Relation)> {
         let id = *self.names.get(name)?;
         Some((id, self.relations.get(id)?))
+    }
+
+    /// Every foreign key with its relation.
+    pub fn foreign_keys(&self) -> impl Iterator<Item = (RelationId, &ForeignKey)> {
+        let relations = self.relations.iter().enumerate();
+        relations.flat_map(|(id, relation)| relation.foreign_keys.iter().map(move |key| (id, key)))
     }
 
     /// The name most like this one.

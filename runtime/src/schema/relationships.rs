@@ -2,7 +2,7 @@
 //!
 //! <https://docs.postgrest.org/en/stable/references/api/resource_embedding.html>
 
-use super::{ForeignKey, Relation, RelationId, SchemaCache};
+use super::{ForeignKey, Relation, RelationId, RelationKind, SchemaCache};
 use crate::error::Candidate;
 
 /// A way from the rows of one relation to those of another.
@@ -100,11 +100,7 @@ impl SchemaCache {
     /// By the origin's own foreign keys.
     fn forward<'a>(&'a self, relation: &'a Relation) -> impl Iterator<Item = Relationship> + 'a {
         relation.foreign_keys.iter().map(|key| Relationship {
-            cardinality: if relation.is_unique(&key.columns) {
-                Cardinality::OneToOne
-            } else {
-                Cardinality::ManyToOne
-            },
+            cardinality: if key.unique { Cardinality::OneToOne } else { Cardinality::ManyToOne },
             is_forward: true,
             constraint: key.name.clone(),
             target: key.target,
@@ -116,12 +112,8 @@ impl SchemaCache {
 
     /// By the foreign keys of others that refer to the origin.
     fn backward(&self, origin: RelationId) -> impl Iterator<Item = Relationship> + '_ {
-        self.keys_to(origin).map(|(target, relation, key)| Relationship {
-            cardinality: if relation.is_unique(&key.columns) {
-                Cardinality::OneToOne
-            } else {
-                Cardinality::OneToMany
-            },
+        self.keys_to(origin).map(|(target, _, key)| Relationship {
+            cardinality: if key.unique { Cardinality::OneToOne } else { Cardinality::OneToMany },
             is_forward: false,
             constraint: key.name.clone(),
             target,
@@ -131,7 +123,7 @@ impl SchemaCache {
         })
     }
 
-    /// By tables whose primary key holds a foreign key to each of the two.
+    /// By tables and views whose primary key holds a foreign key to each of the two.
     fn through_junctions(
         &self,
         origin: RelationId,
@@ -142,7 +134,9 @@ impl SchemaCache {
             relation
                 .foreign_keys
                 .iter()
-                .filter(move |far| far.target == target && *far != near && in_key(near) && in_key(far))
+                .filter(move |far| {
+                    far.target == target && far.name != near.name && in_key(near) && in_key(far)
+                })
                 .map(move |far| Relationship {
                     cardinality: Cardinality::ManyToMany,
                     is_forward: false,
@@ -179,9 +173,15 @@ impl SchemaCache {
                 .any(|k| k.name == r.constraint && pairs(&k.columns, &k.target_columns) == r.columns)
         });
         let is_self = r.target == origin;
+        // A key is that of the views of its table, too, so that its name and its columns' can only mean the table.
+        let named_by_key =
+            is_self || !self.relations.get(r.target).is_some_and(|t| t.kind == RelationKind::View);
         match hint {
             None if is_table => !is_self || !own_key,
-            None => (target == r.constraint && (own_key || !is_self)) || (own_key && own(target)),
+            None => {
+                named_by_key
+                    && ((target == r.constraint && (own_key || !is_self)) || (own_key && own(target)))
+            }
             Some(hint) if is_self => is_table && !own_key && (other(hint) || hint == r.constraint),
             Some(hint) => is_table && (hint == r.constraint || own(hint) || other(hint)),
         }
