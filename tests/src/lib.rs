@@ -16,9 +16,18 @@ pub fn root() -> PathBuf {
 ///
 /// # Panics
 /// Where it is not there: a test of both engines must not pass with one.
-pub fn guest() -> sqlitrest::Guest {
+pub fn guest_file() -> PathBuf {
     let file = std::env::var_os("SQLITREST_GUEST")
         .map_or_else(|| root().join("target/sqlitrest-guest.wasm"), PathBuf::from);
     assert!(file.exists(), "{} is not there: run cargo xtask build first", file.display());
-    sqlitrest::Guest::File(file)
+    file
+}
+
+/// The same for our host: compiled already, where that is not older.
+pub fn guest() -> sqlitrest::Guest {
+    let file = guest_file();
+    let compiled = file.with_extension("cwasm");
+    let age = |file: &PathBuf| file.metadata().and_then(|about| about.modified()).ok();
+    let is_fresh = age(&compiled).is_some_and(|compiled| Some(compiled) >= age(&file));
+    sqlitrest::Guest::File(if is_fresh { compiled } else { file })
 }

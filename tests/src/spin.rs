@@ -3,6 +3,7 @@
 //! breaks the connection, and the configuration is a mounted file.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -89,14 +90,9 @@ impl Spin {
     /// # Panics
     /// Where the component is not there or wants what Spin does not offer.
     pub fn new(database: &Path, config: &str) -> Spin {
-        let sqlitrest::Guest::File(file) = crate::guest() else { unreachable!("a file") };
-        let engine = Engine::default();
-        let component = Component::from_file(&engine, file).unwrap();
-        let mut linker = Linker::<State>::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
-        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
-        bindings::Native::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
-        let component = ProxyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap();
+        // Compiled once for all tests of a process: that takes seconds.
+        static COMPONENT: OnceLock<ProxyPre<State>> = OnceLock::new();
+        let component = COMPONENT.get_or_init(load).clone();
         let files = TempDir::new().unwrap();
         std::fs::write(files.path().join("sqlitrest.toml"), config).unwrap();
         Spin { component, database: database.to_owned(), files }
@@ -144,6 +140,16 @@ impl Spin {
             content_length: length.filter(|_| is_head),
         }
     }
+}
+
+fn load() -> ProxyPre<State> {
+    let engine = Engine::default();
+    let component = Component::from_file(&engine, crate::guest_file()).unwrap();
+    let mut linker = Linker::<State>::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker).unwrap();
+    bindings::Native::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state).unwrap();
+    ProxyPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 }
 
 /// Spin's HTTP library takes no target with characters that a URI cannot have; clients of it percent-encode them.
