@@ -23,6 +23,7 @@ mod serve;
 pub mod server;
 pub mod settings;
 mod target;
+mod warnings;
 
 use std::fmt::Arguments;
 use std::io::Write as _;

@@ -14,6 +14,7 @@ use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
 use crate::settings::Settings;
+use crate::warnings::warnings;
 use crate::{log, server};
 
 /// How long the end waits for connections to the database that were cut off.
@@ -39,6 +40,9 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
             false => Vec::new(),
         };
         announce(&settings, &engine, address, &examples);
+        for warning in warnings(engine.pool(), config).await {
+            log(format_args!("warning: {warning}"));
+        }
         until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));

@@ -42,6 +42,27 @@ fn both_engines_start_on_a_free_port_and_give_the_same_bytes() {
 }
 
 #[test]
+fn what_the_configuration_defines_and_the_database_lacks_is_said_at_the_start() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let config = scratch.file(
+        "s.toml",
+        "[[computed_column]]\ntable = \"nope\"\nname = \"x\"\nsql = \"1\"\n\
+         [[udf]]\nname = \"f\"\nexpose = true\nsql = \"SELECT missing(1) AS a\"\nreturns = \"record\"\n",
+    );
+    let server = serve("native", &database, &["--config", path(&config)]);
+    assert_eq!(get(&server.address, "/tracks?limit=1").status, 200);
+    let ended = server.stop();
+    assert!(ended.stderr.contains("warning: computed_column x: there is no nope"), "{ended:?}");
+    assert!(ended.stderr.contains("warning: function f: no such function: missing"), "{ended:?}");
+
+    let wrong = scratch.file("w.toml", "[[udf]]\nname = \"f\"\nsql = \"SELECT 1\"\nreturns = \"some\"\n");
+    let ended = run(&["serve", path(&database), "--config", path(&wrong)], &[]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("function f: returns = \"some\" is none of"), "{ended:?}");
+}
+
+#[test]
 fn flag_over_environment_over_file() {
     let scratch = Scratch::new();
     scratch.database("a.db");
