@@ -2,6 +2,8 @@
 //!
 //! Works on tokens, never fails: DDL that it cannot follow yields no names. SQLite accepted the text before it came here.
 
+use super::tokens::{Token, tokens};
+
 /// A foreign key as the DDL of its table writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NamedKey {
@@ -9,30 +11,6 @@ pub(super) struct NamedKey {
     pub(super) name: String,
     /// Its columns, in the order of the DDL.
     pub(super) columns: Vec<String>,
-}
-
-/// A token of SQL, its case kept.
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    /// A keyword or plain identifier.
-    Word(String),
-    /// A quoted identifier or a string.
-    Quoted(String),
-    /// Anything else.
-    Symbol(char),
-}
-
-impl Token {
-    fn is(&self, keyword: &str) -> bool {
-        matches!(self, Token::Word(word) if word.eq_ignore_ascii_case(keyword))
-    }
-
-    fn name(&self) -> Option<&str> {
-        match self {
-            Token::Word(name) | Token::Quoted(name) => Some(name),
-            Token::Symbol(_) => None,
-        }
-    }
 }
 
 /// The foreign keys of a CREATE TABLE that have a name.
@@ -46,7 +24,7 @@ pub(super) fn named_foreign_keys(sql: &str) -> Vec<NamedKey> {
 }
 
 /// The comma-separated definitions between the outermost parentheses.
-fn definitions(body: &[Token]) -> Vec<&[Token]> {
+fn definitions<'a, 't>(body: &'a [Token<'t>]) -> Vec<&'a [Token<'t>]> {
     let mut found = Vec::new();
     let (mut depth, mut start) = (0, 0);
     for (at, token) in body.iter().enumerate() {
@@ -69,7 +47,7 @@ fn definitions(body: &[Token]) -> Vec<&[Token]> {
 }
 
 /// `CONSTRAINT n FOREIGN KEY (a, b) REFERENCES …` or `a TYPE … CONSTRAINT n REFERENCES …`.
-fn keys_of_definition(definition: &[Token]) -> Vec<NamedKey> {
+fn keys_of_definition(definition: &[Token<'_>]) -> Vec<NamedKey> {
     let is_table_constraint = definition
         .first()
         .is_some_and(|t| ["constraint", "foreign", "primary", "unique", "check"].iter().any(|k| t.is(k)));
@@ -107,7 +85,7 @@ fn keys_of_definition(definition: &[Token]) -> Vec<NamedKey> {
 }
 
 /// The names in the last parentheses of these tokens.
-fn columns_before(tokens: &[Token]) -> Vec<String> {
+fn columns_before(tokens: &[Token<'_>]) -> Vec<String> {
     let open = tokens.iter().rposition(|t| *t == Token::Symbol('(')).map_or(tokens.len(), |at| at + 1);
     tokens.get(open..).unwrap_or_default().iter().filter_map(Token::name).map(str::to_owned).collect()
 }
@@ -136,70 +114,14 @@ pub(super) fn raise_messages(sql: &str) -> Vec<String> {
     tokens
         .windows(6)
         .filter_map(|window| match window {
-            [
-                raise,
-                Token::Symbol('('),
-                _,
-                Token::Symbol(','),
-                Token::Quoted(message),
-                Token::Symbol(')'),
-            ] if raise.is("raise") => Some(message.clone()),
+            [raise, Token::Symbol('('), _, Token::Symbol(','), Token::Text(message), Token::Symbol(')')]
+                if raise.is("raise") =>
+            {
+                Some(message.to_string())
+            }
             _ => None,
         })
         .collect()
-}
-
-fn tokens(sql: &str) -> Vec<Token> {
-    let mut tokens = Vec::new();
-    let mut rest = sql;
-    while let Some(c) = rest.chars().next() {
-        let token_end = match c {
-            _ if c.is_whitespace() => c.len_utf8(),
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |at| at + 2),
-            '"' | '\'' | '`' => {
-                let (text, end) = quoted(rest, c);
-                tokens.push(Token::Quoted(text));
-                end
-            }
-            '[' => {
-                let end = rest.find(']').unwrap_or(rest.len());
-                tokens.push(Token::Quoted(rest.get(1..end).unwrap_or_default().to_owned()));
-                (end + 1).min(rest.len())
-            }
-            _ if is_word(c) => {
-                let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
-                tokens.push(Token::Word(rest.get(..end).unwrap_or_default().to_owned()));
-                end
-            }
-            _ => {
-                tokens.push(Token::Symbol(c));
-                c.len_utf8()
-            }
-        };
-        rest = rest.get(token_end..).unwrap_or_default();
-    }
-    tokens
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '$') || !c.is_ascii()
-}
-
-/// The text between two quotes, doubled ones inside undoubled, and where it ends.
-fn quoted(text: &str, quote: char) -> (String, usize) {
-    let mut out = String::new();
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if c != quote {
-            out.push(c);
-        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
-            out.push(quote);
-        } else {
-            return (out, at + 1);
-        }
-    }
-    (out, text.len())
 }
 
 #[cfg(test)]

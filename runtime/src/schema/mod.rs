@@ -8,6 +8,7 @@ mod hidden;
 mod introspect;
 mod lineage;
 mod relationships;
+mod tokens;
 mod types;
 
 use std::collections::{HashMap, HashSet};

@@ -1,191 +1,353 @@
-//! From the text of a view to its [`Query`]. The only file that knows the parser.
+//! From the text of a view to its [`Query`]: the lists behind SELECT and FROM are read, and all other expressions are passed
+//! over by their parentheses and the words that SQLite reserves.
 //!
-//! Never fails loudly: a text that the parser cannot follow has no query. SQLite accepted it before it came here.
-
-use sqlparser::ast::{
-    self, Expr, Ident, JoinConstraint, JoinOperator, ObjectName, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, SetOperator, TableFactor, TableWithJoins,
-};
-use sqlparser::dialect::SQLiteDialect;
-use sqlparser::keywords::Keyword;
-use sqlparser::parser::{IsOptional, Parser};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+//! Never fails loudly: a text that this cannot follow has no query. SQLite accepted it before it came here.
 
 use super::query::{Cte, Equal, Item, Join, Query, Rows, Select, Source};
+use crate::schema::tokens::{Token, tokens};
 
-/// Longer texts are not read: the parser's trees are as deep as a chain of operators is long, and are dropped recursively.
-const MAX_TOKENS: usize = 8_000;
+/// How deep queries may lie in each other.
+const MAX_DEPTH: usize = 60;
 
-/// The parser copies what stands before each of these, so that a chain of them takes its length squared.
-const MAX_COPIES: usize = 100;
+/// Words that end the list behind SELECT or FROM. None of them can be a name without quotes.
+const CLAUSES: &[&str] =
+    &["from", "where", "group", "having", "order", "limit", "union", "intersect", "except"];
 
-/// How deep the parser goes: nine subselects in each other, and half a megabyte of stack. Its own limit of 50 takes more than
-/// a component has.
-const MAX_DEPTH: usize = 20;
+/// Words that stand between two tables, in any order before JOIN.
+const JOINS: &[&str] = &["natural", "left", "right", "full", "inner", "cross", "outer", "join"];
+
+/// Words that are values or begin an expression, and are no names of columns.
+const VALUES: &[&str] = &[
+    "null",
+    "not",
+    "case",
+    "exists",
+    "cast",
+    "raise",
+    "select",
+    "values",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "isnull",
+    "notnull",
+    "end",
+];
 
 /// The query of `CREATE VIEW name (columns) AS query`.
 pub(super) fn view_query(sql: &str) -> Option<Query> {
-    let dialect = SQLiteDialect {};
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().ok()?;
-    if tokens.len() > MAX_TOKENS || tokens.iter().filter(|t| is_copied(t)).count() > MAX_COPIES {
-        return None;
+    let tokens = tokens(sql);
+    let mut parser = Parser { tokens: &tokens };
+    parser.word("create").then_some(())?;
+    parser.word("view").then_some(())?;
+    parser.path()?;
+    parser.columns()?;
+    parser.word("as").then_some(())?;
+    let query = parser.query(MAX_DEPTH)?;
+    parser.symbol(';');
+    parser.tokens.is_empty().then_some(query)
+}
+
+/// What is still to be read.
+struct Parser<'a> {
+    tokens: &'a [Token<'a>],
+}
+
+impl<'a> Parser<'a> {
+    fn next(&mut self) -> Option<&'a Token<'a>> {
+        let (first, rest) = self.tokens.split_first()?;
+        self.tokens = rest;
+        Some(first)
     }
-    let mut parser = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens);
-    parser.expect_keyword(Keyword::CREATE).ok()?;
-    parser.expect_keyword(Keyword::VIEW).ok()?;
-    parser.parse_object_name(false).ok()?;
-    parser.parse_parenthesized_column_list(IsOptional::Optional, false).ok()?;
-    parser.expect_keyword(Keyword::AS).ok()?;
-    let parsed = parser.parse_query().ok()?;
-    matches!(parser.next_token().token, Token::EOF | Token::SemiColon).then_some(())?;
-    query(*parsed)
+
+    /// Reads the keyword, if it is next.
+    fn word(&mut self, keyword: &str) -> bool {
+        let found = self.is_word(keyword);
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    fn symbol(&mut self, symbol: char) -> bool {
+        let found = self.is_symbol(symbol);
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    fn is_word(&self, keyword: &str) -> bool {
+        self.tokens.first().is_some_and(|token| token.is(keyword))
+    }
+
+    fn is_one_of(&self, keywords: &[&str]) -> bool {
+        keywords.iter().any(|keyword| self.is_word(keyword))
+    }
+
+    fn is_symbol(&self, symbol: char) -> bool {
+        self.tokens.first() == Some(&Token::Symbol(symbol))
+    }
+
+    /// A name in lower case.
+    fn name(&mut self) -> Option<String> {
+        self.next()?.name().map(str::to_ascii_lowercase)
+    }
+
+    /// `name` or `database.name`: whether it can be in another database, and the name.
+    fn path(&mut self) -> Option<(bool, String)> {
+        let name = self.name()?;
+        if self.symbol('.') { Some((name != "main", self.name()?)) } else { Some((false, name)) }
+    }
+
+    /// Names in parentheses, if they are next.
+    fn columns(&mut self) -> Option<Vec<String>> {
+        let mut names = Vec::new();
+        if self.symbol('(') {
+            loop {
+                names.push(self.name()?);
+                if !self.symbol(',') {
+                    break;
+                }
+            }
+            self.symbol(')').then_some(())?;
+        }
+        Some(names)
+    }
+
+    /// Reads up to a token outside parentheses at which `is_end`, or to the parenthesis that closes what is around, and gives
+    /// what was read. What stands behind a dot is a name, whatever the word, and IS DISTINCT FROM is an operator.
+    fn until(&mut self, is_end: impl Fn(&Token<'_>) -> bool) -> &'a [Token<'a>] {
+        let start = self.tokens;
+        let (mut depth, mut is_free) = (0_usize, true);
+        while let Some(token) = self.tokens.first() {
+            match token {
+                Token::Symbol(')') if depth == 0 => break,
+                token if depth == 0 && is_free && is_end(token) => break,
+                Token::Symbol('(') => depth += 1,
+                Token::Symbol(')') => depth -= 1,
+                _ => {}
+            }
+            is_free = *token != Token::Symbol('.') && !token.is("distinct");
+            self.next();
+        }
+        start.get(..start.len() - self.tokens.len()).unwrap_or_default()
+    }
+
+    fn query(&mut self, depth: usize) -> Option<Query> {
+        let depth = depth.checked_sub(1)?;
+        let mut query = Query::default();
+        if self.word("with") {
+            self.word("recursive");
+            loop {
+                query.ctes.push(self.cte(depth)?);
+                if !self.symbol(',') {
+                    break;
+                }
+            }
+        }
+        query.selects.push(self.select(depth)?);
+        loop {
+            if self.word("union") {
+                self.word("all");
+                query.selects.push(self.select(depth)?);
+            } else if self.word("intersect") || self.word("except") {
+                self.select(depth)?;
+            } else {
+                break;
+            }
+        }
+        // ORDER BY and LIMIT.
+        self.until(|token| *token == Token::Symbol(';'));
+        Some(query)
+    }
+
+    fn cte(&mut self, depth: usize) -> Option<Cte> {
+        let (name, columns) = (self.name()?, self.columns()?);
+        self.word("as").then_some(())?;
+        self.word("not");
+        self.word("materialized");
+        Some(Cte { name, columns, query: self.in_parentheses(|parser| parser.query(depth))? })
+    }
+
+    fn in_parentheses<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        self.symbol('(').then_some(())?;
+        let inner = read(self)?;
+        self.symbol(')').then_some(inner)
+    }
+
+    fn select(&mut self, depth: usize) -> Option<Select> {
+        let mut select = Select::default();
+        let ends_list = |token: &Token<'_>| {
+            matches!(token, Token::Symbol(',' | ';')) || CLAUSES.iter().any(|clause| token.is(clause))
+        };
+        if self.word("values") {
+            return self.values();
+        }
+        self.word("select").then_some(())?;
+        let _ = self.word("distinct") || self.word("all");
+        loop {
+            select.items.push(item(self.until(ends_list))?);
+            if !self.symbol(',') {
+                break;
+            }
+        }
+        if self.word("from") {
+            select.sources = self.sources(depth)?;
+        }
+        // WHERE, GROUP BY, HAVING and WINDOW.
+        self.until(|token| {
+            *token == Token::Symbol(';')
+                || ["union", "intersect", "except", "order", "limit"].iter().any(|w| token.is(w))
+        });
+        Some(select)
+    }
+
+    /// The rows behind VALUES, of which the first says how many columns there are.
+    fn values(&mut self) -> Option<Select> {
+        let mut items = Vec::new();
+        self.in_parentheses(|parser| {
+            loop {
+                parser.until(|token| *token == Token::Symbol(','));
+                items.push(Item::Expression { name: format!("column{}", items.len() + 1) });
+                if !parser.symbol(',') {
+                    return Some(());
+                }
+            }
+        })?;
+        self.until(|token| CLAUSES.iter().any(|clause| token.is(clause)) || *token == Token::Symbol(';'));
+        Some(Select { items, sources: Vec::new() })
+    }
+
+    fn sources(&mut self, depth: usize) -> Option<Vec<Source>> {
+        let mut sources = vec![self.source(Join::Left, Equal::None, depth)?];
+        loop {
+            let (mut join, mut equal) = (Join::Left, Equal::None);
+            if !self.symbol(',') {
+                if !self.is_one_of(JOINS) {
+                    return Some(sources);
+                }
+                while !self.word("join") {
+                    match self.next()? {
+                        word if word.is("natural") => equal = Equal::Natural,
+                        word if word.is("right") => join = Join::Right,
+                        word if word.is("full") => join = Join::Neither,
+                        word if JOINS.iter().any(|keyword| word.is(keyword)) => {}
+                        _ => return None,
+                    }
+                }
+            }
+            sources.push(self.source(join, equal, depth)?);
+        }
+    }
+
+    fn source(&mut self, join: Join, mut equal: Equal, depth: usize) -> Option<Source> {
+        let depth = depth.checked_sub(1)?;
+        let mut alias = None;
+        let rows = if self.is_symbol('(') {
+            self.in_parentheses(|parser| {
+                if parser.is_one_of(&["select", "with", "values"]) {
+                    parser.query(depth).map(Rows::Query)
+                } else {
+                    parser.sources(depth).map(Rows::Joined)
+                }
+            })?
+        } else {
+            let (is_foreign, name) = self.path()?;
+            alias = Some(name.clone());
+            if self.symbol('(') {
+                // The arguments of a table-valued function.
+                self.until(|_| false);
+                self.symbol(')').then_some(())?;
+            }
+            if is_foreign { Rows::Unknown } else { Rows::Of(name) }
+        };
+        alias = self.table_alias()?.or(alias);
+        if self.word("indexed") {
+            self.word("by").then_some(())?;
+            self.name()?;
+        } else if self.word("not") {
+            self.word("indexed").then_some(())?;
+        }
+        if self.word("using") {
+            equal = Equal::Using(self.columns()?);
+        } else if self.word("on") {
+            self.until(|token| {
+                matches!(token, Token::Symbol(',' | ';'))
+                    || token.is("window")
+                    || CLAUSES.iter().chain(JOINS).any(|keyword| token.is(keyword))
+            });
+        }
+        Some(Source { join, equal, rows, alias })
+    }
+
+    fn table_alias(&mut self) -> Option<Option<String>> {
+        if self.word("as") {
+            return Some(Some(self.name()?));
+        }
+        let is_keyword = self.is_one_of(CLAUSES)
+            || self.is_one_of(JOINS)
+            || self.is_one_of(&["on", "using", "indexed", "not", "window"]);
+        match self.tokens.first() {
+            Some(Token::Symbol(_)) | None => Some(None),
+            _ if is_keyword => Some(None),
+            _ => Some(Some(self.name()?)),
+        }
+    }
 }
 
-fn is_copied(token: &TokenWithSpan) -> bool {
-    matches!(&token.token, Token::Word(w) if matches!(w.keyword, Keyword::GLOB | Keyword::MATCH | Keyword::REGEXP))
-}
-
-fn query(parsed: ast::Query) -> Option<Query> {
-    let ctes =
-        parsed.with.map(|with| with.cte_tables.into_iter().map(cte).collect()).unwrap_or(Some(vec![]))?;
-    Some(Query { ctes, selects: selects(*parsed.body)? })
-}
-
-fn cte(parsed: ast::Cte) -> Option<Cte> {
-    Some(Cte {
-        name: lower(parsed.alias.name),
-        columns: parsed.alias.columns.into_iter().map(|column| lower(column.name)).collect(),
-        query: query(*parsed.query)?,
+/// One item of the list behind SELECT.
+fn item(tokens: &[Token<'_>]) -> Option<Item> {
+    match tokens {
+        [] => return None,
+        [Token::Symbol('*')] => return Some(Item::All),
+        [table, Token::Symbol('.'), Token::Symbol('*')] => {
+            return Some(Item::AllOf(table.name()?.to_ascii_lowercase()));
+        }
+        _ => {}
+    }
+    let (expression, alias) = match tokens {
+        [expression @ .., keyword, alias] if keyword.is("as") => (expression, alias.name()),
+        // Two operands beside each other: the second is a name.
+        [
+            expression @ ..,
+            Token::Word(_) | Token::Name(_) | Token::Text(_) | Token::Symbol(')' | 'x'),
+            alias,
+        ] if alias.name().is_some() && !is_value(alias) => {
+            (tokens.get(..expression.len() + 1).unwrap_or_default(), alias.name())
+        }
+        expression => (expression, None),
+    };
+    let alias = alias.map(str::to_ascii_lowercase);
+    Some(match column(expression) {
+        Some((table, column)) => {
+            Item::Column { table, name: alias.unwrap_or_else(|| column.clone()), column }
+        }
+        None => Item::Expression { name: alias.unwrap_or_default() },
     })
 }
 
-/// The SELECTs of a compound, whose tree leans to the left and can be long.
-fn selects(mut body: SetExpr) -> Option<Vec<Select>> {
-    let mut found = Vec::new();
-    while let SetExpr::SetOperation { left, op, right, .. } = body {
-        if op == SetOperator::Union {
-            // INTERSECT, which the parser binds closer than SQLite does.
-            found.push(select(leftmost(*right))?);
-        }
-        body = *left;
+/// `column`, `table.column` or `database.table.column`, also in parentheses.
+fn column(mut expression: &[Token<'_>]) -> Option<(Option<String>, String)> {
+    while let [Token::Symbol('('), inner @ .., Token::Symbol(')')] = expression {
+        expression = inner;
     }
-    found.push(select(body)?);
-    found.reverse();
-    Some(found)
-}
-
-fn leftmost(mut body: SetExpr) -> SetExpr {
-    while let SetExpr::SetOperation { left, .. } = body {
-        body = *left;
-    }
-    body
-}
-
-fn select(body: SetExpr) -> Option<Select> {
-    match body {
-        SetExpr::Select(parsed) => Some(Select {
-            items: parsed.projection.into_iter().map(item).collect::<Option<_>>()?,
-            sources: sources(parsed.from)?,
-        }),
-        SetExpr::Values(values) => {
-            let columns = values.rows.first().map_or(0, |row| row.content.len());
-            let items = (1..=columns).map(|at| Item::Expression { name: format!("column{at}") }).collect();
-            Some(Select { items, sources: Vec::new() })
+    let name = |token: &Token<'_>| match token {
+        Token::Text(_) => None,
+        token if is_value(token) => None,
+        token => token.name().map(str::to_ascii_lowercase),
+    };
+    match expression {
+        [column] => Some((None, name(column)?)),
+        [table, Token::Symbol('.'), column] | [_, Token::Symbol('.'), table, Token::Symbol('.'), column] => {
+            Some((Some(name(table)?), column.name()?.to_ascii_lowercase()))
         }
         _ => None,
     }
 }
 
-fn item(parsed: SelectItem) -> Option<Item> {
-    match parsed {
-        SelectItem::Wildcard(_) => Some(Item::All),
-        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => {
-            name.0.last()?.as_ident().cloned().map(|table| Item::AllOf(lower(table)))
-        }
-        SelectItem::UnnamedExpr(expression) => Some(expression_item(expression, None)),
-        SelectItem::ExprWithAlias { expr, alias } => Some(expression_item(expr, Some(lower(alias)))),
-        SelectItem::ExprWithAliases { .. } | SelectItem::QualifiedWildcard(..) => None,
-    }
-}
-
-fn expression_item(mut expression: Expr, alias: Option<String>) -> Item {
-    while let Expr::Nested(inner) = expression {
-        expression = *inner;
-    }
-    let (table, column) = match expression {
-        Expr::Identifier(column) => (None, Some(column)),
-        Expr::CompoundIdentifier(mut path) => {
-            let column = path.pop();
-            (path.pop().map(lower), column)
-        }
-        _ => (None, None),
-    };
-    match column.map(lower) {
-        Some(column) => Item::Column { table, name: alias.unwrap_or_else(|| column.clone()), column },
-        None => Item::Expression { name: alias.unwrap_or_default() },
-    }
-}
-
-fn sources(from: Vec<TableWithJoins>) -> Option<Vec<Source>> {
-    let mut found = Vec::new();
-    for table in from {
-        found.push(source(table.relation, Join::Left, Equal::None)?);
-        for join in table.joins {
-            let (side, constraint) = sides(join.join_operator)?;
-            found.push(source(join.relation, side, equal(constraint)?)?);
-        }
-    }
-    Some(found)
-}
-
-fn sides(operator: JoinOperator) -> Option<(Join, JoinConstraint)> {
-    match operator {
-        JoinOperator::Join(c)
-        | JoinOperator::Inner(c)
-        | JoinOperator::Left(c)
-        | JoinOperator::LeftOuter(c)
-        | JoinOperator::CrossJoin(c) => Some((Join::Left, c)),
-        JoinOperator::Right(c) | JoinOperator::RightOuter(c) => Some((Join::Right, c)),
-        JoinOperator::FullOuter(c) => Some((Join::Neither, c)),
-        // No other is SQLite's.
-        _ => None,
-    }
-}
-
-fn equal(constraint: JoinConstraint) -> Option<Equal> {
-    match constraint {
-        JoinConstraint::On(_) | JoinConstraint::None => Some(Equal::None),
-        JoinConstraint::Natural => Some(Equal::Natural),
-        JoinConstraint::Using(columns) => {
-            columns.into_iter().map(last_name).collect::<Option<_>>().map(Equal::Using)
-        }
-    }
-}
-
-fn source(factor: TableFactor, join: Join, equal: Equal) -> Option<Source> {
-    let (rows, alias) = match factor {
-        TableFactor::Table { name, alias, .. } => {
-            let foreign = name.0.len() > 1
-                && !name.0.first()?.as_ident().is_some_and(|s| s.value.eq_ignore_ascii_case("main"));
-            let name = last_name(name)?;
-            let alias = alias.map_or_else(|| name.clone(), |alias| lower(alias.name));
-            (if foreign { Rows::Unknown } else { Rows::Of(name) }, Some(alias))
-        }
-        TableFactor::Derived { subquery, alias, .. } => {
-            (Rows::Query(query(*subquery)?), alias.map(|alias| lower(alias.name)))
-        }
-        TableFactor::NestedJoin { table_with_joins, alias } => {
-            (Rows::Joined(sources(vec![*table_with_joins])?), alias.map(|alias| lower(alias.name)))
-        }
-        _ => return None,
-    };
-    Some(Source { join, equal, rows, alias })
-}
-
-fn last_name(mut name: ObjectName) -> Option<String> {
-    name.0.pop()?.as_ident().cloned().map(lower)
-}
-
-fn lower(name: Ident) -> String {
-    name.value.to_ascii_lowercase()
+/// Whether a word stands for a value and cannot name a column.
+fn is_value(token: &Token<'_>) -> bool {
+    let is_number = matches!(token, Token::Word(word) if word.starts_with(|c: char| c.is_ascii_digit()));
+    is_number || VALUES.iter().any(|value| token.is(value))
 }

@@ -302,6 +302,48 @@ fn compounds() {
     check(&["a: CREATE VIEW v AS SELECT column1 FROM (VALUES (1))"], expect!["-"]);
 }
 
+/// Whatever stands in the clauses that do not matter: `id` is shown.
+#[test]
+fn syntax_of_sqlite() {
+    for rest in [
+        "id FROM projects",
+        "id 'x' FROM projects AS 'projects'",
+        "id FROM projects INDEXED BY i",
+        "id FROM projects NOT INDEXED, users u",
+        "id FROM (projects)",
+        "id FROM (projects, tasks t)",
+        "projects.id FROM users LEFT NATURAL JOIN projects",
+        "id FROM projects WHERE id IS 1 AND name IS NOT 2 AND name IS NOT DISTINCT FROM 3",
+        "projects.id FROM users u JOIN projects ON u.name IS DISTINCT FROM 'FROM' AND u.id = (SELECT 1 FROM a)",
+        "id FROM projects WHERE id IN users AND name NOT GLOB 'a' AND id << 1 NOT IN ()",
+        "id FROM projects WHERE id ISNULL OR name NOT NULL ORDER BY 1 COLLATE NOCASE DESC NULLS LAST LIMIT 1, 2",
+        "id FROM projects WHERE (id, name) IN (SELECT 1, ')') GROUP BY id HAVING count(*) FILTER (WHERE id) > 1",
+        "id, sum(id) OVER w FROM projects WINDOW w AS (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW EXCLUDE TIES), x AS ()",
+        "id, CAST(id AS UNSIGNED BIG INT), x'00', 1.5e-3, .5, 0xff, id->>'$.a', ~id, group_concat(id, ',' ORDER BY id) FROM projects",
+        "id, CASE id WHEN 1 THEN 2 ELSE 3 END, name ISNULL, NOT name, EXISTS (SELECT 1), null, current_date FROM projects",
+        "id /* FROM a */ -- FROM b\n FROM projects",
+        "id FROM projects, json_each(projects.name, '$.a') AS j, generate_series(1, 2)",
+        "id FROM (WITH a AS NOT MATERIALIZED (SELECT 1), b AS MATERIALIZED (SELECT id FROM projects) SELECT id FROM b)",
+        "id FROM (SELECT t.id, t.\"from\", t.union FROM projects t)",
+    ] {
+        let mut schema = schema();
+        let id = add(&mut schema, "v", RelationKind::View, &["id"]);
+        let mut columns = 1;
+        // The number of columns is not what is tried here.
+        let shown = loop {
+            let sql = format!("CREATE VIEW v AS SELECT {rest};");
+            let origins = view_origins(&schema, &[(id, sql)]);
+            if origins[&id][0].is_some() || columns == 20 {
+                break origins[&id][0];
+            }
+            columns += 1;
+            let column = schema.relations[id].columns[0].clone();
+            schema.relations[id].columns.push(column);
+        };
+        assert_eq!(shown, Some(Origin { relation: schema.names["projects"], column: 0 }), "{rest}");
+    }
+}
+
 #[test]
 fn views_of_views() {
     let (v, w) = (
