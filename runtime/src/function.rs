@@ -120,11 +120,11 @@ impl Context<'_> {
             ("request.method", _) => Some(self.request.method.to_owned()),
             ("request.path", _) => self.request.target.split('?').next().map(str::to_owned),
             ("request.headers", Some(name)) => {
-                self.request.texts_of(&name.to_ascii_lowercase()).next().map(str::to_owned)
+                self.request.texts(&name.to_ascii_lowercase()).next().map(str::to_owned)
             }
             ("request.cookies", Some(name)) => self
                 .request
-                .texts_of("cookie")
+                .texts("cookie")
                 .flat_map(|field| field.split(';'))
                 .filter_map(|cookie| cookie.trim().split_once('='))
                 .find(|(known, _)| *known == name)

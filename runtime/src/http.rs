@@ -21,13 +21,8 @@ impl<'a> Request<'a> {
         self.headers.iter().find(|(n, _)| *n == name).and_then(|(_, v)| std::str::from_utf8(v).ok())
     }
 
-    /// As [`Request::texts`], of a name that lives as briefly.
-    pub fn texts_of<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.headers.iter().filter(move |(n, _)| *n == name).filter_map(|(_, v)| std::str::from_utf8(v).ok())
-    }
-
     /// Every field of this (lower-case) name that is text.
-    pub fn texts(&self, name: &'static str) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
+    pub fn texts<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + Clone + use<'a, 'n> {
         self.headers.iter().filter(move |(n, _)| *n == name).filter_map(|(_, v)| std::str::from_utf8(v).ok())
     }
 }

@@ -95,10 +95,7 @@ impl Compiler<'_> {
             sql.raw("NULL");
             return Ok(());
         };
-        // 1: JSON text; 8: strictly well-formed JSONB.
-        sql.raw("CASE WHEN json_valid(");
-        self.stage(sql, value, Stage::Column)?;
-        sql.raw(", 9) THEN ");
+        self.when_json(sql, value)?;
         if as_text {
             sql.raw("CASE json_type(");
             self.stage(sql, value, Stage::Column)?;
@@ -137,11 +134,18 @@ impl Compiler<'_> {
             sql.raw("NULL");
             return Ok(());
         };
+        self.when_json(sql, value)?;
+        self.stage(sql, value, Stage::Column)?;
+        sql.raw(" ->> ").text(path).raw(" END");
+        Ok(())
+    }
+
+    /// The guard before an arrow, which fails on text that is no JSON.
+    fn when_json(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
+        // 1: JSON text; 8: strictly well-formed JSONB.
         sql.raw("CASE WHEN json_valid(");
         self.stage(sql, value, Stage::Column)?;
         sql.raw(", 9) THEN ");
-        self.stage(sql, value, Stage::Column)?;
-        sql.raw(" ->> ").text(path).raw(" END");
         Ok(())
     }
 

@@ -72,14 +72,10 @@ impl<'a> Build<'a> {
     where
         'a: 's,
     {
-        let relationship = self.relationship(outer.relation, embed)?;
-        stack.push(embed);
-        let junction = relationship.junction.as_ref().map(|j| self.source(j.relation));
-        let conditions = self.conditions_of(relationship.target, &embed.select, stack);
-        stack.pop();
-        let (source, conditions) = conditions?;
-        let read = Read { source, fields: Vec::new(), conditions, order: Vec::new(), limit: None, offset: 0 };
-        Ok(Embed { relationship, outer, junction, read })
+        self.occurrence_reading(outer, embed, stack, |planner, target, stack| {
+            let (source, conditions) = planner.conditions_of(target, &embed.select, stack)?;
+            Ok(Read { source, fields: Vec::new(), conditions, order: Vec::new(), limit: None, offset: 0 })
+        })
     }
 
     /// One occurrence of an embed, with aliases of its own.
@@ -92,10 +88,23 @@ impl<'a> Build<'a> {
     where
         'a: 's,
     {
+        self.occurrence_reading(outer, embed, stack, |planner, target, stack| {
+            planner.read(target, &embed.select, stack)
+        })
+    }
+
+    /// An embed whose rows are what `read` makes of its target. The junction takes its alias before them.
+    fn occurrence_reading<'s>(
+        &mut self,
+        outer: Source,
+        embed: &'s SelectEmbed,
+        stack: &mut Stack<'s>,
+        read: impl FnOnce(&mut Self, RelationId, &mut Stack<'s>) -> Result<Read, Error>,
+    ) -> Result<Embed, Error> {
         let relationship = self.relationship(outer.relation, embed)?;
         stack.push(embed);
         let junction = relationship.junction.as_ref().map(|j| self.source(j.relation));
-        let read = self.read(relationship.target, &embed.select, stack);
+        let read = read(self, relationship.target, stack);
         stack.pop();
         Ok(Embed { relationship, outer, junction, read: read? })
     }
