@@ -138,6 +138,8 @@ pub enum Error {
     },
     /// Preferences that are not understood, with `handling=strict`.
     Preferences(String),
+    /// A timezone that there is none of.
+    TimeZone(String),
     /// An aggregate, which `api.aggregates` does not allow.
     Aggregates,
     /// A filter on an embed other than for null.
@@ -355,6 +357,9 @@ impl Error {
             Error::Preferences(unknown) => {
                 Problem::new(400, "PGRST122", "Invalid preferences given with handling=strict")
                     .details(format!("Invalid preferences: {unknown}"))
+            }
+            Error::TimeZone(name) => {
+                Problem::new(400, "22023", format!("invalid value for parameter \"TimeZone\": \"{name}\""))
             }
             Error::Aggregates => Problem::new(400, "PGRST123", "Use of aggregate functions is not allowed"),
             Error::EmbedFilter(name) => {

@@ -35,6 +35,7 @@ pub mod run;
 pub mod schema;
 pub mod select;
 mod similar;
+pub mod timezone;
 pub mod value;
 
 use std::sync::Arc;
@@ -44,7 +45,7 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use authorize::Policies;
-use compile::Program;
+use compile::{Output, Program};
 use config::{Config, Mode, TxEnd};
 use database::Database;
 use database_error::classify;
@@ -105,7 +106,7 @@ pub fn error_response(error: &Error) -> Response {
 pub fn plan(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<(Plan, Program), Error> {
     let plan = plan::build(config, schema, request)?;
     let authorized = authorize::authorize(&Policies::AllowAll, plan)?;
-    let program = compile::compile(schema, &authorized, shape(request))?;
+    let program = compile::compile(schema, &authorized, &output(request))?;
     Ok((authorized.into_plan(), program))
 }
 
@@ -142,6 +143,12 @@ fn undoes(config: &Config, request: &ApiRequest) -> bool {
         (_, Some(TransactionEnd::Rollback)) => true,
         (end, None) => end == TxEnd::RollbackAllowOverride,
     }
+}
+
+/// How the rows of a page are told.
+fn output(request: &ApiRequest) -> Output {
+    let zone = request.preferences.timezone.as_ref().map(|timezone| timezone.zone.clone());
+    Output { shape: shape(request), zone }
 }
 
 /// What the rows of a page become.

@@ -3,6 +3,7 @@
 //! <https://docs.postgrest.org/en/stable/references/api/preferences.html>
 
 use crate::error::Error;
+use crate::timezone::Zone;
 
 /// The preferences of a request; what is not named is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,20 @@ pub struct Preferences {
     /// `handling=`
     pub handling: Option<Handling>,
     /// `timezone=`
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// `max-affected=`: rows that a write may touch.
     pub max_affected: Option<u64>,
     /// What is not understood.
     pub unknown: Vec<String>,
+}
+
+/// `timezone=`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeZone {
+    /// As it was written, for `Preference-Applied`.
+    pub written: String,
+    /// The zone.
+    pub zone: Zone,
 }
 
 /// What becomes of rows whose key is there already.
@@ -89,13 +99,17 @@ impl Preferences {
     /// Reads every `Prefer` field of the request. Of two values for one preference the first counts.
     ///
     /// # Errors
-    /// PGRST122 with `handling=strict` for what is not understood; without, it is passed over, as RFC 7240 says.
+    /// PGRST122 with `handling=strict` for what is not understood; without, it is passed over, as RFC 7240 says. A timezone
+    /// that there is none of is 22023 in any case, as in PostgREST, where the database refuses it.
     pub fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Result<Preferences, Error> {
         let mut preferences = Preferences::default();
         for preference in fields.flat_map(|field| field.split(',')).map(str::trim) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
-            if !preference.is_empty() && !preferences.take(name.trim(), value) {
+            if name.trim() == "timezone" && preferences.timezone.is_none() {
+                let zone = Zone::of_preference(value).ok_or_else(|| Error::TimeZone(value.to_owned()))?;
+                preferences.timezone = Some(TimeZone { written: value.to_owned(), zone });
+            } else if !preference.is_empty() && !preferences.take(name.trim(), value) {
                 preferences.unknown.push(preference.to_owned());
             }
         }
@@ -160,7 +174,7 @@ impl Preferences {
                     _ => None,
                 },
             ),
-            "timezone" => set(&mut self.timezone, (!value.is_empty()).then(|| value.to_owned())),
+            "timezone" => self.timezone.is_some(),
             "max-affected" => set(&mut self.max_affected, value.parse().ok()),
             _ => false,
         }
@@ -200,7 +214,7 @@ impl Preferences {
                 Handling::Strict => "handling=strict".to_owned(),
                 Handling::Lenient => "handling=lenient".to_owned(),
             }),
-            self.timezone.as_ref().map(|zone| format!("timezone={zone}")),
+            self.timezone.as_ref().map(|zone| format!("timezone={}", zone.written)),
             self.limit().map(|rows| format!("max-affected={rows}")),
         ];
         let applied: Vec<String> = words.into_iter().flatten().collect();

@@ -15,6 +15,7 @@ use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
 use crate::plan::{Plan, Source};
 use crate::schema::SchemaCache;
+use crate::timezone::Zone;
 use crate::value::Value;
 use read::From;
 
@@ -96,16 +97,25 @@ pub enum Param {
 /// The most parameters of one statement (SQLITE_MAX_VARIABLE_NUMBER, and the limit of Spin).
 const MAX_PARAMETERS: usize = 32_766;
 
-/// Compiles a plan; the rows of its page become `shape`.
+/// How the rows of a page are told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// What they become.
+    pub shape: Shape,
+    /// The zone of their times; none leaves them as they are stored.
+    pub zone: Option<Zone>,
+}
+
+/// Compiles a plan; the rows of its page become `output`.
 ///
 /// # Errors
 /// 54001 for a request of more parameters than a statement can have.
-pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> Result<Program, Error> {
+pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -> Result<Program, Error> {
     let called = match authorized.plan() {
         Plan::Call { call, .. } => call.read.as_ref().map(|read| read.source),
         _ => None,
     };
-    let compiler = Compiler { schema, shape, called };
+    let compiler = Compiler { schema, output, called };
     let steps = match authorized.plan() {
         Plan::Read { read, count } => compiler.read(read, From::Relation, *count)?,
         Plan::Call { call, count } => compiler.call(call, *count)?,
@@ -132,7 +142,7 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> R
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a SchemaCache,
     /// What the rows of the page become.
-    pub(crate) shape: Shape,
+    pub(crate) output: &'a Output,
     /// The occurrence whose rows a function gives: they are those of its relation, but without a rowid.
     pub(crate) called: Option<Source>,
 }

@@ -78,7 +78,7 @@ impl Compiler<'_> {
             .iter()
             .map(|field| Ok((field.name.as_str(), self.field_kind(field)?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(RowFormat::new(self.shape, kinds))
+        Ok(RowFormat::new(self.output.shape, kinds).in_zone(self.output.zone.clone()))
     }
 
     fn field_kind(&self, field: &Field) -> Result<Kind, Error> {

@@ -7,7 +7,7 @@
 
 use super::Compiler;
 use super::writer::Sql;
-use crate::encode::{BLOB_MARK, END_MARK, Kind, REAL_MARK};
+use crate::encode::{BLOB_MARK, END_MARK, Kind, REAL_MARK, TIME_MARK};
 use crate::error::Error;
 use crate::plan::{CastType, ColumnValue};
 use crate::schema::{ColumnType, RelationKind};
@@ -34,6 +34,7 @@ impl Compiler<'_> {
         Ok(match self.type_of(value)? {
             ColumnType::Boolean => Kind::Boolean,
             ColumnType::Json => Kind::Json,
+            ColumnType::Time if self.output.zone.is_some() => Kind::Time,
             _ => Kind::Any,
         })
     }
@@ -234,6 +235,9 @@ impl Compiler<'_> {
             self.marked_blob(sql, value)?;
             sql.raw(" END");
         } else {
+            if of == ColumnType::Time && self.output.zone.is_some() {
+                sql.raw("char(").number(TIME_MARK.into()).raw(") || ");
+            }
             self.quoted_text(sql, value, relation.kind)?;
             sql.raw(" WHEN 'blob' THEN ");
             self.marked_blob(sql, value)?;
