@@ -7,7 +7,7 @@ use crate::cors::Asked;
 use crate::error::Error;
 use crate::function::{self, Arguments, Call, Context, RawBody};
 use crate::http::Request;
-use crate::media::{Accept, MediaType};
+use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
@@ -29,8 +29,8 @@ pub struct ApiRequest {
     pub media_type: MediaType,
     /// Whether a page of another origin asks.
     pub origin: Asked,
-    /// The path with its parameters sorted, for `Content-Location`.
-    pub content_location: String,
+    /// The path with its parameters sorted, for `Content-Location`; none where they stood in the body.
+    pub content_location: Option<String>,
 }
 
 /// What a request does to its relation.
@@ -92,12 +92,23 @@ impl ApiRequest {
         if request.body.len() as u64 > limit {
             return Err(Error::BodyTooLarge(limit));
         }
+        match read_by_body(request)? {
+            Some(target) => {
+                let read = Request { method: "GET", target: &target, body: b"", ..*request };
+                ApiRequest::parse_plain(config, &read)
+                    .map(|read| ApiRequest { content_location: None, ..read })
+            }
+            None => ApiRequest::parse_plain(config, request),
+        }
+    }
+
+    fn parse_plain(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Error> {
         let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
         let preferences = preferences(config, request)?;
         let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
         let range = if is_get { range(request)? } else { None };
-        let content_location = content_location(path, query);
+        let content_location = Some(content_location(path, query));
         let origin = Asked::of(request);
         match target(path)? {
             Target::Relation(relation) => {
@@ -147,6 +158,28 @@ impl ApiRequest {
             Action::Insert(_) | Action::Put(_) | Action::Update(_) | Action::Delete => Access::Write,
         }
     }
+}
+
+/// The target of the GET that a read with its parameters in the body stands for: QUERY
+/// (<https://datatracker.ietf.org/doc/draft-ietf-httpbis-safe-method-w-body/>), or POST that says so in
+/// `X-HTTP-Method-Override`. For filters that are too long for a URL.
+fn read_by_body(request: &Request<'_>) -> Result<Option<String>, Error> {
+    let overrides = || {
+        let name = request.header("x-http-method-override").unwrap_or_default();
+        name.eq_ignore_ascii_case("QUERY") || name.eq_ignore_ascii_case("GET")
+    };
+    if request.method != "QUERY" && !(request.method == "POST" && overrides()) {
+        return Ok(None);
+    }
+    let content_type = request.header("content-type").unwrap_or("application/x-www-form-urlencoded");
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Error::Body(format!("Content-Type not acceptable: {essence}")));
+    }
+    let form =
+        std::str::from_utf8(request.body).map_err(|_| Error::Body("The form is not in UTF-8".to_owned()))?;
+    let separator = if request.target.contains('?') { '&' } else { '?' };
+    Ok(Some(format!("{}{separator}{}", request.target, form.trim())))
 }
 
 /// The preferences; `tx=` is one only where the configuration lets a request say how its transaction ends.
@@ -286,6 +319,7 @@ fn payload(request: &Request<'_>, params: &QueryParams) -> Result<Payload, Error
     match essence.to_ascii_lowercase().as_str() {
         "application/json" => Payload::parse(request.body, columns),
         "text/csv" => Payload::parse_csv(request.body, columns),
+        name if is_lines(name) => Payload::parse_lines(request.body, columns),
         "application/x-www-form-urlencoded" => Payload::parse_form(request.body, columns),
         _ => Err(Error::Body(format!("Content-Type not acceptable: {essence}"))),
     }

@@ -20,7 +20,8 @@ pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response
         let mut push =
             |name: &'static str, value: String| response.headers.push((Cow::Borrowed(name), value));
         let methods = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD";
-        push("access-control-allow-methods", methods.to_owned());
+        let asks_query = request.header("access-control-request-method") == Some("QUERY");
+        push("access-control-allow-methods", format!("{methods}{}", if asks_query { ", QUERY" } else { "" }));
         let asked = request.header("access-control-request-headers").unwrap_or_default();
         let asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
         let headers: Vec<&str> = std::iter::once("Authorization")

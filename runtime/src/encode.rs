@@ -50,6 +50,10 @@ pub enum Shape {
     Values,
     /// The first column's bytes as they are: media types that a function makes.
     Bytes,
+    /// JSON objects, each on a line.
+    Lines,
+    /// The first column as a JSON value, each on a line.
+    ValueLines,
 }
 
 /// One column of a page.
@@ -74,12 +78,14 @@ pub struct RowFormat {
 
 const COMMENT: &str = "/*rows:";
 
-const SHAPES: [(Shape, char); 5] = [
+const SHAPES: [(Shape, char); 7] = [
     (Shape::Objects, 'o'),
     (Shape::StrippedObjects, 's'),
     (Shape::Csv, 'c'),
     (Shape::Values, 'v'),
     (Shape::Bytes, 'r'),
+    (Shape::Lines, 'l'),
+    (Shape::ValueLines, 'w'),
 ];
 
 const KINDS: [(Kind, char); 4] =
@@ -160,7 +166,7 @@ impl RowFormat {
     pub fn separator(&self) -> &'static [u8] {
         match self.shape {
             Shape::Objects | Shape::StrippedObjects | Shape::Values => b",",
-            Shape::Csv => b"\n",
+            Shape::Csv | Shape::Lines | Shape::ValueLines => b"\n",
             Shape::Bytes => b"",
         }
     }
@@ -171,7 +177,7 @@ impl RowFormat {
             out.extend_from_slice(self.separator());
         }
         match self.shape {
-            Shape::Objects => self.write_object(row, out),
+            Shape::Objects | Shape::Lines => self.write_object(row, out),
             Shape::StrippedObjects => {
                 let mut object = Vec::new();
                 self.write_object(row, &mut object);
@@ -185,7 +191,7 @@ impl RowFormat {
                     self.write_csv(column.kind, *value, out);
                 }
             }
-            Shape::Values => {
+            Shape::Values | Shape::ValueLines => {
                 if let (Some(column), Some(value)) = (self.columns.first(), row.first()) {
                     self.write_value(column.kind, *value, out);
                 }
@@ -610,6 +616,8 @@ mod tests {
         );
         assert_eq!(show(Shape::Values), r#""x \"y\"",null,"""#);
         assert_eq!(show(Shape::Bytes), "x \"y\"");
+        assert_eq!(show(Shape::ValueLines), "\"x \\\"y\\\"\"\nnull\n\"\"");
+        assert_eq!(show(Shape::Lines).lines().count(), 3);
         assert_eq!(RowFormat::new(Shape::Csv, columns).csv_header(), b"a,\"b,\",c");
     }
 }

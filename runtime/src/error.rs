@@ -140,8 +140,21 @@ pub enum Error {
     Preferences(String),
     /// A timezone that there is none of.
     TimeZone(String),
+    /// An `after` of another number of values than the order has.
+    After {
+        /// Its values.
+        given: usize,
+        /// The terms of the order and the columns of the primary key.
+        wanted: usize,
+    },
     /// An aggregate, which `api.aggregates` does not allow.
     Aggregates,
+    /// A column in an order of groups by which they are not made.
+    NotGrouped(String),
+    /// An aggregate in an order of rows that are no groups.
+    NoGroups(String),
+    /// An order of distinct rows by what is not told of them.
+    DistinctOrder,
     /// A filter on an embed other than for null.
     EmbedFilter(String),
     /// An order by an embed that is not to-one.
@@ -361,7 +374,30 @@ impl Error {
             Error::TimeZone(name) => {
                 Problem::new(400, "22023", format!("invalid value for parameter \"TimeZone\": \"{name}\""))
             }
+            Error::After { given, wanted } => Problem::new(
+                400,
+                "PGRST100",
+                format!("after has {given} values where the order has {wanted}"),
+            )
+            .hint(
+                "The values are those of the terms of order in the last row, then of the primary key."
+                    .to_owned(),
+            ),
             Error::Aggregates => Problem::new(400, "PGRST123", "Use of aggregate functions is not allowed"),
+            Error::NotGrouped(name) => Problem::new(
+                400,
+                "42803",
+                format!("column \"{name}\" must appear in select beside the aggregates to be ordered by"),
+            ),
+            Error::NoGroups(name) => {
+                Problem::new(400, "42803", format!("an order by an aggregate of {name} needs one in select"))
+                    .hint("Rows become groups when select has an aggregate: select=kind,count()".to_owned())
+            }
+            Error::DistinctOrder => Problem::new(
+                400,
+                "42P10",
+                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+            ),
             Error::EmbedFilter(name) => {
                 Problem::new(400, "PGRST120", format!("Bad operator on the '{name}' embedded resource"))
                     .details("Only is null or not is null filters are allowed on embedded resources")

@@ -24,6 +24,7 @@ pub mod full_text;
 pub mod function;
 mod grammar;
 pub mod http;
+pub mod keyset;
 pub mod media;
 pub mod order;
 pub mod payload;
@@ -158,6 +159,8 @@ fn shape(request: &ApiRequest) -> Shape {
     match &request.media_type {
         MediaType::Other(_) => Shape::Bytes,
         MediaType::Csv => Shape::Csv,
+        MediaType::Lines if is_value => Shape::ValueLines,
+        MediaType::Lines => Shape::Lines,
         _ if is_value => Shape::Values,
         MediaType::Json | MediaType::Object => Shape::Objects,
         MediaType::JsonStripped | MediaType::ObjectStripped => Shape::StrippedObjects,

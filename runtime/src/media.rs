@@ -15,6 +15,8 @@ pub enum MediaType {
     ObjectStripped,
     /// `text/csv`
     Csv,
+    /// `application/x-ndjson`: an object a line (<https://github.com/ndjson/ndjson-spec>). Beyond PostgREST.
+    Lines,
     /// Another type, which a function must say that it makes.
     Other(String),
 }
@@ -88,8 +90,14 @@ fn media_type(item: &str) -> Option<MediaType> {
         }
         "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => MediaType::Object,
         "text/csv" => MediaType::Csv,
+        name if is_lines(name) => MediaType::Lines,
         _ => MediaType::Other(name),
     })
+}
+
+/// The names that JSON a line goes by.
+pub(crate) fn is_lines(name: &str) -> bool {
+    matches!(name, "application/x-ndjson" | "application/ndjson" | "application/jsonl")
 }
 
 impl MediaType {
@@ -115,6 +123,7 @@ impl MediaType {
                 "application/vnd.pgrst.object+json; nulls=stripped; charset=utf-8".to_owned()
             }
             MediaType::Csv => "text/csv; charset=utf-8".to_owned(),
+            MediaType::Lines => "application/x-ndjson; charset=utf-8".to_owned(),
             MediaType::Other(name) if matches!(name.as_str(), "text/plain" | "text/xml") => {
                 format!("{name}; charset=utf-8")
             }
@@ -141,6 +150,7 @@ mod tests {
         check(&["application/vnd.pgrst.array+json;nulls=stripped"], Some(MediaType::JsonStripped));
         check(&["text/csv; q=0.01, */*"], Some(MediaType::Json));
         check(&["text/csv, */*; q=0.01"], Some(MediaType::Csv));
+        check(&["application/jsonl"], Some(MediaType::Lines));
         check(&["application/json;q=0"], Some(MediaType::Json));
         check(&["image/png"], None);
     }

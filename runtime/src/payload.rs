@@ -1,4 +1,4 @@
-//! The body of a write: one JSON object or an array of them, comma-separated values, or a form.
+//! The body of a write: one JSON object or an array of them, objects on lines, comma-separated values, or a form.
 //!
 //! Numbers stay text until the column's type is known, so that none loses a digit; objects and arrays stay the text that
 //! the client sent.
@@ -44,27 +44,47 @@ impl Payload {
     /// # Errors
     /// PGRST102 where it is not JSON, not rows, or rows of different keys.
     pub fn parse(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
-        let empty = || Error::Body("Empty or invalid json".to_owned());
-        let text = std::str::from_utf8(body).map_err(|_| empty())?;
+        let text = text(body)?;
         let mut payload = Payload {
             columns: columns.map(<[String]>::to_vec).unwrap_or_default(),
             rows: Vec::new(),
             array: text.trim_start().starts_with('['),
         };
         let mut reader = serde_json::Deserializer::from_str(text);
-        let seed = Rows {
-            index: payload.columns.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect(),
-            fixed: columns.is_some(),
-            payload: &mut payload,
-        };
-        seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| {
-            match error.to_string() {
-                text if text.starts_with(KEYS_MUST_MATCH) => Error::Body(KEYS_MUST_MATCH.to_owned()),
-                _ => empty(),
-            }
-        })?;
+        let mut rows = Rows::into_payload(&mut payload, columns.is_some());
+        rows.deserialize(&mut reader).and_then(|()| reader.end()).map_err(wrong)?;
         Ok(payload)
     }
+
+    /// Reads `application/x-ndjson`: a JSON object on each line that is not empty; otherwise as [`Payload::parse`].
+    ///
+    /// # Errors
+    /// As [`Payload::parse`].
+    pub fn parse_lines(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
+        let mut payload = Payload {
+            columns: columns.map(<[String]>::to_vec).unwrap_or_default(),
+            rows: Vec::new(),
+            array: true,
+        };
+        let mut rows = Rows::into_payload(&mut payload, columns.is_some());
+        for line in text(body)?.lines().filter(|line| !line.trim().is_empty()) {
+            let mut reader = serde_json::Deserializer::from_str(line);
+            Row(&mut rows).deserialize(&mut reader).and_then(|()| reader.end()).map_err(wrong)?;
+        }
+        Ok(payload)
+    }
+}
+
+const INVALID: &str = "Empty or invalid json";
+
+fn text(body: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(body).map_err(|_| Error::Body(INVALID.to_owned()))
+}
+
+/// What a client is told of text that is not JSON, or not rows.
+fn wrong(error: serde_json::Error) -> Error {
+    let is_of_keys = error.to_string().starts_with(KEYS_MUST_MATCH);
+    Error::Body(if is_of_keys { KEYS_MUST_MATCH } else { INVALID }.to_owned())
 }
 
 impl Payload {
@@ -136,7 +156,7 @@ struct Rows<'p> {
     fixed: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Rows<'_> {
+impl<'de> DeserializeSeed<'de> for &mut Rows<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -144,24 +164,30 @@ impl<'de> DeserializeSeed<'de> for Rows<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Rows<'_> {
+impl<'de> Visitor<'de> for &mut Rows<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object or an array of objects")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.row(map)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Row(&mut self))?.is_some() {}
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Row(&mut *self))?.is_some() {}
         Ok(())
     }
 }
 
-impl Rows<'_> {
+impl<'p> Rows<'p> {
+    /// Reads into `payload`; with `fixed` its columns are all that there are.
+    fn into_payload(payload: &'p mut Payload, fixed: bool) -> Rows<'p> {
+        let index = payload.columns.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
+        Rows { payload, index, fixed }
+    }
+
     fn row<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
         let first = self.payload.rows.is_empty() && !self.fixed;
         let mut row: Vec<Option<Json>> = vec![None; self.payload.columns.len()];

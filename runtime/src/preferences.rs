@@ -24,6 +24,8 @@ pub struct Preferences {
     pub timezone: Option<TimeZone>,
     /// `max-affected=`: rows that a write may touch.
     pub max_affected: Option<u64>,
+    /// `links=keyset`: a `Link` to the next page. Beyond PostgREST.
+    pub links: bool,
     /// What is not understood.
     pub unknown: Vec<String>,
 }
@@ -175,6 +177,10 @@ impl Preferences {
                 },
             ),
             "timezone" => self.timezone.is_some(),
+            "links" if value == "keyset" => {
+                self.links = true;
+                true
+            }
             "max-affected" => set(&mut self.max_affected, value.parse().ok()),
             _ => false,
         }
@@ -187,7 +193,7 @@ impl Preferences {
 
     /// The value of `Preference-Applied`, in PostgREST's order; `None` where nothing was applied.
     pub fn applied(&self) -> Option<String> {
-        let words: [Option<String>; 8] = [
+        let words: [Option<String>; 9] = [
             self.resolution.map(|r| match r {
                 Resolution::Merge => "resolution=merge-duplicates".to_owned(),
                 Resolution::Ignore => "resolution=ignore-duplicates".to_owned(),
@@ -216,6 +222,7 @@ impl Preferences {
             }),
             self.timezone.as_ref().map(|zone| format!("timezone={}", zone.written)),
             self.limit().map(|rows| format!("max-affected={rows}")),
+            self.links.then(|| "links=keyset".to_owned()),
         ];
         let applied: Vec<String> = words.into_iter().flatten().collect();
         (!applied.is_empty()).then(|| applied.join(", "))
@@ -252,7 +259,7 @@ mod tests {
         );
         check(
             &[
-                "max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
+                "links=keyset, links=x, max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
             ],
             expect![[
                 r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris") []"#

@@ -6,9 +6,11 @@ use crate::api_request::{Action, ApiRequest, CallRequest};
 use crate::config::Config;
 use crate::error::Error;
 use crate::http::Response;
+use crate::keyset::next_link;
 use crate::media::MediaType;
 use crate::plan::{Call, Plan, Returning};
 use crate::preferences::Return;
+use crate::query_params::percent_encode;
 use crate::run::Outcome;
 use crate::schema::{Methods, Relation};
 use crate::value::Value;
@@ -71,7 +73,7 @@ fn returns_rows(plan: &Plan) -> bool {
         Plan::Delete(delete) => &delete.returning,
         Plan::Options(_) => return false,
     };
-    matches!(returning, Returning::Rows(_))
+    matches!(returning, Returning::Rows(_) | Returning::Written(_))
 }
 
 fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Response, Error> {
@@ -83,7 +85,11 @@ fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Res
     let mut response = Response { status: if partial { 206 } else { 200 }, ..Response::default() };
     response.headers.push(("content-type".into(), request.media_type.content_type()));
     response.headers.push(("content-range".into(), content_range(Some(offset), rows, outcome.total)));
-    response.headers.push(("content-location".into(), request.content_location.clone()));
+    let location = request.content_location.clone();
+    response.headers.extend(location.map(|location| ("content-location".into(), location)));
+    let next = outcome.next.as_deref().zip(request.content_location.as_deref());
+    let link = next.and_then(|(values, target)| next_link(target, values));
+    response.headers.extend(link.map(|link| ("link".into(), link)));
     applied(request, &mut response);
     response.body = document(&request.media_type, outcome);
     if request.is_head() {
@@ -194,6 +200,11 @@ fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
             document.append(&mut rows);
             return document;
         }
+        MediaType::Lines => {
+            if outcome.page_rows > 0 {
+                rows.push(b'\n');
+            }
+        }
         MediaType::Object | MediaType::ObjectStripped | MediaType::Other(_) => {}
     }
     rows
@@ -209,32 +220,19 @@ fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<
         .zip(key)
         .map(|(name, value)| {
             let operand = match value {
-                Value::Null => return format!("{}=is.null", encode(name)),
+                Value::Null => return format!("{}=is.null", percent_encode(name)),
                 Value::Integer(i) => i.to_string(),
                 Value::Real(r) => r.to_string(),
-                Value::Text(text) => encode(text),
+                Value::Text(text) => percent_encode(text),
                 Value::Blob(bytes) => {
                     use base64::Engine as _;
-                    encode(&base64::engine::general_purpose::STANDARD.encode(bytes))
+                    percent_encode(&base64::engine::general_purpose::STANDARD.encode(bytes))
                 }
             };
-            format!("{}=eq.{operand}", encode(name))
+            format!("{}=eq.{operand}", percent_encode(name))
         })
         .collect();
-    Some(format!("/{}?{}", encode(&request.relation), filters.join("&")))
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986 section 2.3.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    Some(format!("/{}?{}", percent_encode(&request.relation), filters.join("&")))
 }
 
 fn options(takes: Methods) -> Response {
@@ -246,7 +244,12 @@ fn options(takes: Methods) -> Response {
         ("DELETE", takes.delete),
     ];
     let allow: Vec<&str> = methods.iter().filter(|(_, takes)| *takes).map(|(name, _)| *name).collect();
-    Response { status: 200, headers: vec![("allow".into(), allow.join(","))], ..Response::default() }
+    let headers = vec![
+        ("allow".into(), allow.join(",")),
+        // QUERY is beyond PostgREST, whose clients know the list above.
+        ("accept-query".into(), "\"application/x-www-form-urlencoded\"".to_owned()),
+    ];
+    Response { status: 200, headers, ..Response::default() }
 }
 
 /// The response to a request that failed. What only the log may say goes into [`Response::log`].

@@ -16,6 +16,8 @@ pub struct Outcome {
     pub page_rows: u64,
     /// Rows beyond the page included, where they were counted.
     pub total: Option<u64>,
+    /// The place of the last row of the page in the order, where there are rows behind it and it was asked for.
+    pub next: Option<Vec<Value>>,
     /// Rows written.
     pub written: u64,
     /// Rows whose key was there before an upsert.
@@ -47,6 +49,15 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
             Step::Count { statement, offset, limit } => {
                 outcome.total = Some(count(statement, offset, limit, db, &outcome)?);
             }
+            Step::Last { statement, limit } if outcome.page_rows == limit => {
+                let mut rows: Vec<Vec<Value>> = Vec::new();
+                db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
+                    rows.push(row.iter().map(|value| value.to_value()).collect());
+                })?;
+                let has_more = rows.len() > 1;
+                outcome.next = rows.into_iter().next().filter(|_| has_more);
+            }
+            Step::Last { .. } => {}
             Step::CountExisting(statement) => {
                 db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
                     if let Some(ValueRef::Integer(count)) = row.first() {

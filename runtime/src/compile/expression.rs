@@ -173,6 +173,21 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// How well a row fits a full-text query: FTS5's rank, which is less the better a row fits, turned round.
+    fn rank(&self, sql: &mut Sql, column: ColumnRef, index: &str, expression: &str) -> Result<(), Error> {
+        let relation = self.relation(column.source.relation)?;
+        let RowKey::Rowid(rowid) = relation.row_key else {
+            return Err(Error::Internal(format!("{} has no rowid", relation.name)));
+        };
+        if self.called == Some(column.source) {
+            return Err(Error::NotImplemented("The rank of rows that a function gives".to_owned()));
+        }
+        sql.raw("(SELECT -r.rank FROM ").name(index).raw(" AS r WHERE r.").name(index).raw(" MATCH ");
+        sql.text(expression).raw(" AND r.rowid = ");
+        sql.occurrence(column.source.alias, &relation.name).raw(".").raw(rowid).raw(")");
+        Ok(())
+    }
+
     fn group(
         &self,
         sql: &mut Sql,
@@ -203,9 +218,18 @@ impl Compiler<'_> {
                 OrderValue::Column(value) => {
                     self.order_value(sql, value)?;
                     let column = self.column_of(value.column.source.relation, value.column.column)?;
-                    never_null = value.path.is_none() && (column.not_null || column.is_rowid);
+                    never_null = value.path.is_none()
+                        && value.aggregate.is_none()
+                        && (column.not_null || column.is_rowid);
                 }
-                OrderValue::Embed(embed) => self.lifted(sql, embed)?,
+                OrderValue::CountRows => {
+                    sql.raw("count(*)");
+                    never_null = true;
+                }
+                OrderValue::Embed(embed) => self.one_of(sql, embed, &|sql| self.lifted_value(sql, embed))?,
+                OrderValue::Rank { column, index, expression } => {
+                    self.rank(sql, *column, index, expression)?;
+                }
             }
             if term.direction == Direction::Descending {
                 sql.raw(" DESC");

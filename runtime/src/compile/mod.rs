@@ -45,6 +45,14 @@ pub enum Step {
         /// Rows that the page could hold.
         limit: Option<u64>,
     },
+    /// The rows are the keys of the last row of the page in its order, and of the first behind it, if there is one. Left
+    /// out where the page is not full.
+    Last {
+        /// The statement.
+        statement: Statement,
+        /// Rows that the page can hold.
+        limit: u64,
+    },
     /// The row is the number of rows to be inserted whose key is there already.
     CountExisting(Statement),
     /// A write; each row is the key of a row that it touched.
@@ -117,7 +125,13 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -
     };
     let compiler = Compiler { schema, output, called };
     let steps = match authorized.plan() {
-        Plan::Read { read, count } => compiler.read(read, From::Relation, *count)?,
+        Plan::Read { read, count, links } => {
+            let mut steps = compiler.read(read, From::Relation, *count)?;
+            if let Some(limit) = read.limit.filter(|limit| *links && *limit > 0) {
+                steps.push(compiler.last(read, limit)?);
+            }
+            steps
+        }
         Plan::Call { call, count } => compiler.call(call, *count)?,
         Plan::Insert(insert) => compiler.insert(insert)?,
         Plan::Update(update) => compiler.update(update)?,
@@ -125,9 +139,10 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -
         Plan::Options(_) => Vec::new(),
     };
     let statements = steps.iter().flat_map(|step| match step {
-        Step::Page { statement, .. } | Step::Count { statement, .. } | Step::CountExisting(statement) => {
-            std::slice::from_ref(statement)
-        }
+        Step::Page { statement, .. }
+        | Step::Count { statement, .. }
+        | Step::Last { statement, .. }
+        | Step::CountExisting(statement) => std::slice::from_ref(statement),
         Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements.as_slice(),
     });
     for statement in statements {

@@ -1,15 +1,16 @@
 //! Resolves the names of a request against the schema: the second stage.
 
 use super::value::{field_value, selected, whole_column};
-use super::{Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
+use super::{ColumnRef, ColumnValue, Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
 use crate::error::Error;
 use crate::filter::{Condition, Connective, Filter, Is, Test};
-use crate::order::OrderTerm;
+use crate::full_text::Found;
+use crate::order::{OrderFunction, OrderTerm};
 use crate::query_params::QueryParams;
 use crate::schema::{Relation, RelationId, SchemaCache};
-use crate::select::{Embed as SelectEmbed, Join, SelectItem};
+use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
 
 /// Resolves a request.
 ///
@@ -40,7 +41,9 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
                 intersect(&mut read, range.first, range.last);
             }
             build.cap(&mut read);
-            Ok(Plan::Read { read, count: request.preferences.count.is_some() })
+            let links = request.preferences.links;
+            build.begin_after(&mut read, links)?;
+            Ok(Plan::Read { read, count: request.preferences.count.is_some(), links })
         }
         Action::Insert(payload) => build.insert(id, payload, request).map(Plan::Insert),
         Action::Put(payload) => build.put(id, payload, request).map(Plan::Insert),
@@ -129,20 +132,17 @@ impl<'a> Build<'a> {
         let level = Level { source, relation: self.relation(source.relation)?, select };
         let params = self.params;
         let mut read = Read {
-            source,
             fields: Vec::with_capacity(select.len()),
-            conditions: Vec::new(),
-            order: Vec::new(),
             limit: last(&params.limits, stack).copied(),
             offset: last(&params.offsets, stack).copied().unwrap_or(0),
+            ..Read::of(source)
         };
         for item in select {
             match item {
+                SelectItem::Distinct => read.distinct = true,
                 SelectItem::Star => read.fields.extend(star(&level)),
                 SelectItem::Column(column) => {
-                    if column.aggregate.is_some() && !self.config.api.aggregates {
-                        return Err(Error::Aggregates);
-                    }
+                    column.aggregate.map(|aggregate| self.allowed(aggregate)).transpose()?;
                     read.fields.push(selected(source, level.relation, column)?);
                 }
                 SelectItem::Embed(embed) => self.embed(&mut read, embed, stack)?,
@@ -150,10 +150,18 @@ impl<'a> Build<'a> {
         }
         self.own_conditions(&level, stack, &mut read.conditions)?;
         for term in last(&params.order, stack).into_iter().flatten() {
-            let order = self.order_by(&level, term, stack)?;
-            read.order.push(order);
+            let value = match &term.embed {
+                None => self.order_value(&level, term, &read)?,
+                Some(name) => self.related_order(&level, name, term, stack)?,
+            };
+            read.order.push(OrderBy { value, direction: term.direction, nulls: term.nulls });
         }
         Ok(read)
+    }
+
+    /// An aggregate, if the configuration allows them.
+    pub(super) fn allowed(&self, aggregate: Aggregate) -> Result<Aggregate, Error> {
+        if self.config.api.aggregates { Ok(aggregate) } else { Err(Error::Aggregates) }
     }
 
     /// The conditions of one level: that its `!inner` embeds have rows, then its filters.
@@ -266,20 +274,37 @@ impl<'a> Build<'a> {
         Ok(negate(is_null, Expr::Exists(Box::new(exists))))
     }
 
-    fn order_by<'s>(
-        &mut self,
-        level: &Level<'a, 's>,
-        term: &OrderTerm,
-        stack: &mut Stack<'s>,
-    ) -> Result<OrderBy, Error>
-    where
-        'a: 's,
-    {
-        let value = match &term.embed {
-            None => OrderValue::Column(field_value(level.source, level.relation, &term.field)?),
-            Some(name) => self.related_order(level, name, &term.field, stack)?,
-        };
-        Ok(OrderBy { value, direction: term.direction, nulls: term.nulls })
+    /// What the rows of a read are sorted by, of their own.
+    fn order_value(&self, level: &Level<'a, '_>, term: &OrderTerm, read: &Read) -> Result<OrderValue, Error> {
+        if term.field.name.is_empty() {
+            self.allowed(Aggregate::Count)?;
+            grouped(read, read.is_aggregated(), "count()")?;
+            return Ok(OrderValue::CountRows);
+        }
+        let value = field_value(level.source, level.relation, &term.field)?;
+        let name = &term.field.name;
+        match term.function {
+            Some(OrderFunction::Rank) => rank(&read.conditions, value.column).ok_or_else(|| {
+                let what = format!("An order by the rank of '{name}' without one full-text filter on it");
+                Error::NotImplemented(what)
+            }),
+            Some(OrderFunction::Aggregate(aggregate)) => {
+                let aggregate = Some(self.allowed(aggregate)?);
+                grouped(read, read.is_aggregated(), name)?;
+                Ok(OrderValue::Column(ColumnValue { aggregate, ..value }))
+            }
+            None => {
+                let is_told = read.fields.iter().any(|field| match &field.value {
+                    FieldValue::Column(told) => told.column == value.column,
+                    _ => false,
+                });
+                grouped(read, is_told || !read.is_aggregated(), name)?;
+                if read.distinct && !is_told {
+                    return Err(Error::DistinctOrder);
+                }
+                Ok(OrderValue::Column(value))
+            }
+        }
     }
 
     /// Applies `api.max_rows` to a read and everything embedded in it.
@@ -290,7 +315,10 @@ impl<'a> Build<'a> {
         }
         read.limit = Some(read.limit.unwrap_or(most).min(most));
         for field in &mut read.fields {
-            if let FieldValue::Embed(embed) | FieldValue::Lifted(embed) = &mut field.value {
+            if let FieldValue::Embed(embed)
+            | FieldValue::Lifted(embed)
+            | FieldValue::LiftedAggregate { embed, .. } = &mut field.value
+            {
                 self.cap(&mut embed.read);
             }
         }
@@ -345,6 +373,40 @@ fn is_for(path: &[String], stack: &Stack<'_>) -> bool {
 
 fn last<'p, T>(list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
     list.iter().rev().find(|(path, _)| is_for(path, stack)).map(|(_, value)| value)
+}
+
+/// A value of single rows has no place among groups of them, nor an aggregate among single rows.
+fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> {
+    if fits {
+        return Ok(());
+    }
+    Err(if read.is_aggregated() {
+        Error::NotGrouped(name.to_owned())
+    } else {
+        Error::NoGroups(name.to_owned())
+    })
+}
+
+/// The full-text filter on a column, where there is just one.
+fn rank(conditions: &[Expr], of: ColumnRef) -> Option<OrderValue> {
+    fn collect(conditions: &[Expr], of: ColumnRef, found: &mut Vec<OrderValue>) {
+        for condition in conditions {
+            match condition {
+                Expr::FullText { column, index, found: Found::Matching(expression) }
+                    if column.column == of =>
+                {
+                    let (index, expression) = (index.clone(), expression.clone());
+                    found.push(OrderValue::Rank { column: of, index, expression });
+                }
+                Expr::And(terms) | Expr::Or(terms) => collect(terms, of, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(conditions, of, &mut found);
+    let one = found.pop()?;
+    found.is_empty().then_some(one)
 }
 
 /// Every column but the computed ones.

@@ -6,6 +6,7 @@
 mod build;
 mod call;
 mod embed;
+mod keyset;
 pub(crate) mod literal;
 mod test;
 mod value;
@@ -30,6 +31,8 @@ pub enum Plan {
         read: Read,
         /// Whether the rows beyond the page are counted.
         count: bool,
+        /// Whether the place of the last row in the order is told.
+        links: bool,
     },
     /// `/rpc/NAME`
     Call {
@@ -65,6 +68,8 @@ pub struct Read {
     pub source: Source,
     /// What is told of each row.
     pub fields: Vec<Field>,
+    /// Whether rows of which the same is told are one.
+    pub distinct: bool,
     /// What must hold, all of it.
     pub conditions: Vec<Expr>,
     /// How rows are sorted.
@@ -95,6 +100,46 @@ pub enum FieldValue {
     Embed(Box<Embed>),
     /// The one field of another relation's rows (`...`): its value where there is one row, else an array.
     Lifted(Box<Embed>),
+    /// An aggregate of the one field of to-one embeds (`...`) over the rows around them.
+    LiftedAggregate {
+        /// The embed.
+        embed: Box<Embed>,
+        /// What is made of the values.
+        aggregate: Aggregate,
+        /// The type that it is cast to.
+        cast: Option<CastType>,
+    },
+}
+
+impl FieldValue {
+    /// Whether it is made of several rows.
+    pub fn is_aggregate(&self) -> bool {
+        match self {
+            FieldValue::CountRows(_) | FieldValue::LiftedAggregate { .. } => true,
+            FieldValue::Column(value) => value.aggregate.is_some(),
+            FieldValue::Embed(_) | FieldValue::Lifted(_) => false,
+        }
+    }
+}
+
+impl Read {
+    /// A read of all rows, of which nothing is told.
+    pub fn of(source: Source) -> Read {
+        Read {
+            source,
+            fields: Vec::new(),
+            distinct: false,
+            conditions: Vec::new(),
+            order: Vec::new(),
+            limit: None,
+            offset: 0,
+        }
+    }
+
+    /// Whether its rows are groups of rows.
+    pub fn is_aggregated(&self) -> bool {
+        self.fields.iter().any(|field| field.value.is_aggregate())
+    }
 }
 
 /// A column, or something made of it.
@@ -237,8 +282,19 @@ pub enum Containment {
 pub enum OrderValue {
     /// A column, or something made of it.
     Column(ColumnValue),
-    /// The one field of a to-one embed.
+    /// The number of rows of a group: `count()`
+    CountRows,
+    /// The one field of a to-one embed, or an aggregate of any embed's rows.
     Embed(Box<Embed>),
+    /// How well a row fits a full-text query.
+    Rank {
+        /// The column.
+        column: ColumnRef,
+        /// The FTS5 table.
+        index: String,
+        /// The query, in FTS5's grammar.
+        expression: String,
+    },
 }
 
 /// A term of ORDER BY.
@@ -259,8 +315,10 @@ pub enum Returning {
     Count,
     /// The primary key of the row, for `Location`.
     Location,
-    /// The rows, read back; the conditions of this read are those of its embeds alone.
+    /// The rows, read back by their keys; the conditions of this read are those of its embeds alone.
     Rows(Read),
+    /// The rows as the write itself returns them, for what has no key: bare columns.
+    Written(Read),
 }
 
 /// New rows.

@@ -63,14 +63,20 @@ impl Build<'_> {
         // A wrong column is told before a relation that cannot be written.
         let columns = given_columns(relation, payload)?;
         writable(relation, relation.writable.insert, "insert into")?;
-        if conflict.is_some() && relation.kind != RelationKind::Table {
-            return Err(Error::NotImplemented("An upsert through a view".to_owned()));
+        if conflict.is_some() && !relation.takes_conflicts() {
+            return Err(Error::NotImplemented(
+                "An upsert through a view that has INSTEAD OF triggers or does not show every row".to_owned(),
+            ));
         }
         let rows = runs(relation, &columns, payload, request.preferences.missing)?;
         let returning = match request.preferences.representation {
             // Also where nothing is returned: a wrong `select` is an error all the same.
             Some(Return::HeadersOnly) => self.root(id).map(|_| Returning::Location)?,
-            _ => self.read_back(id, request)?,
+            _ => {
+                let gives_key =
+                    |run: &InsertRows| relation.primary_key.iter().all(|at| run.columns.contains(at));
+                self.read_back(id, request, rows.iter().all(gives_key))?
+            }
         };
         Ok(Insert { target: Source { relation: id, alias: None }, rows, conflict, put: false, returning })
     }
@@ -138,7 +144,7 @@ impl Build<'_> {
             }
         };
         let (target, conditions) = self.filtered(id, "UPDATE")?;
-        Ok(Update { target, assignments, conditions, returning: self.read_back(id, request)? })
+        Ok(Update { target, assignments, conditions, returning: self.read_back(id, request, true)? })
     }
 
     pub(super) fn delete(&mut self, id: RelationId, request: &ApiRequest) -> Result<Delete, Error> {
@@ -165,23 +171,34 @@ impl Build<'_> {
     }
 
     /// The rows of an insert or update are found by their keys: what was filtered by may have changed.
-    fn read_back(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
-        let mut returning = self.returning(id, request)?;
-        if let Returning::Rows(read) = &mut returning {
-            let own = self.params.filters.iter().filter(|(path, _)| path.is_empty()).count();
-            read.conditions.truncate(read.conditions.len().saturating_sub(own));
+    /// `gives_key`: whether every row of the write says its primary key, for a trigger may choose another.
+    fn read_back(
+        &mut self,
+        id: RelationId,
+        request: &ApiRequest,
+        gives_key: bool,
+    ) -> Result<Returning, Error> {
+        let returning = self.returning(id, request)?;
+        let Returning::Rows(mut read) = returning else { return Ok(returning) };
+        let own = self.params.filters.iter().filter(|(path, _)| path.is_empty()).count();
+        read.conditions.truncate(read.conditions.len().saturating_sub(own));
+        let relation = self.relation(id)?;
+        let has_key = relation.row_key != RowKey::None
+            || !relation.primary_key.is_empty() && (gives_key || relation.rewrite.is_some());
+        if has_key {
+            return Ok(Returning::Rows(read));
         }
-        Ok(returning)
+        if !is_plain(&read) {
+            let what = "More than bare columns of rows that are written through a view without their key";
+            return Err(Error::NotImplemented(what.to_owned()));
+        }
+        Ok(Returning::Written(read))
     }
 
     fn returning(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
         let mut read = self.root(id)?;
         if request.preferences.representation != Some(Return::Representation) {
             return Ok(Returning::Count);
-        }
-        if self.relation(id)?.row_key == RowKey::None && !is_plain(&read) {
-            let what = "Embedding into the rows of a write through a view".to_owned();
-            return Err(Error::NotImplemented(what));
         }
         // A write concerns every row that it names; a page of them would be told of wrongly.
         (read.limit, read.offset) = (None, 0);
