@@ -2,9 +2,11 @@
 //!
 //! Knows HTTP and the URL grammar; must not know the schema.
 
+use crate::batch;
 use crate::config::{Config, TxEnd};
 use crate::cors::Asked;
 use crate::error::Error;
+use crate::etag::Conditional;
 use crate::function::{self, Arguments, Call, Context, RawBody};
 use crate::http::Request;
 use crate::media::{Accept, MediaType, is_lines};
@@ -27,6 +29,8 @@ pub struct ApiRequest {
     pub preferences: Preferences,
     /// What the answer is made as.
     pub media_type: MediaType,
+    /// What must hold for it to be answered or done.
+    pub conditional: Conditional,
     /// Whether a page of another origin asks.
     pub origin: Asked,
     /// The path with its parameters sorted, for `Content-Location`; none where they stood in the body.
@@ -53,6 +57,8 @@ pub enum Action {
     Options,
     /// `/rpc/NAME`
     Call(CallRequest),
+    /// `/_batch`: several requests in one transaction.
+    Batch(Vec<ApiRequest>),
 }
 
 /// A call of a function.
@@ -62,6 +68,8 @@ pub struct CallRequest {
     pub call: Call,
     /// Whether the body of the answer is left out.
     pub head: bool,
+    /// Whether it came by GET or HEAD.
+    pub is_safe: bool,
 }
 
 /// Whether a request writes.
@@ -110,11 +118,12 @@ impl ApiRequest {
         let range = if is_get { range(request)? } else { None };
         let content_location = Some(content_location(path, query));
         let origin = Asked::of(request);
+        let conditional = Conditional::of(request);
         match target(path)? {
             Target::Relation(relation) => {
                 let params = QueryParams::parse(query, Unfiltered::Refused)?;
                 let action = action(request, &params)?;
-                let media_type = accept.choose(MediaType::is_common, MediaType::Json)?;
+                let media_type = accept.choose(|m| m.is_common(config.api.plan), MediaType::Json)?;
                 Ok(ApiRequest {
                     relation,
                     action,
@@ -122,8 +131,23 @@ impl ApiRequest {
                     range,
                     preferences,
                     media_type,
+                    conditional,
                     origin,
                     content_location,
+                })
+            }
+            Target::Batch => {
+                let operations = batch::operations(config, request)?;
+                Ok(ApiRequest {
+                    relation: String::new(),
+                    action: Action::Batch(operations),
+                    params: QueryParams::default(),
+                    range: None,
+                    preferences,
+                    media_type: accept.choose(|m| *m == MediaType::Json, MediaType::Json)?,
+                    conditional: Conditional::default(),
+                    origin,
+                    content_location: None,
                 })
             }
             Target::Function(name) => {
@@ -136,6 +160,7 @@ impl ApiRequest {
                     range,
                     preferences,
                     media_type,
+                    conditional,
                     origin,
                     content_location,
                 })
@@ -148,9 +173,18 @@ impl ApiRequest {
         matches!(self.action, Action::Read { head: true } | Action::Call(CallRequest { head: true, .. }))
     }
 
+    /// Whether the request is a GET or HEAD, or a QUERY, which stands for one.
+    pub fn is_safe(&self) -> bool {
+        matches!(self.action, Action::Read { .. } | Action::Call(CallRequest { is_safe: true, .. }))
+    }
+
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
-        match self.action {
+        match &self.action {
+            Action::Batch(operations) => {
+                let writes = operations.iter().any(|operation| operation.access() == Access::Write);
+                if writes { Access::Write } else { Access::Read }
+            }
             Action::Call(CallRequest { call: Call { readonly: true, .. }, .. })
             | Action::Read { .. }
             | Action::Options => Access::Read,
@@ -195,12 +229,14 @@ fn preferences(config: &Config, request: &Request<'_>) -> Result<Preferences, Er
 enum Target {
     Relation(String),
     Function(String),
+    Batch,
 }
 
 fn target(path: &str) -> Result<Target, Error> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     match segments.as_slice() {
         [""] => Err(Error::NoRoot),
+        ["_batch"] => Ok(Target::Batch),
         ["rpc", name] => decode_path(name).map(Target::Function),
         [name] => decode_path(name).map(Target::Relation),
         _ => Err(Error::Path),
@@ -236,7 +272,7 @@ fn call(
     if reads && !call.readonly {
         return Err(Error::CallWrites(name.to_owned()));
     }
-    Ok((Action::Call(CallRequest { call, head: request.method == "HEAD" }), params))
+    Ok((Action::Call(CallRequest { call, head: request.method == "HEAD", is_safe: reads }), params))
 }
 
 /// The arguments in a body, and the body itself, which may be one.
@@ -282,8 +318,7 @@ fn call_media_type(config: &Config, action: &Action, accept: &Accept) -> Result<
     accept.choose(
         |media_type| match (media_type, own) {
             (MediaType::Other(name), Some(own)) => own == name || own == "*/*",
-            (MediaType::Other(_), None) => false,
-            _ => true,
+            _ => media_type.is_common(config.api.plan),
         },
         MediaType::Json,
     )

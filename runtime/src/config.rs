@@ -270,6 +270,8 @@ pub struct Api {
     pub max_rows: u64,
     /// Whether `select` may aggregate: `count()`, `amount.sum()` (`db-aggregates-enabled`).
     pub aggregates: bool,
+    /// Whether a client may ask how the database goes about a request (`db-plan-enabled`).
+    pub plan: bool,
     /// Whether PATCH and DELETE must have a filter.
     pub require_filter: bool,
     /// How transactions end (`db-tx-end`).
@@ -384,6 +386,7 @@ pub const KEYS: &[&str] = &[
     "pool.synchronous",
     "api.max_rows",
     "api.aggregates",
+    "api.plan",
     "api.require_filter",
     "api.tx_end",
     "middleware.cors_origins",

@@ -147,6 +147,15 @@ pub enum Error {
         /// The terms of the order and the columns of the primary key.
         wanted: usize,
     },
+    /// An operation of a batch failed.
+    Operation {
+        /// Its place, from 0.
+        at: usize,
+        /// Why.
+        error: Box<Error>,
+    },
+    /// What `If-Match` or `If-None-Match` wants does not hold.
+    Precondition,
     /// An aggregate, which `api.aggregates` does not allow.
     Aggregates,
     /// A column in an order of groups by which they are not made.
@@ -231,11 +240,13 @@ pub struct Problem {
     pub details: Json,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The place of the operation of a batch that failed, from 0.
+    pub operation: Option<usize>,
 }
 
 impl Problem {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Problem { status, code, message: message.into(), details: Json::Null, hint: None }
+        Problem { status, code, message: message.into(), details: Json::Null, hint: None, operation: None }
     }
 
     fn details(self, details: impl Into<Json>) -> Self {
@@ -253,6 +264,9 @@ impl Problem {
         body.insert("details".to_owned(), self.details.clone());
         body.insert("hint".to_owned(), json!(self.hint));
         body.insert("message".to_owned(), json!(self.message));
+        if let Some(operation) = self.operation {
+            body.insert("operation".to_owned(), json!(operation));
+        }
         Json::Object(body).to_string().into_bytes()
     }
 }
@@ -383,6 +397,12 @@ impl Error {
                 "The values are those of the terms of order in the last row, then of the primary key."
                     .to_owned(),
             ),
+            Error::Operation { at, error } => Problem { operation: Some(*at), ..error.problem() },
+            Error::Precondition => {
+                Problem::new(412, "PT412", "The resource is not what the request says it is").details(
+                    "If-Match or If-None-Match does not hold for what a GET of this URL answers as JSON.",
+                )
+            }
             Error::Aggregates => Problem::new(400, "PGRST123", "Use of aggregate functions is not allowed"),
             Error::NotGrouped(name) => Problem::new(
                 400,

@@ -11,6 +11,7 @@
 
 pub mod api_request;
 pub mod authorize;
+pub mod batch;
 pub mod compile;
 pub mod config;
 pub mod cors;
@@ -18,6 +19,7 @@ pub mod database;
 mod database_error;
 pub mod encode;
 pub mod error;
+pub mod etag;
 pub mod field;
 pub mod filter;
 pub mod full_text;
@@ -124,7 +126,11 @@ fn in_transaction(
     let begin = if writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
     statement(db, begin).map_err(|e| classify(&e, schema, &request.relation))?;
     let end = if undoes(config, request) { "ROLLBACK" } else { "COMMIT" };
-    let result = answer(config, schema, request, db).and_then(|response| match statement(db, end) {
+    let answered = match &request.action {
+        Action::Batch(operations) => batch(config, schema, operations, db),
+        _ => answer(config, schema, request, db),
+    };
+    let result = answered.and_then(|response| match statement(db, end) {
         Ok(()) => Ok(response),
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
@@ -133,6 +139,25 @@ fn in_transaction(
         let _ = statement(db, "ROLLBACK");
     }
     result
+}
+
+/// The answers to several requests; one that fails is the answer to all.
+fn batch(
+    config: &Config,
+    schema: &mut Arc<SchemaCache>,
+    operations: &[ApiRequest],
+    db: &mut dyn Database,
+) -> Result<Response, Error> {
+    let mut body = Vec::new();
+    for (at, operation) in operations.iter().enumerate() {
+        match answer(config, schema, operation, db) {
+            Ok(response) => batch::append(&response, &mut body),
+            Err(error) => return Err(Error::Operation { at, error: Box::new(error) }),
+        }
+    }
+    body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
+    let headers = vec![("content-type".into(), MediaType::Json.content_type())];
+    Ok(Response { status: 200, headers, body, ..Response::default() })
 }
 
 /// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
@@ -156,7 +181,7 @@ fn output(request: &ApiRequest) -> Output {
 fn shape(request: &ApiRequest) -> Shape {
     let is_value = matches!(&request.action, Action::Call(CallRequest { call, .. })
         if matches!(call.returns, Returns::Value { .. }));
-    match &request.media_type {
+    match request.media_type.of() {
         MediaType::Other(_) => Shape::Bytes,
         MediaType::Csv => Shape::Csv,
         MediaType::Lines if is_value => Shape::ValueLines,
@@ -164,6 +189,7 @@ fn shape(request: &ApiRequest) -> Shape {
         _ if is_value => Shape::Values,
         MediaType::Json | MediaType::Object => Shape::Objects,
         MediaType::JsonStripped | MediaType::ObjectStripped => Shape::StrippedObjects,
+        MediaType::Plan { .. } => Shape::Objects,
     }
 }
 
@@ -181,6 +207,10 @@ fn answer(
         *schema = Arc::new(read);
     }
     let (plan, program) = plan(config, schema, request)?;
+    if let MediaType::Plan { json, verbose, .. } = request.media_type {
+        let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+        return Ok(reply::explained(request, &explained, json, verbose));
+    }
     let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
     reply::reply(config, request, &plan, relation, outcome)

@@ -6,6 +6,7 @@ mod call;
 mod containment;
 mod expression;
 mod read;
+mod tree;
 mod value;
 mod write;
 mod writer;
@@ -13,6 +14,7 @@ mod writer;
 use crate::authorize::Authorized;
 use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
+use crate::etag::Conditional;
 use crate::plan::{Plan, Source};
 use crate::schema::SchemaCache;
 use crate::timezone::Zone;
@@ -26,9 +28,29 @@ pub struct Program {
     pub steps: Vec<Step>,
 }
 
+/// The insert of one row of a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeStatement {
+    /// The statement. It returns what other rows need of this one, then its key.
+    pub statement: Statement,
+    /// How many columns are for other rows.
+    pub given: usize,
+    /// Whether the row is one of the outermost.
+    pub is_root: bool,
+}
+
 /// One statement and what becomes of its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// The rows must be those of which the client knows, or the program ends here.
+    Precondition {
+        /// The statement.
+        statement: Statement,
+        /// How its rows are written.
+        format: RowFormat,
+        /// What must hold.
+        tests: Conditional,
+    },
     /// The rows are the page of the answer.
     Page {
         /// The statement.
@@ -62,6 +84,13 @@ pub enum Step {
         /// What the keys are for.
         keys: Keys,
     },
+    /// Rows that need each other's values.
+    WriteTree {
+        /// The rows.
+        rows: Vec<TreeStatement>,
+        /// What the keys of the outermost rows are for.
+        keys: Keys,
+    },
     /// A write whose rows are the page of the answer (views, whose rows have no key).
     WritePage {
         /// The statements.
@@ -69,6 +98,35 @@ pub enum Step {
         /// How the rows are written.
         format: RowFormat,
     },
+}
+
+impl Step {
+    /// What it is called in plans.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Precondition { .. } => "precondition",
+            Step::Page { .. } => "page",
+            Step::Count { .. } => "count",
+            Step::Last { .. } => "last",
+            Step::CountExisting(_) => "count existing",
+            Step::Write { .. } | Step::WriteTree { .. } => "write",
+            Step::WritePage { .. } => "write page",
+        }
+    }
+
+    /// Its statements.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let (one, several, tree): (Option<&Statement>, &[Statement], &[TreeStatement]) = match self {
+            Step::Precondition { statement, .. }
+            | Step::Page { statement, .. }
+            | Step::Count { statement, .. }
+            | Step::Last { statement, .. }
+            | Step::CountExisting(statement) => (Some(statement), &[], &[]),
+            Step::Write { statements, .. } | Step::WritePage { statements, .. } => (None, statements, &[]),
+            Step::WriteTree { rows, .. } => (None, &[], rows),
+        };
+        one.into_iter().chain(several).chain(tree.iter().map(|row| &row.statement))
+    }
 }
 
 /// What the keys of written rows are for.
@@ -80,6 +138,17 @@ pub enum Keys {
     Location,
     /// They are handed to the next statement, as [`Param::Rowids`] or [`Param::PrimaryKeys`].
     ReadBack,
+}
+
+impl Keys {
+    /// Whether the key of one more row is wanted, beside those that there are.
+    pub(crate) fn wants(self, keys: &[Vec<Value>]) -> bool {
+        match self {
+            Keys::Count => false,
+            Keys::Location => keys.is_empty(),
+            Keys::ReadBack => true,
+        }
+    }
 }
 
 /// A statement with its parameters.
@@ -100,6 +169,13 @@ pub enum Param {
     Rowids,
     /// The primary keys written by the step before, as a JSON array of arrays: `[["a",1],["b",2]]`.
     PrimaryKeys,
+    /// A value that an earlier row of the tree gave.
+    Given {
+        /// The row's place.
+        row: usize,
+        /// The value's place among those that it gives.
+        at: usize,
+    },
 }
 
 /// The most parameters of one statement (SQLITE_MAX_VARIABLE_NUMBER, and the limit of Spin).
@@ -134,18 +210,12 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -
         }
         Plan::Call { call, count } => compiler.call(call, *count)?,
         Plan::Insert(insert) => compiler.insert(insert)?,
+        Plan::InsertTree(tree) => compiler.insert_tree(tree)?,
         Plan::Update(update) => compiler.update(update)?,
         Plan::Delete(delete) => compiler.delete(delete)?,
         Plan::Options(_) => Vec::new(),
     };
-    let statements = steps.iter().flat_map(|step| match step {
-        Step::Page { statement, .. }
-        | Step::Count { statement, .. }
-        | Step::Last { statement, .. }
-        | Step::CountExisting(statement) => std::slice::from_ref(statement),
-        Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements.as_slice(),
-    });
-    for statement in statements {
+    for statement in steps.iter().flat_map(Step::statements) {
         if statement.params.len() > MAX_PARAMETERS {
             return Err(Error::TooComplex(format!("a request may have {MAX_PARAMETERS} values")));
         }

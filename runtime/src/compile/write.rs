@@ -3,10 +3,12 @@
 
 use super::read::From;
 use super::writer::Sql;
-use super::{Compiler, Keys, Statement, Step};
-use crate::encode::keys_json;
+use super::{Compiler, Keys, Output, Statement, Step};
+use crate::encode::{Shape, keys_json};
 use crate::error::Error;
-use crate::plan::{ColumnRef, Conflict, Delete, Expr, FieldValue, Insert, Read, Returning, Source, Update};
+use crate::plan::{
+    ColumnRef, Conflict, Delete, Expr, FieldValue, Insert, Precondition, Read, Returning, Source, Update,
+};
 use crate::schema::{Relation, RowKey};
 use crate::value::Value;
 
@@ -32,7 +34,7 @@ impl Compiler<'_> {
                 statements.push(sql.finish());
             }
         }
-        let mut steps = Vec::new();
+        let mut steps = self.precondition(insert.precondition.as_ref())?;
         if let Some(conflict) = insert.conflict.as_ref().filter(|conflict| conflict.merge) {
             steps.push(self.count_existing(insert, conflict)?);
         }
@@ -80,25 +82,41 @@ impl Compiler<'_> {
 
     pub(super) fn update(&self, update: &Update) -> Result<Vec<Step>, Error> {
         let relation = self.relation(update.target.relation)?;
-        if update.assignments.is_empty() {
-            return self.write_steps(Vec::new(), &update.returning);
+        let mut statements = Vec::with_capacity(update.changes.len());
+        for change in &update.changes {
+            let mut sql = Sql::default();
+            sql.raw("UPDATE ").name(written(relation)).raw(" SET ");
+            sql.list(", ", &change.assignments, |sql, (place, value)| {
+                let column = self.column_of(update.target.relation, *place)?;
+                names(sql, relation, &[*place])?;
+                sql.raw(" = ");
+                match (value, &column.default) {
+                    (Some(value), _) => sql.value(value.clone()),
+                    (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
+                    (None, None) => sql.raw("NULL"),
+                };
+                Ok(())
+            })?;
+            self.which_rows(&mut sql, update.target, &change.conditions)?;
+            self.returning_clause(&mut sql, relation, &update.returning)?;
+            statements.push(sql.finish());
         }
-        let mut sql = Sql::default();
-        sql.raw("UPDATE ").name(written(relation)).raw(" SET ");
-        sql.list(", ", &update.assignments, |sql, (place, value)| {
-            let column = self.column_of(update.target.relation, *place)?;
-            names(sql, relation, &[*place])?;
-            sql.raw(" = ");
-            match (value, &column.default) {
-                (Some(value), _) => sql.value(value.clone()),
-                (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
-                (None, None) => sql.raw("NULL"),
-            };
-            Ok(())
-        })?;
-        self.which_rows(&mut sql, update.target, &update.conditions)?;
-        self.returning_clause(&mut sql, relation, &update.returning)?;
-        self.write_steps(vec![sql.finish()], &update.returning)
+        let mut steps = self.precondition(update.precondition.as_ref())?;
+        steps.extend(self.write_steps(statements, &update.returning)?);
+        Ok(steps)
+    }
+
+    /// The rows of which the client must know: as JSON objects, whatever it wants to be told.
+    fn precondition(&self, precondition: Option<&Precondition>) -> Result<Vec<Step>, Error> {
+        let Some(Precondition { read, tests }) = precondition else { return Ok(Vec::new()) };
+        let output = Output { shape: Shape::Objects, zone: self.output.zone.clone() };
+        let compiler = Compiler { output: &output, ..*self };
+        match compiler.page(read, From::Relation)? {
+            Step::Page { statement, format } => {
+                Ok(vec![Step::Precondition { statement, format, tests: tests.clone() }])
+            }
+            _ => Err(Error::Internal("a page is another step".to_owned())),
+        }
     }
 
     pub(super) fn delete(&self, delete: &Delete) -> Result<Vec<Step>, Error> {
@@ -106,7 +124,7 @@ impl Compiler<'_> {
         let mut sql = Sql::default();
         sql.raw("DELETE FROM ").name(written(relation));
         self.which_rows(&mut sql, delete.target, &delete.conditions)?;
-        let mut steps = Vec::new();
+        let mut steps = self.precondition(delete.precondition.as_ref())?;
         if let Returning::Rows(read) = &delete.returning {
             steps.push(self.page(read, From::Relation)?);
         }
@@ -217,12 +235,12 @@ fn conflict_clause(
 }
 
 /// The table that is written.
-fn written(relation: &Relation) -> &str {
+pub(super) fn written(relation: &Relation) -> &str {
     relation.rewrite.as_ref().map_or(&relation.name, |rewrite| &rewrite.table)
 }
 
 /// The names of columns in the table that is written.
-fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {
+pub(super) fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {
     sql.list(", ", places, |sql, place| {
         let own = relation.columns.get(*place).map(|column| &column.name);
         let name = match &relation.rewrite {

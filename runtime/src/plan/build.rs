@@ -45,12 +45,17 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
             build.begin_after(&mut read, links)?;
             Ok(Plan::Read { read, count: request.preferences.count.is_some(), links })
         }
+        Action::Insert(payload) if build.has_rows_inside(relation, id, payload) => {
+            build.insert_tree(id, payload, request).map(Plan::InsertTree)
+        }
         Action::Insert(payload) => build.insert(id, payload, request).map(Plan::Insert),
         Action::Put(payload) => build.put(id, payload, request).map(Plan::Insert),
         Action::Update(payload) => build.update(id, payload, request).map(Plan::Update),
         Action::Delete => build.delete(id, request).map(Plan::Delete),
         Action::Options => Ok(Plan::Options(relation.methods())),
-        Action::Call(_) => Err(Error::Internal("a call is planned above".to_owned())),
+        Action::Call(_) | Action::Batch(_) => {
+            Err(Error::Internal("calls are planned above, operations one by one".to_owned()))
+        }
     }
 }
 
@@ -308,7 +313,7 @@ impl<'a> Build<'a> {
     }
 
     /// Applies `api.max_rows` to a read and everything embedded in it.
-    fn cap(&self, read: &mut Read) {
+    pub(super) fn cap(&self, read: &mut Read) {
         let most = self.config.api.max_rows;
         if most == 0 {
             return;

@@ -122,7 +122,11 @@ impl<'a> Build<'a> {
         Ok(Embed { relationship, outer, junction, read: read? })
     }
 
-    fn relationship(&self, origin: RelationId, embed: &SelectEmbed) -> Result<Relationship, Error> {
+    pub(super) fn relationship(
+        &self,
+        origin: RelationId,
+        embed: &SelectEmbed,
+    ) -> Result<Relationship, Error> {
         let origin_name = self.relation(origin)?.name.clone();
         let mut found = self.schema.relationships(origin, &embed.target, embed.hint.as_deref());
         match found.len() {

@@ -9,9 +9,11 @@ mod embed;
 mod keyset;
 pub(crate) mod literal;
 mod test;
+mod tree;
 mod value;
 mod write;
 
+use crate::etag::Conditional;
 use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::function::{Piece, Returns};
@@ -43,6 +45,8 @@ pub enum Plan {
     },
     /// POST
     Insert(Insert),
+    /// POST of rows with others inside
+    InsertTree(InsertTree),
     /// PATCH
     Update(Update),
     /// DELETE
@@ -334,6 +338,44 @@ pub struct Insert {
     pub put: bool,
     /// What is told of them.
     pub returning: Returning,
+    /// What must hold of the row before.
+    pub precondition: Option<Precondition>,
+}
+
+/// New rows with rows that refer to them or that they refer to, one statement each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InsertTree {
+    /// The relation of the outermost rows.
+    pub target: Source,
+    /// The rows, each behind those whose values it needs.
+    pub rows: Vec<TreeRow>,
+    /// What is told of the outermost rows.
+    pub returning: Returning,
+}
+
+/// A row of an [`InsertTree`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeRow {
+    /// Its relation.
+    pub relation: RelationId,
+    /// The places of the columns given, with their values.
+    pub values: Vec<(usize, TreeValue)>,
+    /// Whether it is one of the outermost.
+    pub is_root: bool,
+}
+
+/// A value of a [`TreeRow`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum TreeValue {
+    /// Given by the request.
+    Given(Value),
+    /// That of a column of a row inserted before.
+    Of {
+        /// The row's place in the tree.
+        row: usize,
+        /// The column's place.
+        column: usize,
+    },
 }
 
 /// New rows that give the same columns.
@@ -359,12 +401,30 @@ pub struct Conflict {
 pub struct Update {
     /// The relation.
     pub target: Source,
-    /// The columns with their new values, `None` for their default; none changes nothing.
+    /// What is changed: once for all rows, or for each row by its key. None changes nothing.
+    pub changes: Vec<Change>,
+    /// What is told of them.
+    pub returning: Returning,
+    /// What must hold of the rows before.
+    pub precondition: Option<Precondition>,
+}
+
+/// New values for some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The columns with their new values, `None` for their default; at least one.
     pub assignments: Vec<(usize, Option<Value>)>,
     /// Which rows.
     pub conditions: Vec<Expr>,
-    /// What is told of them.
-    pub returning: Returning,
+}
+
+/// What must hold of the rows that a read of the same URL gives (`If-Match`, `If-None-Match`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Precondition {
+    /// The rows.
+    pub read: Read,
+    /// What must hold.
+    pub tests: Conditional,
 }
 
 /// Removed rows.
@@ -376,4 +436,6 @@ pub struct Delete {
     pub conditions: Vec<Expr>,
     /// What is told of them.
     pub returning: Returning,
+    /// What must hold of the rows before.
+    pub precondition: Option<Precondition>,
 }
