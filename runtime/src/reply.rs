@@ -47,7 +47,8 @@ pub(crate) fn reply(
             };
             let mut response = write_reply(request, plan, &outcome, None, status);
             if request.preferences.representation == Some(Return::HeadersOnly) {
-                let location = relation.and_then(|relation| location(request, relation, &outcome.key));
+                let location =
+                    relation.and_then(|relation| location(config, request, relation, &outcome.key));
                 response.headers.extend(location.map(|location| ("location".into(), location)));
             }
             Ok(finish(request, plan, outcome, response))
@@ -199,8 +200,8 @@ fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
     rows
 }
 
-/// `/relation?id=eq.5`, by the primary key of the row inserted.
-fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
+/// `/relation?id=eq.5` below `api.base_path`, by the primary key of the row inserted.
+fn location(config: &Config, request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
     if relation.primary_key.is_empty() || key.len() != relation.primary_key.len() {
         return None;
     }
@@ -221,7 +222,7 @@ fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<
             format!("{}=eq.{operand}", encode(name))
         })
         .collect();
-    Some(format!("/{}?{}", encode(&request.relation), filters.join("&")))
+    Some(format!("{}/{}?{}", config.api.base_path, encode(&request.relation), filters.join("&")))
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986 section 2.3.
