@@ -90,8 +90,18 @@ pub struct HeaderRange {
     pub last: Option<u64>,
 }
 
+/// The request as the API sees it: its target below `api.base_path`.
+///
+/// # Errors
+/// PGRST125 for a target that is not below it.
+pub(crate) fn below_base_path<'a>(config: &Config, request: &Request<'a>) -> Result<Request<'a>, Error> {
+    let target = request.target.strip_prefix(config.api.base_path.as_str());
+    let target = target.filter(|target| target.is_empty() || target.starts_with(['/', '?']));
+    Ok(Request { target: target.ok_or(Error::Path)?, ..*request })
+}
+
 impl ApiRequest {
-    /// Reads the request.
+    /// Reads the request, whose target is below `api.base_path`.
     ///
     /// # Errors
     /// PGRST1xx for what does not fit, PGRST202 for functions, which this version has none of.
@@ -116,7 +126,7 @@ impl ApiRequest {
         let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
         let range = if is_get { range(request)? } else { None };
-        let content_location = Some(content_location(path, query));
+        let content_location = Some(config.api.base_path.clone() + &content_location(path, query));
         let origin = Asked::of(request);
         let conditional = Conditional::of(request);
         match target(path)? {

@@ -276,6 +276,8 @@ pub struct Api {
     pub require_filter: bool,
     /// How transactions end (`db-tx-end`).
     pub tx_end: TxEnd,
+    /// The path under which the API is served: `/rest/v1`. Empty: at the root.
+    pub base_path: String,
 }
 
 /// How transactions end, and whether a request may say otherwise with `Prefer: tx=`.
@@ -389,6 +391,7 @@ pub const KEYS: &[&str] = &[
     "api.plan",
     "api.require_filter",
     "api.tx_end",
+    "api.base_path",
     "middleware.cors_origins",
 ];
 
@@ -441,6 +444,12 @@ impl Config {
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
         }
+        if !is_base_path(&self.api.base_path) {
+            return Err(ConfigError(format!(
+                "{origin}: api.base_path = \"{}\" is no path: write \"/rest/v1\", or \"\" for the root",
+                self.api.base_path
+            )));
+        }
         for udf in &self.udf {
             if crate::function::Returns::parse(&udf.returns).is_none() {
                 return Err(ConfigError(format!(
@@ -451,6 +460,15 @@ impl Config {
         }
         Ok(self)
     }
+}
+
+/// Empty, or segments that each begin with a slash, of characters that stand in a URL as they are.
+fn is_base_path(path: &str) -> bool {
+    let is_segment = |segment: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
+        !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
+    };
+    path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
 }
 
 fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
@@ -552,6 +570,16 @@ mod tests {
     }
 
     #[test]
+    fn base_paths() {
+        for good in ["", "/api", "/rest/v1", "/a-b_c.d~"] {
+            assert!(is_base_path(good), "{good}");
+        }
+        for bad in ["/", "rest", "/rest/", "//rest", "/a//b", "/a/../b", "/a b", "/%61", "/a?b"] {
+            assert!(!is_base_path(bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         check_error(
             "[server]\nprot = 1\n",
@@ -580,6 +608,13 @@ mod tests {
             "[databases.a]\n[databases.b]\n",
             &[],
             expect!["sqlitrest.toml: [databases] names 2 (a, b), but this version serves one"],
+        );
+        check_error(
+            "[api]\nbase_path = \"rest/v1\"\n",
+            &[],
+            expect![[
+                r#"sqlitrest.toml: api.base_path = "rest/v1" is no path: write "/rest/v1", or "" for the root"#
+            ]],
         );
         check_error(
             "",

@@ -67,11 +67,17 @@ use preferences::TransactionEnd;
 // The response is handed on at once; a box would only be unpacked.
 #[allow(clippy::result_large_err)]
 pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
-    let parsed = match cors::options(config, request) {
-        Some(response) => Err(response),
-        None => ApiRequest::parse(config, request).map_err(|error| reply::error(&error)),
+    let parse = || {
+        if let Some(response) = cors::preflight(request) {
+            return Err(response);
+        }
+        let request = &api_request::below_base_path(config, request).map_err(|e| reply::error(&e))?;
+        match cors::options(config, request) {
+            Some(response) => Err(response),
+            None => ApiRequest::parse(config, request).map_err(|e| reply::error(&e)),
+        }
     };
-    parsed.map_err(|mut response| {
+    parse().map_err(|mut response| {
         cors::allow_origin(config, &cors::Asked::of(request), &mut response);
         response
     })

@@ -261,7 +261,9 @@ mod tests {
             &[
                 "links=keyset, links=x, max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
             ],
-            expect![[r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris, links=keyset") ["links=x"]"#]],
+            expect![[
+                r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris, links=keyset") ["links=x"]"#
+            ]],
         );
         check(
             &["handling=strict, max-affected=10"],

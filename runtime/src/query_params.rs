@@ -223,7 +223,9 @@ mod tests {
     fn parameters() {
         check(
             "select=id&albums.order=a&albums.limit=5&offset=-3&id=eq.%C3%A9+%2B%",
-            expect![[r#"QueryParams { select: Some([Column(SelectColumn { field: Field { name: "id", path: [] }, alias: None, cast: None, aggregate: None, aggregate_cast: None })]), columns: None, on_conflict: None, after: None, arguments: [], filters: [([], Filter(Filter { field: Field { name: "id", path: [] }, negated: false, test: Compare(Eq, One("é +%")) }))], order: [(["albums"], [OrderTerm { embed: None, field: Field { name: "a", path: [] }, function: None, direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#]],
+            expect![[
+                r#"QueryParams { select: Some([Column(SelectColumn { field: Field { name: "id", path: [] }, alias: None, cast: None, aggregate: None, aggregate_cast: None })]), columns: None, on_conflict: None, after: None, arguments: [], filters: [([], Filter(Filter { field: Field { name: "id", path: [] }, negated: false, test: Compare(Eq, One("é +%")) }))], order: [(["albums"], [OrderTerm { embed: None, field: Field { name: "a", path: [] }, function: None, direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
+            ]],
         );
         check(
             "or=(a.eq.1)&albums.not.and=(b.eq.2)&%22a.b%22.c=is.null&x",

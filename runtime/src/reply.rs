@@ -51,9 +51,9 @@ pub(crate) fn reply(
                 (_, true) => 200,
                 (_, false) => 201,
             };
-            Ok(insert_reply(request, plan, relation, outcome, status))
+            Ok(insert_reply(config, request, plan, relation, outcome, status))
         }
-        Plan::InsertTree(_) => Ok(insert_reply(request, plan, relation, outcome, 201)),
+        Plan::InsertTree(_) => Ok(insert_reply(config, request, plan, relation, outcome, 201)),
         Plan::Update(_) | Plan::Delete(_) => {
             let first = if matches!(plan, Plan::Update(_)) { Some(0) } else { None };
             let status = if returns_rows(plan) { 200 } else { 204 };
@@ -65,6 +65,7 @@ pub(crate) fn reply(
 }
 
 fn insert_reply(
+    config: &Config,
     request: &ApiRequest,
     plan: &Plan,
     relation: Option<&Relation>,
@@ -73,7 +74,7 @@ fn insert_reply(
 ) -> Response {
     let mut response = write_reply(request, plan, &outcome, None, status);
     if request.preferences.representation == Some(Return::HeadersOnly) {
-        let location = relation.and_then(|relation| location(request, relation, &outcome.key));
+        let location = relation.and_then(|relation| location(config, request, relation, &outcome.key));
         response.headers.extend(location.map(|location| ("location".into(), location)));
     }
     finish(request, plan, outcome, response)
@@ -279,8 +280,8 @@ fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
     rows
 }
 
-/// `/relation?id=eq.5`, by the primary key of the row inserted.
-fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
+/// `/relation?id=eq.5` below `api.base_path`, by the primary key of the row inserted.
+fn location(config: &Config, request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
     if relation.primary_key.is_empty() || key.len() != relation.primary_key.len() {
         return None;
     }
@@ -301,7 +302,7 @@ fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<
             format!("{}=eq.{operand}", percent_encode(name))
         })
         .collect();
-    Some(format!("/{}?{}", percent_encode(&request.relation), filters.join("&")))
+    Some(format!("{}/{}?{}", config.api.base_path, percent_encode(&request.relation), filters.join("&")))
 }
 
 fn options(takes: Methods) -> Response {
