@@ -236,7 +236,7 @@ mod tests {
         check(
             "limit=18446744073709551616&limit=-0",
             expect![
-                "QueryParams { select: None, columns: None, on_conflict: None, arguments: [], filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
+                "QueryParams { select: None, columns: None, on_conflict: None, after: None, arguments: [], filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
             ],
         );
     }

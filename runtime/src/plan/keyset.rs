@@ -6,6 +6,7 @@ use super::{ColumnValue, Expr, OrderBy, OrderValue, Read};
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
 use crate::order::{Direction, Nulls};
+use crate::schema::Relation;
 use crate::value::Value;
 
 impl Build<'_> {
@@ -30,33 +31,35 @@ impl Build<'_> {
                 format!("A page by key of '{}', which has no primary key, without an order", relation.name);
             return Err(Error::NotImplemented(what));
         }
-        let terms =
-            read.order.iter().map(|term| Ok((key(&term.value)?, term))).collect::<Result<Vec<_>, Error>>()?;
+        let mut terms = Vec::with_capacity(read.order.len());
+        for term in &read.order {
+            terms.push(Term { key: key(&term.value)?, term, never_null: never_null(relation, &term.value) });
+        }
         let Some(values) = &self.params.after else { return Ok(()) };
         if values.len() != terms.len() {
             return Err(Error::After { given: values.len(), wanted: terms.len() });
         }
         let mut equal: Vec<Expr> = Vec::new();
         let mut any = Vec::with_capacity(terms.len());
-        for ((key, term), value) in terms.iter().zip(values) {
+        for (term, value) in terms.iter().zip(values) {
             let mut all = equal.clone();
-            all.push(behind(key, term, value));
+            all.push(term.behind(value));
             any.push(Expr::And(all));
             equal.push(match value {
-                Value::Null => Expr::Is(Is::Null, Box::new(key.clone())),
-                _ => compare(Comparison::Eq, key, value),
+                Value::Null => Expr::Is(Is::Null, Box::new(term.key.clone())),
+                _ => term.compare(Comparison::Eq, value),
             });
         }
-        // An index can find the first page row by this; by the rest it could not.
-        if let (Some((key, term)), Some(value)) = (terms.first(), values.first())
-            && let OrderValue::Column(ColumnValue { column, path: None, .. }) = &term.value
-            && relation.columns.get(column.column).is_some_and(|c| c.not_null || c.is_rowid)
+        // An index can find the first row of the page by this; by the rest it could not.
+        if let ([first, _, ..], Some(value)) = (terms.as_slice(), values.first())
+            && first.never_null
         {
-            let not_before = match term.direction {
+            let not_before = match first.term.direction {
                 Direction::Ascending => Comparison::Gte,
                 Direction::Descending => Comparison::Lte,
             };
-            read.conditions.push(compare(not_before, key, value));
+            let not_before = first.compare(not_before, value);
+            read.conditions.push(not_before);
         }
         read.conditions.push(Expr::Or(any));
         Ok(())
@@ -76,25 +79,43 @@ fn key(value: &OrderValue) -> Result<Expr, Error> {
     }
 }
 
-/// Whether a key comes behind a value.
-fn behind(key: &Expr, term: &OrderBy, value: &Value) -> Expr {
-    if *value == Value::Null {
-        return match term.nulls {
-            Nulls::First => Expr::Is(Is::NotNull, Box::new(key.clone())),
-            Nulls::Last => Expr::Or(Vec::new()),
-        };
-    }
-    let comparison = match term.direction {
-        Direction::Ascending => Comparison::Gt,
-        Direction::Descending => Comparison::Lt,
-    };
-    let mut any = vec![compare(comparison, key, value)];
-    if term.nulls == Nulls::Last {
-        any.push(Expr::Is(Is::Null, Box::new(key.clone())));
-    }
-    Expr::Or(any)
+/// A term of the order.
+struct Term<'t> {
+    key: Expr,
+    term: &'t OrderBy,
+    never_null: bool,
 }
 
-fn compare(comparison: Comparison, key: &Expr, value: &Value) -> Expr {
-    Expr::Compare(comparison, Box::new(key.clone()), Box::new(Expr::Value(value.clone())))
+impl Term<'_> {
+    /// Whether the key comes behind a value.
+    fn behind(&self, value: &Value) -> Expr {
+        if *value == Value::Null {
+            return match self.term.nulls {
+                Nulls::First => Expr::Is(Is::NotNull, Box::new(self.key.clone())),
+                Nulls::Last => Expr::Or(Vec::new()),
+            };
+        }
+        let comparison = match self.term.direction {
+            Direction::Ascending => Comparison::Gt,
+            Direction::Descending => Comparison::Lt,
+        };
+        let behind = self.compare(comparison, value);
+        if self.term.nulls == Nulls::First || self.never_null {
+            return behind;
+        }
+        Expr::Or(vec![behind, Expr::Is(Is::Null, Box::new(self.key.clone()))])
+    }
+
+    fn compare(&self, comparison: Comparison, value: &Value) -> Expr {
+        Expr::Compare(comparison, Box::new(self.key.clone()), Box::new(Expr::Value(value.clone())))
+    }
+}
+
+fn never_null(relation: &Relation, value: &OrderValue) -> bool {
+    match value {
+        OrderValue::Column(ColumnValue { column, path: None, .. }) => {
+            relation.columns.get(column.column).is_some_and(|column| column.not_null || column.is_rowid)
+        }
+        _ => false,
+    }
 }

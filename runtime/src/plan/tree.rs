@@ -1,6 +1,8 @@
 //! Inserts of rows with others inside: `{"name": "x", "albums": [{"title": "y"}]}`. A key that is no column but names a
 //! relationship, as an embed would, holds rows of the other relation. Beyond PostgREST.
 
+use serde_json::value::RawValue;
+
 use super::build::Build;
 use super::write::{given_columns, writable};
 use super::{InsertTree, Returning, Source, TreeRow, TreeValue};
@@ -89,8 +91,8 @@ impl Build<'_> {
                         set(relation, &mut values, *place, value)?;
                     }
                     Member::Rows(relationship) => {
-                        inside
-                            .extend(rows_inside(relationship, json)?.map(|payload| (relationship, payload)));
+                        let rows = rows_inside(relationship, json)?;
+                        inside.extend(rows.into_iter().map(|payload| (relationship, payload)));
                     }
                 }
             }
@@ -192,18 +194,25 @@ fn set(relation: &Relation, values: &mut Links, place: usize, value: TreeValue) 
     Ok(())
 }
 
-/// The rows inside a row: an array, or where there can be but one also an object. Null is none.
-fn rows_inside(relationship: &Relationship, json: &Json) -> Result<Option<Payload>, Error> {
+/// The rows inside a row: an array, or where there can be but one also an object. Null is none. Their keys need not match.
+fn rows_inside(relationship: &Relationship, json: &Json) -> Result<Vec<Payload>, Error> {
+    let wrong = || Error::Body("Rows inside rows are an array of objects, or an object".to_owned());
     let text = match json {
-        Json::Null => return Ok(None),
+        Json::Null => return Ok(Vec::new()),
         Json::Nested(text) => text,
-        Json::Bool(_) | Json::Number(_) | Json::Text(_) => {
-            return Err(Error::Body("Rows inside rows are an array of objects, or an object".to_owned()));
-        }
+        Json::Bool(_) | Json::Number(_) | Json::Text(_) => return Err(wrong()),
     };
-    let payload = Payload::parse(text.as_bytes(), None)?;
-    if relationship.cardinality.is_to_one() && payload.rows.len() > 1 {
+    let rows: Vec<&RawValue> = match text.starts_with('[') {
+        true => serde_json::from_str(text).map_err(|_| wrong())?,
+        false => vec![serde_json::from_str(text).map_err(|_| wrong())?],
+    };
+    if relationship.cardinality.is_to_one() && rows.len() > 1 {
         return Err(Error::Body("A to-one relationship has one row inside".to_owned()));
     }
-    Ok((!payload.rows.is_empty()).then_some(payload))
+    rows.into_iter()
+        .map(|row| match row.get().starts_with('{') {
+            true => Payload::parse(row.get().as_bytes(), None),
+            false => Err(wrong()),
+        })
+        .collect()
 }
