@@ -2,6 +2,8 @@
 //!
 //! Knows HTTP and the URL grammar; must not know the schema.
 
+use std::borrow::Cow;
+
 use crate::batch;
 use crate::config::{Config, TxEnd};
 use crate::cors::Asked;
@@ -31,6 +33,8 @@ pub struct ApiRequest {
     pub media_type: MediaType,
     /// What must hold for it to be answered or done.
     pub conditional: Conditional,
+    /// The header field that the answer repeats, with its value.
+    pub trace: Option<(Cow<'static, str>, String)>,
     /// Whether a page of another origin asks.
     pub origin: Asked,
     /// The path with its parameters sorted, for `Content-Location`; none where they stood in the body.
@@ -100,6 +104,26 @@ pub(crate) fn below_base_path<'a>(config: &Config, request: &Request<'a>) -> Res
     Ok(Request { target: target.ok_or(Error::Path)?, ..*request })
 }
 
+/// The header field that the answer repeats (`api.trace_header`).
+pub(crate) fn trace(config: &Config, request: &Request<'_>) -> Option<(Cow<'static, str>, String)> {
+    let name = config.api.trace_header.to_ascii_lowercase();
+    let value = if name.is_empty() { None } else { request.header(&name) };
+    value.map(|value| (Cow::Owned(name), value.to_owned()))
+}
+
+/// The schema that a client names is the one database's name, or `public`, which clients send unless told otherwise.
+fn check_schema(config: &Config, request: &Request<'_>) -> Result<(), Error> {
+    let is_read = matches!(request.method, "GET" | "HEAD");
+    let field = if is_read { "accept-profile" } else { "content-profile" };
+    let served = config.database().0;
+    match request.header(field) {
+        Some(name) if name != served && name != "public" => {
+            Err(Error::Schema { name: name.to_owned(), served: served.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl ApiRequest {
     /// Reads the request, whose target is below `api.base_path`.
     ///
@@ -129,7 +153,9 @@ impl ApiRequest {
         let content_location = Some(config.api.base_path.clone() + &content_location(path, query));
         let origin = Asked::of(request);
         let conditional = Conditional::of(request);
-        match target(path)? {
+        let trace = trace(config, request);
+        check_schema(config, request)?;
+        match target(config, path)? {
             Target::Relation(relation) => {
                 let params = QueryParams::parse(query, Unfiltered::Refused)?;
                 let action = action(request, &params)?;
@@ -142,6 +168,7 @@ impl ApiRequest {
                     preferences,
                     media_type,
                     conditional,
+                    trace,
                     origin,
                     content_location,
                 })
@@ -156,6 +183,7 @@ impl ApiRequest {
                     preferences,
                     media_type: accept.choose(|m| *m == MediaType::Json, MediaType::Json)?,
                     conditional: Conditional::default(),
+                    trace,
                     origin,
                     content_location: None,
                 })
@@ -171,6 +199,7 @@ impl ApiRequest {
                     preferences,
                     media_type,
                     conditional,
+                    trace,
                     origin,
                     content_location,
                 })
@@ -242,10 +271,11 @@ enum Target {
     Batch,
 }
 
-fn target(path: &str) -> Result<Target, Error> {
+fn target(config: &Config, path: &str) -> Result<Target, Error> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     match segments.as_slice() {
-        [""] => Err(Error::NoRoot),
+        [""] if config.api.root.is_empty() => Err(Error::NoRoot),
+        [""] => Ok(Target::Function(config.api.root.clone())),
         ["_batch"] => Ok(Target::Batch),
         ["rpc", name] => decode_path(name).map(Target::Function),
         [name] => decode_path(name).map(Target::Relation),

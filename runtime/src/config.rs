@@ -263,7 +263,7 @@ pub enum Synchronous {
 }
 
 /// `[api]`: PostgREST's settings of the same meaning.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
     /// The most rows of an answer, at every level; 0 = no cap (`db-max-rows`).
@@ -276,8 +276,44 @@ pub struct Api {
     pub require_filter: bool,
     /// How transactions end (`db-tx-end`).
     pub tx_end: TxEnd,
+    /// Whether an embed with an alias also goes by its relation's name in filters and orders (`url-use-legacy-target-names`).
+    pub legacy_target_names: bool,
+    /// The header field of a request that its answer repeats; empty: none (`server-trace-header`).
+    pub trace_header: String,
+    /// The function that answers `GET /`; empty: none (`db-root-spec`).
+    pub root: String,
+    /// How much is told of an error (`client-error-verbosity`).
+    pub error_verbosity: Verbosity,
     /// The path under which the API is served: `/rest/v1`. Empty: at the root.
     pub base_path: String,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Api {
+            max_rows: 0,
+            aggregates: false,
+            plan: false,
+            require_filter: false,
+            tx_end: TxEnd::default(),
+            legacy_target_names: true,
+            trace_header: String::new(),
+            root: String::new(),
+            error_verbosity: Verbosity::default(),
+            base_path: String::new(),
+        }
+    }
+}
+
+/// How much is told of an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verbosity {
+    /// Details and a hint.
+    #[default]
+    Verbose,
+    /// Neither.
+    Minimal,
 }
 
 /// How transactions end, and whether a request may say otherwise with `Prefer: tx=`.
@@ -391,6 +427,10 @@ pub const KEYS: &[&str] = &[
     "api.plan",
     "api.require_filter",
     "api.tx_end",
+    "api.legacy_target_names",
+    "api.trace_header",
+    "api.root",
+    "api.error_verbosity",
     "api.base_path",
     "middleware.cors_origins",
 ];

@@ -3,8 +3,11 @@
 //! Codes are listed at <https://docs.postgrest.org/en/stable/references/errors.html>. A failure inside the database is
 //! told by its SQLSTATE; SQLite's own text never reaches the client (see `database_error`).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::Verbosity;
 use crate::full_text::FullTextError;
 
 /// A failed request.
@@ -202,6 +205,26 @@ pub enum Error {
         /// The key or row.
         details: Option<String>,
     },
+    /// What a trigger raises as an error of its own.
+    Raised {
+        /// The HTTP status.
+        status: u16,
+        /// Its code.
+        code: String,
+        /// One sentence.
+        message: String,
+        /// More about the cause.
+        details: Option<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A schema that is not served.
+    Schema {
+        /// Its name in the request.
+        name: String,
+        /// That which is.
+        served: String,
+    },
     /// A database served for reading only.
     ReadOnly,
     /// The database cannot be reached; the text is for the log.
@@ -233,7 +256,7 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// PGRST000 to PGRSTX99, or a SQLSTATE.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence.
     pub message: String,
     /// More about the cause: text or a list.
@@ -246,7 +269,14 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Problem { status, code, message: message.into(), details: Json::Null, hint: None, operation: None }
+        Problem {
+            status,
+            code: Cow::Borrowed(code),
+            message: message.into(),
+            details: Json::Null,
+            hint: None,
+            operation: None,
+        }
     }
 
     fn details(self, details: impl Into<Json>) -> Self {
@@ -257,12 +287,14 @@ impl Problem {
         Problem { hint: hint.into(), ..self }
     }
 
-    /// The error body, keys in PostgREST's order.
-    pub fn body(&self) -> Vec<u8> {
+    /// The error body, keys in PostgREST's order; minimal, without details and hint.
+    pub fn body(&self, verbosity: Verbosity) -> Vec<u8> {
         let mut body = Map::new();
         body.insert("code".to_owned(), json!(self.code));
-        body.insert("details".to_owned(), self.details.clone());
-        body.insert("hint".to_owned(), json!(self.hint));
+        if verbosity == Verbosity::Verbose {
+            body.insert("details".to_owned(), self.details.clone());
+            body.insert("hint".to_owned(), json!(self.hint));
+        }
         body.insert("message".to_owned(), json!(self.message));
         if let Some(operation) = self.operation {
             body.insert("operation".to_owned(), json!(operation));
@@ -460,6 +492,18 @@ impl Error {
             Error::Constraint { code, message, details } => {
                 let status = if matches!(*code, "23505" | "23503") { 409 } else { 400 };
                 Problem::new(status, code, message.as_str()).details(json!(details))
+            }
+            Error::Raised { status, code, message, details, hint } => Problem {
+                status: *status,
+                code: Cow::Owned(code.clone()),
+                message: message.clone(),
+                details: json!(details),
+                hint: hint.clone(),
+                operation: None,
+            },
+            Error::Schema { name, served } => {
+                Problem::new(406, "PGRST106", format!("Invalid schema: {name}"))
+                    .hint(format!("Only the following schemas are exposed: {served}"))
             }
             Error::ReadOnly => Problem::new(405, "25006", "cannot execute a write in a read-only database"),
             Error::Unreachable(_) => Problem::new(503, "PGRST000", "Could not connect with the database")

@@ -49,7 +49,7 @@ pub use schema::SchemaCache;
 
 use authorize::Policies;
 use compile::{Output, Program};
-use config::{Config, Mode, TxEnd};
+use config::{Config, Mode, TxEnd, Verbosity};
 use database::Database;
 use database_error::classify;
 use encode::Shape;
@@ -67,18 +67,20 @@ use preferences::TransactionEnd;
 // The response is handed on at once; a box would only be unpacked.
 #[allow(clippy::result_large_err)]
 pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
+    let error = |error: Error| reply::error(&error, config.api.error_verbosity);
     let parse = || {
         if let Some(response) = cors::preflight(request) {
             return Err(response);
         }
-        let request = &api_request::below_base_path(config, request).map_err(|e| reply::error(&e))?;
+        let request = &api_request::below_base_path(config, request).map_err(error)?;
         match cors::options(config, request) {
             Some(response) => Err(response),
-            None => ApiRequest::parse(config, request).map_err(|e| reply::error(&e)),
+            None => ApiRequest::parse(config, request).map_err(error),
         }
     };
     parse().map_err(|mut response| {
         cors::allow_origin(config, &cors::Asked::of(request), &mut response);
+        response.headers.extend(api_request::trace(config, request));
         response
     })
 }
@@ -91,20 +93,21 @@ pub fn respond(
     request: ApiRequest,
     db: &mut dyn Database,
 ) -> Response {
-    let mut response =
-        in_transaction(config, schema, &request, db).unwrap_or_else(|error| reply::error(&error));
+    let mut response = in_transaction(config, schema, &request, db)
+        .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
     cors::allow_origin(config, &request.origin, &mut response);
+    response.headers.extend(request.trace);
     response
 }
 
 /// The answer to a failure outside the core, in the form of every other error: `message` goes to the log alone.
 pub fn internal_error(message: &str) -> Response {
-    reply::error(&Error::Internal(message.to_owned()))
+    reply::error(&Error::Internal(message.to_owned()), Verbosity::Verbose)
 }
 
 /// The answer to a failure outside the core that the client is told of.
 pub fn error_response(error: &Error) -> Response {
-    reply::error(error)
+    reply::error(error, Verbosity::Verbose)
 }
 
 /// The stages from `build` to `compile`: what a request means and the SQL that it becomes. [`respond`] goes this way; so

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::api_request::{Action, ApiRequest, CallRequest};
-use crate::config::Config;
+use crate::config::{Config, Verbosity};
 use crate::error::Error;
 use crate::etag::etag;
 use crate::http::Response;
@@ -275,6 +275,8 @@ fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
                 rows.push(b'\n');
             }
         }
+        // An XML declaration stands at the very beginning; PostgreSQL, too, leaves out a line feed before it.
+        MediaType::Other(name) if name == "text/xml" && rows.first() == Some(&b'\n') => drop(rows.remove(0)),
         MediaType::Object | MediaType::ObjectStripped | MediaType::Plan { .. } | MediaType::Other(_) => {}
     }
     rows
@@ -323,7 +325,7 @@ fn options(takes: Methods) -> Response {
 }
 
 /// The response to a request that failed. What only the log may say goes into [`Response::log`].
-pub(crate) fn error(error: &Error) -> Response {
+pub(crate) fn error(error: &Error, verbosity: Verbosity) -> Response {
     let problem = error.problem();
     let mut headers = vec![
         ("content-type".into(), "application/json; charset=utf-8".to_owned()),
@@ -345,5 +347,5 @@ pub(crate) fn error(error: &Error) -> Response {
         Error::Internal(text) | Error::Unreachable(text) => Some(text.clone()),
         _ => None,
     };
-    Response { status: problem.status, headers, body: problem.body(), log, ..Response::default() }
+    Response { status: problem.status, headers, body: problem.body(verbosity), log, ..Response::default() }
 }

@@ -61,14 +61,7 @@ impl Compiler<'_> {
             }
             Expr::Compare(comparison, left, right) => {
                 self.expr(sql, left)?;
-                sql.raw(match comparison {
-                    Comparison::Eq => " = ",
-                    Comparison::Neq => " <> ",
-                    Comparison::Gt => " > ",
-                    Comparison::Gte => " >= ",
-                    Comparison::Lt => " < ",
-                    Comparison::Lte => " <= ",
-                });
+                sql.raw(comparison_sql(*comparison));
                 self.expr(sql, right)?;
             }
             Expr::Glob(operand, pattern) => {
@@ -97,6 +90,9 @@ impl Compiler<'_> {
             Expr::FullText { column, index, found } => self.full_text(sql, column, index, found)?,
             Expr::Contains(operand, containment) => self.contains(sql, operand, containment)?,
             Expr::ContainedBy(operand, json) => self.contained_by(sql, operand, json)?,
+            Expr::ArrayOrder(comparison, operand, json) => {
+                self.array_order(sql, *comparison, operand, json)?
+            }
             Expr::Overlaps(operand, json) => self.overlaps(sql, operand, json)?,
             Expr::In(operand, values) => {
                 self.expr(sql, operand)?;
@@ -246,5 +242,17 @@ impl Compiler<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// The operator in SQL.
+pub(super) fn comparison_sql(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Eq => " = ",
+        Comparison::Neq => " <> ",
+        Comparison::Gt => " > ",
+        Comparison::Gte => " >= ",
+        Comparison::Lt => " < ",
+        Comparison::Lte => " <= ",
     }
 }

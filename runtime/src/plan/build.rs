@@ -138,8 +138,8 @@ impl<'a> Build<'a> {
         let params = self.params;
         let mut read = Read {
             fields: Vec::with_capacity(select.len()),
-            limit: last(&params.limits, stack).copied(),
-            offset: last(&params.offsets, stack).copied().unwrap_or(0),
+            limit: self.last(&params.limits, stack).copied(),
+            offset: self.last(&params.offsets, stack).copied().unwrap_or(0),
             ..Read::of(source)
         };
         for item in select {
@@ -154,7 +154,7 @@ impl<'a> Build<'a> {
             }
         }
         self.own_conditions(&level, stack, &mut read.conditions)?;
-        for term in last(&params.order, stack).into_iter().flatten() {
+        for term in self.last(&params.order, stack).into_iter().flatten() {
             let value = match &term.embed {
                 None => self.order_value(&level, term, &read)?,
                 Some(name) => self.related_order(&level, name, term, stack)?,
@@ -206,7 +206,7 @@ impl<'a> Build<'a> {
     {
         let params = self.params;
         for (path, condition) in &params.filters {
-            if is_for(path, stack) {
+            if self.is_for(path, stack) {
                 let expr = self.condition(level, condition, stack)?;
                 conditions.push(expr);
             }
@@ -251,7 +251,7 @@ impl<'a> Build<'a> {
         let is_column = level.relation.column(&filter.field.name).is_some();
         if !is_column
             && filter.field.path.is_empty()
-            && let Some(embed) = find_embed(level.select, &filter.field.name)
+            && let Some(embed) = self.find_embed(level.select, &filter.field.name)
         {
             return self.embed_filter(level, embed, filter, stack);
         }
@@ -339,7 +339,7 @@ impl<'a> Build<'a> {
         for path in paths {
             let mut items = select;
             for name in path {
-                let embed = find_embed(items, name).ok_or_else(|| Error::NotEmbedded(name.clone()))?;
+                let embed = self.find_embed(items, name).ok_or_else(|| Error::NotEmbedded(name.clone()))?;
                 items = &embed.select;
             }
         }
@@ -360,24 +360,30 @@ fn intersect(read: &mut Read, first: u64, last: Option<u64>) {
     .map(|end| end.saturating_sub(read.offset));
 }
 
-/// The embed of a select list that goes by this name: its alias, or the target's own name.
-pub(super) fn find_embed<'s>(select: &'s [SelectItem], name: &str) -> Option<&'s SelectEmbed> {
-    select.iter().find_map(|item| match item {
-        SelectItem::Embed(embed) if is_called(embed, name) => Some(embed),
-        _ => None,
-    })
-}
+impl Build<'_> {
+    /// The embed of a select list that goes by this name.
+    pub(super) fn find_embed<'s>(&self, select: &'s [SelectItem], name: &str) -> Option<&'s SelectEmbed> {
+        select.iter().find_map(|item| match item {
+            SelectItem::Embed(embed) if self.is_called(embed, name) => Some(embed),
+            _ => None,
+        })
+    }
 
-fn is_called(embed: &SelectEmbed, name: &str) -> bool {
-    embed.alias.as_deref() == Some(name) || embed.target == name
-}
+    /// An embed goes by its alias, and by the target's own name where it has none or both are allowed.
+    fn is_called(&self, embed: &SelectEmbed, name: &str) -> bool {
+        match &embed.alias {
+            Some(alias) => alias == name || self.config.api.legacy_target_names && embed.target == name,
+            None => embed.target == name,
+        }
+    }
 
-fn is_for(path: &[String], stack: &Stack<'_>) -> bool {
-    path.len() == stack.len() && stack.iter().zip(path).all(|(embed, name)| is_called(embed, name))
-}
+    fn is_for(&self, path: &[String], stack: &Stack<'_>) -> bool {
+        path.len() == stack.len() && stack.iter().zip(path).all(|(embed, name)| self.is_called(embed, name))
+    }
 
-fn last<'p, T>(list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
-    list.iter().rev().find(|(path, _)| is_for(path, stack)).map(|(_, value)| value)
+    fn last<'p, T>(&self, list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
+        list.iter().rev().find(|(path, _)| self.is_for(path, stack)).map(|(_, value)| value)
+    }
 }
 
 /// A value of single rows has no place among groups of them, nor an aggregate among single rows.

@@ -1,6 +1,6 @@
 //! Embeds: which relationship a target and its hint mean, and where their rows show.
 
-use super::build::{Build, Level, Stack, find_embed};
+use super::build::{Build, Level, Stack};
 use super::value::{field_value, whole_column};
 use super::{CastType, ColumnValue, Embed, Expr, Field, FieldValue, OrderValue, Read, Source};
 use crate::error::Error;
@@ -48,7 +48,7 @@ impl<'a> Build<'a> {
     where
         'a: 's,
     {
-        let embed = find_embed(level.select, name).ok_or_else(|| Error::NotEmbedded(name.to_owned()))?;
+        let embed = self.find_embed(level.select, name).ok_or_else(|| Error::NotEmbedded(name.to_owned()))?;
         let mut embedded = self.existence(level.source, embed, stack)?;
         let aggregate = match term.function {
             Some(OrderFunction::Rank) => {

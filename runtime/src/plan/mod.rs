@@ -252,6 +252,8 @@ pub enum Expr {
     Contains(Box<Expr>, Containment),
     /// Whether JSON is contained in this JSON.
     ContainedBy(Box<Expr>, Value),
+    /// Whether a JSON array comes before or behind this one, element by element.
+    ArrayOrder(Comparison, Box<Expr>, Value),
     /// Whether a JSON array has an element in common with this one.
     Overlaps(Box<Expr>, Value),
     /// `a IN (…)`

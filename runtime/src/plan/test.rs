@@ -128,6 +128,9 @@ impl Subject {
                     Expr::Compare(comparison, scalar(), Box::new(Expr::Value(number))),
                 ]))
             }
+            ColumnType::Json if !matches!(comparison, Comparison::Eq | Comparison::Neq) && is_array(text) => {
+                Ok(Expr::ArrayOrder(comparison, self.boxed(), Value::Text(json_operand(text)?)))
+            }
             ColumnType::Json => {
                 let (subject, value) = self.canonical(text)?;
                 Ok(Expr::Compare(comparison, Box::new(subject), Box::new(Expr::Value(value))))
@@ -205,6 +208,11 @@ fn json_operand(text: &str) -> Result<String, Error> {
         .or_else(|| array_json(text))
         .map(|json| json.to_string())
         .ok_or_else(|| Error::Literal { declared: "json", value: text.to_owned() })
+}
+
+/// Whether an operand is an array: `[1,2]` or `{1,2}`.
+fn is_array(text: &str) -> bool {
+    parse_json(text).map_or_else(|| parse_array(text).is_some(), |json| json.is_array())
 }
 
 fn parse_json(text: &str) -> Option<serde_json::Value> {

@@ -5,8 +5,7 @@ import test from 'node:test'
 import { PostgrestBuilder, PostgrestClient, PostgrestError, PostgrestTransformBuilder } from '@supabase/postgrest-js'
 import { column, data, db, refused, root, watch } from './support.js'
 
-// explain waits for the media type of plans.
-const everyMethodIsCalled = watch([PostgrestTransformBuilder, PostgrestBuilder], ['explain'])
+const everyMethodIsCalled = watch([PostgrestTransformBuilder, PostgrestBuilder])
 
 const artists = (columns = 'id') => db.from('artists').select(columns)
 const notes = () => db.from('notes')
@@ -88,6 +87,15 @@ test('csv', async () => {
 test('geojson', async () => {
   const message = 'None of these media types are available: application/geo+json'
   await refused(artists().geojson(), 406, 'PGRST107', message)
+})
+
+test('explain', async () => {
+  const request = () => artists().eq('id', 1)
+  assert.equal(await data(request().explain()), 'page\n  SEARCH t0 USING INTEGER PRIMARY KEY (rowid=?)\n')
+  assert.match(await data(request().explain({ verbose: true })), /^page  SELECT t0\."id" AS "id" FROM "artists" AS t0 /)
+  assert.deepEqual(await data(request().explain({ format: 'json' })), [
+    { Step: 'page', Plans: [{ Detail: 'SEARCH t0 USING INTEGER PRIMARY KEY (rowid=?)', Plans: [] }] }
+  ])
 })
 
 test('rollback', async () => {

@@ -156,6 +156,10 @@ class Reads(Case):
         request = artists.select("id", "name", "rating").gt("id", 2).csv()
         self.gives(request, 'id,name,rating\n3,Cedar,\n4,"birch (duo), live",2.5')
 
+    def test_explain(self):
+        plan = "page\n  SEARCH t0 USING INTEGER PRIMARY KEY (rowid=?)\n"
+        self.assertEqual(artists.select("id").eq("id", 1).explain().execute(), plan)
+
     def test_strip_nulls(self):
         self.gives(artists.select("id", "rating").eq("id", 3).strip_nulls(), [{"id": 3}])
 
