@@ -10,6 +10,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::database::DbError;
 use crate::value::{Value, ValueRef};
 
 /// Begins a REAL printed with 17 significant digits.
@@ -74,6 +75,20 @@ const SHAPES: [(Shape, char); 5] = [
 ];
 
 const KINDS: [(Kind, char); 3] = [(Kind::Any, 'a'), (Kind::Boolean, 'b'), (Kind::Json, 'j')];
+
+/// How many bytes the rows of an answer may become.
+pub const MOST_BYTES: usize = 256 << 20;
+
+/// What is said of more.
+pub(crate) const TOO_LARGE: &str = "the rows are too large for one answer";
+
+/// Refuses the rows that did not fit.
+///
+/// # Errors
+/// [`MOST_BYTES`] are reached.
+pub fn check_size(out: &[u8]) -> Result<(), DbError> {
+    if out.len() > MOST_BYTES { Err(DbError { message: TOO_LARGE.to_owned() }) } else { Ok(()) }
+}
 
 impl RowFormat {
     /// A format with these column names and kinds, in the order of the statement's columns.
@@ -143,8 +158,12 @@ impl RowFormat {
         }
     }
 
-    /// Appends one row; `index` is its place in the page, from 0.
+    /// Appends one row; `index` is its place in the page, from 0. Nothing is appended to more than [`MOST_BYTES`], which
+    /// [`check_size`] says afterwards.
     pub fn write_row(&self, row: &[ValueRef<'_>], index: u64, out: &mut Vec<u8>) {
+        if out.len() > MOST_BYTES {
+            return;
+        }
         if index > 0 {
             out.extend_from_slice(self.separator());
         }

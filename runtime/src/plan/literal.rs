@@ -102,14 +102,19 @@ fn blob(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
 }
 
-/// Turns a LIKE pattern into a GLOB one, which tells case in every build of SQLite. `ignore_case` spells each letter in
-/// both its cases, whatever its script: SQLite's own LIKE knows ASCII alone.
-pub(crate) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
-    // Matching takes time as pattern times text, and SQLite cannot be interrupted in it.
+/// Matching takes time as pattern times text, and SQLite cannot be interrupted in it.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
     const LONGEST: usize = 1_000;
     if pattern.chars().count() > LONGEST {
         return Err(Error::TooComplex(format!("a pattern may have {LONGEST} characters")));
     }
+    Ok(())
+}
+
+/// Turns a LIKE pattern into a GLOB one, which tells case in every build of SQLite. `ignore_case` spells each letter in
+/// both its cases, whatever its script: SQLite's own LIKE knows ASCII alone.
+pub(crate) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
+    check_pattern(pattern)?;
     let mut glob = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
