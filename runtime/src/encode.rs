@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::database::DbError;
 use crate::timezone::Zone;
 use crate::value::{Value, ValueRef};
 
@@ -90,6 +91,20 @@ const SHAPES: [(Shape, char); 7] = [
 
 const KINDS: [(Kind, char); 4] =
     [(Kind::Any, 'a'), (Kind::Boolean, 'b'), (Kind::Json, 'j'), (Kind::Time, 't')];
+
+/// How many bytes the rows of an answer may become.
+pub const MOST_BYTES: usize = 256 << 20;
+
+/// What is said of more.
+pub(crate) const TOO_LARGE: &str = "the rows are too large for one answer";
+
+/// Refuses the rows that did not fit.
+///
+/// # Errors
+/// [`MOST_BYTES`] are reached.
+pub fn check_size(out: &[u8]) -> Result<(), DbError> {
+    if out.len() > MOST_BYTES { Err(DbError { message: TOO_LARGE.to_owned() }) } else { Ok(()) }
+}
 
 impl RowFormat {
     /// A format with these column names and kinds, in the order of the statement's columns.
@@ -171,8 +186,12 @@ impl RowFormat {
         }
     }
 
-    /// Appends one row; `index` is its place in the page, from 0.
+    /// Appends one row; `index` is its place in the page, from 0. Nothing is appended to more than [`MOST_BYTES`], which
+    /// [`check_size`] says afterwards.
     pub fn write_row(&self, row: &[ValueRef<'_>], index: u64, out: &mut Vec<u8>) {
+        if out.len() > MOST_BYTES {
+            return;
+        }
         if index > 0 {
             out.extend_from_slice(self.separator());
         }

@@ -61,7 +61,9 @@ impl Field {
 fn key(cursor: &mut Cursor<'_>) -> Result<JsonKey, Error> {
     const EXPECTED: &str = "\"-\", digit or any non reserved character different from: .,>()";
     if cursor.peek() == Some('"') {
-        return cursor.quoted().map(JsonKey::Member);
+        let key = cursor.quoted()?;
+        // SQLite's JSON paths end at NUL.
+        return if key.contains('\0') { Err(cursor.error(EXPECTED)) } else { Ok(JsonKey::Member(key)) };
     }
     let rest = cursor.rest();
     let reserved = |c| matches!(c, '.' | ',' | '>' | '(' | ')');
