@@ -684,11 +684,17 @@ mod tests {
             &[],
             expect!["sqlitrest.toml: [databases] names 2 (a, b), but this version serves one"],
         );
-        check_error("[api]\nroot = \"home\"\n", &[], expect![[r#"sqlitrest.toml: api.root = "home" is none of the exposed functions"#]]);
+        check_error(
+            "[api]\nroot = \"home\"\n",
+            &[],
+            expect![[r#"sqlitrest.toml: api.root = "home" is none of the exposed functions"#]],
+        );
         check_error(
             "[[udf]]\nname = \"x\"\nparams = [{ name = \"$\", type = \"text\" }]\n",
             &[],
-            expect!["sqlitrest.toml: function x: it has no sql, and SQLite has no function of such a name or such parameters"],
+            expect![
+                "sqlitrest.toml: function x: it has no sql, and SQLite has no function of such a name or such parameters"
+            ],
         );
         check_error(
             "[api]\nbase_path = \"rest/v1\"\n",

@@ -2,9 +2,10 @@
 
 use super::value::field_value;
 use super::{ColumnValue, Containment, Expr, literal};
+use crate::array::parse_array;
 use crate::error::Error;
 use crate::field::Field;
-use crate::filter::{Comparison, Operand, Test, parse_array};
+use crate::filter::{Comparison, Operand, Test};
 use crate::full_text::{FullText, match_expression};
 use crate::grammar::MAX_DEPTH;
 use crate::schema::{ColumnType, Relation, RowKey};
