@@ -36,7 +36,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let listener = listen(config).await.map_err(Failure::Start)?;
         let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
         let examples = match settings.examples {
-            true => curl_lines(engine.pool(), &config.database().1.hidden, address).await,
+            true => curl_lines(engine.pool(), config, address).await,
             false => Vec::new(),
         };
         announce(&settings, &engine, address, &examples);

@@ -2,12 +2,16 @@
 //!
 //! Knows HTTP and the URL grammar; must not know the schema.
 
+use std::borrow::Cow;
+
+use crate::batch;
 use crate::config::{Config, TxEnd};
 use crate::cors::Asked;
 use crate::error::Error;
+use crate::etag::Conditional;
 use crate::function::{self, Arguments, Call, Context, RawBody};
 use crate::http::Request;
-use crate::media::{Accept, MediaType};
+use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
@@ -27,10 +31,14 @@ pub struct ApiRequest {
     pub preferences: Preferences,
     /// What the answer is made as.
     pub media_type: MediaType,
+    /// What must hold for it to be answered or done.
+    pub conditional: Conditional,
+    /// The header field that the answer repeats, with its value.
+    pub trace: Option<(Cow<'static, str>, String)>,
     /// Whether a page of another origin asks.
     pub origin: Asked,
-    /// The path with its parameters sorted, for `Content-Location`.
-    pub content_location: String,
+    /// The path with its parameters sorted, for `Content-Location`; none where they stood in the body.
+    pub content_location: Option<String>,
 }
 
 /// What a request does to its relation.
@@ -53,6 +61,8 @@ pub enum Action {
     Options,
     /// `/rpc/NAME`
     Call(CallRequest),
+    /// `/_batch`: several requests in one transaction.
+    Batch(Vec<ApiRequest>),
 }
 
 /// A call of a function.
@@ -62,6 +72,8 @@ pub struct CallRequest {
     pub call: Call,
     /// Whether the body of the answer is left out.
     pub head: bool,
+    /// Whether it came by GET or HEAD.
+    pub is_safe: bool,
 }
 
 /// Whether a request writes.
@@ -82,8 +94,38 @@ pub struct HeaderRange {
     pub last: Option<u64>,
 }
 
+/// The request as the API sees it: its target below `api.base_path`.
+///
+/// # Errors
+/// PGRST125 for a target that is not below it.
+pub(crate) fn below_base_path<'a>(config: &Config, request: &Request<'a>) -> Result<Request<'a>, Error> {
+    let target = request.target.strip_prefix(config.api.base_path.as_str());
+    let target = target.filter(|target| target.is_empty() || target.starts_with(['/', '?']));
+    Ok(Request { target: target.ok_or(Error::Path)?, ..*request })
+}
+
+/// The header field that the answer repeats (`api.trace_header`).
+pub(crate) fn trace(config: &Config, request: &Request<'_>) -> Option<(Cow<'static, str>, String)> {
+    let name = config.api.trace_header.to_ascii_lowercase();
+    let value = if name.is_empty() { None } else { request.header(&name) };
+    value.map(|value| (Cow::Owned(name), value.to_owned()))
+}
+
+/// The schema that a client names is the one database's name, or `public`, which clients send unless told otherwise.
+fn check_schema(config: &Config, request: &Request<'_>) -> Result<(), Error> {
+    let is_read = matches!(request.method, "GET" | "HEAD");
+    let field = if is_read { "accept-profile" } else { "content-profile" };
+    let served = config.database().0;
+    match request.header(field) {
+        Some(name) if name != served && name != "public" => {
+            Err(Error::Schema { name: name.to_owned(), served: served.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl ApiRequest {
-    /// Reads the request.
+    /// Reads the request, whose target is below `api.base_path`.
     ///
     /// # Errors
     /// PGRST1xx for what does not fit, PGRST202 for functions, which this version has none of.
@@ -92,18 +134,32 @@ impl ApiRequest {
         if request.body.len() as u64 > limit {
             return Err(Error::BodyTooLarge(limit));
         }
+        match read_by_body(request)? {
+            Some(target) => {
+                let read = Request { method: "GET", target: &target, body: b"", ..*request };
+                ApiRequest::parse_plain(config, &read)
+                    .map(|read| ApiRequest { content_location: None, ..read })
+            }
+            None => ApiRequest::parse_plain(config, request),
+        }
+    }
+
+    fn parse_plain(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Error> {
         let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
         let preferences = preferences(config, request)?;
         let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
         let range = if is_get { range(request)? } else { None };
-        let content_location = content_location(path, query);
+        let content_location = Some(config.api.base_path.clone() + &content_location(path, query));
         let origin = Asked::of(request);
-        match target(path)? {
+        let conditional = Conditional::of(request);
+        let trace = trace(config, request);
+        check_schema(config, request)?;
+        match target(config, path)? {
             Target::Relation(relation) => {
                 let params = QueryParams::parse(query, Unfiltered::Refused)?;
                 let action = action(request, &params)?;
-                let media_type = accept.choose(MediaType::is_common, MediaType::Json)?;
+                let media_type = accept.choose(|m| m.is_common(config.api.plan), MediaType::Json)?;
                 Ok(ApiRequest {
                     relation,
                     action,
@@ -111,8 +167,25 @@ impl ApiRequest {
                     range,
                     preferences,
                     media_type,
+                    conditional,
+                    trace,
                     origin,
                     content_location,
+                })
+            }
+            Target::Batch => {
+                let operations = batch::operations(config, request)?;
+                Ok(ApiRequest {
+                    relation: String::new(),
+                    action: Action::Batch(operations),
+                    params: QueryParams::default(),
+                    range: None,
+                    preferences,
+                    media_type: accept.choose(|m| *m == MediaType::Json, MediaType::Json)?,
+                    conditional: Conditional::default(),
+                    trace,
+                    origin,
+                    content_location: None,
                 })
             }
             Target::Function(name) => {
@@ -125,6 +198,8 @@ impl ApiRequest {
                     range,
                     preferences,
                     media_type,
+                    conditional,
+                    trace,
                     origin,
                     content_location,
                 })
@@ -137,9 +212,18 @@ impl ApiRequest {
         matches!(self.action, Action::Read { head: true } | Action::Call(CallRequest { head: true, .. }))
     }
 
+    /// Whether the request is a GET or HEAD, or a QUERY, which stands for one.
+    pub fn is_safe(&self) -> bool {
+        matches!(self.action, Action::Read { .. } | Action::Call(CallRequest { is_safe: true, .. }))
+    }
+
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
-        match self.action {
+        match &self.action {
+            Action::Batch(operations) => {
+                let writes = operations.iter().any(|operation| operation.access() == Access::Write);
+                if writes { Access::Write } else { Access::Read }
+            }
             Action::Call(CallRequest { call: Call { readonly: true, .. }, .. })
             | Action::Read { .. }
             | Action::Options => Access::Read,
@@ -147,6 +231,28 @@ impl ApiRequest {
             Action::Insert(_) | Action::Put(_) | Action::Update(_) | Action::Delete => Access::Write,
         }
     }
+}
+
+/// The target of the GET that a read with its parameters in the body stands for: QUERY
+/// (<https://datatracker.ietf.org/doc/draft-ietf-httpbis-safe-method-w-body/>), or POST that says so in
+/// `X-HTTP-Method-Override`. For filters that are too long for a URL.
+fn read_by_body(request: &Request<'_>) -> Result<Option<String>, Error> {
+    let overrides = || {
+        let name = request.header("x-http-method-override").unwrap_or_default();
+        name.eq_ignore_ascii_case("QUERY") || name.eq_ignore_ascii_case("GET")
+    };
+    if request.method != "QUERY" && !(request.method == "POST" && overrides()) {
+        return Ok(None);
+    }
+    let content_type = request.header("content-type").unwrap_or("application/x-www-form-urlencoded");
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err(Error::Body(format!("Content-Type not acceptable: {essence}")));
+    }
+    let form =
+        std::str::from_utf8(request.body).map_err(|_| Error::Body("The form is not in UTF-8".to_owned()))?;
+    let separator = if request.target.contains('?') { '&' } else { '?' };
+    Ok(Some(format!("{}{separator}{}", request.target, form.trim())))
 }
 
 /// The preferences; `tx=` is one only where the configuration lets a request say how its transaction ends.
@@ -162,12 +268,15 @@ fn preferences(config: &Config, request: &Request<'_>) -> Result<Preferences, Er
 enum Target {
     Relation(String),
     Function(String),
+    Batch,
 }
 
-fn target(path: &str) -> Result<Target, Error> {
+fn target(config: &Config, path: &str) -> Result<Target, Error> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
     match segments.as_slice() {
-        [""] => Err(Error::NoRoot),
+        [""] if config.api.root.is_empty() => Err(Error::NoRoot),
+        [""] => Ok(Target::Function(config.api.root.clone())),
+        ["_batch"] => Ok(Target::Batch),
         ["rpc", name] => decode_path(name).map(Target::Function),
         [name] => decode_path(name).map(Target::Relation),
         _ => Err(Error::Path),
@@ -203,7 +312,7 @@ fn call(
     if reads && !call.readonly {
         return Err(Error::CallWrites(name.to_owned()));
     }
-    Ok((Action::Call(CallRequest { call, head: request.method == "HEAD" }), params))
+    Ok((Action::Call(CallRequest { call, head: request.method == "HEAD", is_safe: reads }), params))
 }
 
 /// The arguments in a body, and the body itself, which may be one.
@@ -249,8 +358,7 @@ fn call_media_type(config: &Config, action: &Action, accept: &Accept) -> Result<
     accept.choose(
         |media_type| match (media_type, own) {
             (MediaType::Other(name), Some(own)) => own == name || own == "*/*",
-            (MediaType::Other(_), None) => false,
-            _ => true,
+            _ => media_type.is_common(config.api.plan),
         },
         MediaType::Json,
     )
@@ -286,6 +394,7 @@ fn payload(request: &Request<'_>, params: &QueryParams) -> Result<Payload, Error
     match essence.to_ascii_lowercase().as_str() {
         "application/json" => Payload::parse(request.body, columns),
         "text/csv" => Payload::parse_csv(request.body, columns),
+        name if is_lines(name) => Payload::parse_lines(request.body, columns),
         "application/x-www-form-urlencoded" => Payload::parse_form(request.body, columns),
         _ => Err(Error::Body(format!("Content-Type not acceptable: {essence}"))),
     }

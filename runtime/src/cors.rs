@@ -10,26 +10,32 @@ use crate::query_params::decode_path;
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
                        Transfer-Encoding, Range-Unit";
 
-/// The whole answer to an OPTIONS that needs no database: a preflight, the root, a function.
-pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response> {
-    if request.method != "OPTIONS" {
+/// The whole answer to a preflight, whatever it is for: what follows it is answered in its own time.
+pub(crate) fn preflight(request: &Request<'_>) -> Option<Response> {
+    let has = |name| request.header(name).is_some();
+    if request.method != "OPTIONS" || !has("origin") || !has("access-control-request-method") {
         return None;
     }
     let mut response = Response { status: 200, ..Response::default() };
-    if request.header("origin").is_some() && request.header("access-control-request-method").is_some() {
-        let mut push =
-            |name: &'static str, value: String| response.headers.push((Cow::Borrowed(name), value));
-        let methods = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD";
-        push("access-control-allow-methods", methods.to_owned());
-        let asked = request.header("access-control-request-headers").unwrap_or_default();
-        let asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let headers: Vec<&str> = std::iter::once("Authorization")
-            .chain(asked)
-            .chain(["Accept", "Accept-Language", "Content-Language"])
-            .collect();
-        push("access-control-allow-headers", headers.join(", "));
-        push("access-control-max-age", "86400".to_owned());
-        return Some(response);
+    let mut push = |name: &'static str, value: String| response.headers.push((Cow::Borrowed(name), value));
+    let methods = "GET, POST, PATCH, PUT, DELETE, OPTIONS, HEAD";
+    let asks_query = request.header("access-control-request-method") == Some("QUERY");
+    push("access-control-allow-methods", format!("{methods}{}", if asks_query { ", QUERY" } else { "" }));
+    let asked = request.header("access-control-request-headers").unwrap_or_default();
+    let asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let headers: Vec<&str> = std::iter::once("Authorization")
+        .chain(asked)
+        .chain(["Accept", "Accept-Language", "Content-Language"])
+        .collect();
+    push("access-control-allow-headers", headers.join(", "));
+    push("access-control-max-age", "86400".to_owned());
+    Some(response)
+}
+
+/// The whole answer to another OPTIONS that needs no database: the root, a function.
+pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response> {
+    if request.method != "OPTIONS" {
+        return None;
     }
     let path = request.target.split('?').next().unwrap_or_default();
     let allow = match path.strip_prefix("/rpc/").map(decode_path) {
@@ -38,11 +44,11 @@ pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response
             named.peek()?;
             if named.any(|udf| udf.readonly) { "OPTIONS,GET,HEAD,POST" } else { "OPTIONS,POST" }
         }
-        None if path == "/" => "OPTIONS,GET,HEAD",
+        None if matches!(path, "" | "/") => "OPTIONS,GET,HEAD",
         _ => return None,
     };
-    response.headers.push(("allow".into(), allow.to_owned()));
-    Some(response)
+    let headers = vec![("allow".into(), allow.to_owned())];
+    Some(Response { status: 200, headers, ..Response::default() })
 }
 
 /// What of a request says whether a page of another origin asks.

@@ -50,7 +50,7 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
             .is_some_and(|before| before.is_empty() || before.ends_with(": "))
     };
     if let Some(raised) = schema.raise_messages.iter().find(is_raised) {
-        return constraint("P0001", raised.clone(), None);
+        return raised_error(raised);
     }
     let has = |part: &str| message.contains(part);
     // What a trigger raises may have such words in it, so SQLite's own sentences are wanted whole.
@@ -90,6 +90,27 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     } else {
         Error::Internal(message.to_owned())
     }
+}
+
+/// What a trigger RAISEs: a sentence, or an error in PostgREST's own form, as JSON:
+/// `{"code": "PT402", "message": "Payment required", "details": null, "hint": "Pay."}`. `PT` and a status give that status.
+fn raised_error(text: &str) -> Error {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Raised {
+        code: String,
+        message: String,
+        #[serde(default)]
+        details: Option<String>,
+        #[serde(default)]
+        hint: Option<String>,
+    }
+    let Ok(Raised { code, message, details, hint }) = serde_json::from_str(text) else {
+        return constraint("P0001", text.to_owned(), None);
+    };
+    let status = code.strip_prefix("PT").and_then(|status| status.parse().ok());
+    let status = status.filter(|status| (400..=599).contains(status)).unwrap_or(400);
+    Error::Raised { status, code, message, details, hint }
 }
 
 /// `t.a, t.b`, or `index 'name'` for an index on expressions.

@@ -7,10 +7,13 @@
 //! therefore leave SQL between marker bytes that cannot occur in JSON ([`REAL_MARK`], [`BLOB_MARK`], [`END_MARK`]) and
 //! are finished here, by the same code that writes the columns of the outermost row.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::database::DbError;
+use crate::timezone::Zone;
 use crate::value::{Value, ValueRef};
 
 /// Begins a REAL printed with 17 significant digits.
@@ -19,6 +22,8 @@ pub const REAL_MARK: u8 = 1;
 pub const END_MARK: u8 = 2;
 /// Begins a BLOB in hexadecimal.
 pub const BLOB_MARK: u8 = 3;
+/// Stands before a JSON string that is a time, to be told in the zone of [`RowFormat`].
+pub const TIME_MARK: u8 = 4;
 
 /// How a column's value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub enum Kind {
     Boolean,
     /// Text that SQL made as JSON (embeds, JSON columns), with marked values inside.
     Json,
+    /// Declared TIMESTAMPTZ, where a zone is asked for: texts that are times as that zone's clocks show them.
+    Time,
 }
 
 /// What the rows of a page become.
@@ -44,6 +51,10 @@ pub enum Shape {
     Values,
     /// The first column's bytes as they are: media types that a function makes.
     Bytes,
+    /// JSON objects, each on a line.
+    Lines,
+    /// The first column as a JSON value, each on a line.
+    ValueLines,
 }
 
 /// One column of a page.
@@ -62,19 +73,24 @@ pub struct Column {
 pub struct RowFormat {
     shape: Shape,
     columns: Vec<Column>,
+    /// The zone of [`Kind::Time`] and [`TIME_MARK`].
+    zone: Option<Zone>,
 }
 
 const COMMENT: &str = "/*rows:";
 
-const SHAPES: [(Shape, char); 5] = [
+const SHAPES: [(Shape, char); 7] = [
     (Shape::Objects, 'o'),
     (Shape::StrippedObjects, 's'),
     (Shape::Csv, 'c'),
     (Shape::Values, 'v'),
     (Shape::Bytes, 'r'),
+    (Shape::Lines, 'l'),
+    (Shape::ValueLines, 'w'),
 ];
 
-const KINDS: [(Kind, char); 3] = [(Kind::Any, 'a'), (Kind::Boolean, 'b'), (Kind::Json, 'j')];
+const KINDS: [(Kind, char); 4] =
+    [(Kind::Any, 'a'), (Kind::Boolean, 'b'), (Kind::Json, 'j'), (Kind::Time, 't')];
 
 /// How many bytes the rows of an answer may become.
 pub const MOST_BYTES: usize = 256 << 20;
@@ -102,17 +118,25 @@ impl RowFormat {
                 Column { name: name.to_owned(), label, kind }
             })
             .collect();
-        RowFormat { shape, columns }
+        RowFormat { shape, columns, zone: None }
+    }
+
+    /// The same, times told in this zone.
+    pub fn in_zone(self, zone: Option<Zone>) -> Self {
+        RowFormat { zone, ..self }
     }
 
     /// The comment that a statement begins with to tell a far side (our host behind `spin:sqlite`) that its rows are
-    /// wanted in this format: `/*rows:oabj*/`. Any other SQLite passes over it.
+    /// wanted in this format: `/*rows:oabj*/`, `/*rows:ot Europe/Paris*/`. Any other SQLite passes over it.
     pub fn comment(&self) -> String {
         let letter = SHAPES.iter().find(|(shape, _)| *shape == self.shape).map_or('o', |(_, letter)| *letter);
         let kind =
             |column: &Column| KINDS.iter().find(|(kind, _)| *kind == column.kind).map(|(_, letter)| *letter);
         let kinds: String = self.columns.iter().filter_map(kind).collect();
-        format!("{COMMENT}{letter}{kinds}*/")
+        match &self.zone {
+            None => format!("{COMMENT}{letter}{kinds}*/"),
+            Some(zone) => format!("{COMMENT}{letter}{kinds} {}*/", zone.name()),
+        }
     }
 
     /// Columns of a statement whose rows are in this format; a statement has at least one.
@@ -128,13 +152,17 @@ impl RowFormat {
     /// The format that a statement asks for in its comment, with the names of its columns; `None` where it has none.
     pub fn of_statement<'a>(sql: &str, names: impl IntoIterator<Item = &'a str>) -> Option<RowFormat> {
         let (letters, _) = sql.strip_prefix(COMMENT)?.split_once("*/")?;
+        let (letters, zone) = match letters.split_once(' ') {
+            Some((letters, name)) => (letters, Some(Zone::of_name(name)?)),
+            None => (letters, None),
+        };
         let mut letters = letters.chars();
         let shape = letters.next()?;
         let shape = SHAPES.iter().find(|(_, letter)| *letter == shape).map(|(shape, _)| *shape)?;
         let kinds: Vec<Kind> = letters
             .map(|c| KINDS.iter().find(|(_, letter)| *letter == c).map(|(kind, _)| *kind))
             .collect::<Option<_>>()?;
-        Some(RowFormat::new(shape, names.into_iter().zip(kinds)))
+        Some(RowFormat::new(shape, names.into_iter().zip(kinds)).in_zone(zone))
     }
 
     /// The first line of comma-separated values.
@@ -153,7 +181,7 @@ impl RowFormat {
     pub fn separator(&self) -> &'static [u8] {
         match self.shape {
             Shape::Objects | Shape::StrippedObjects | Shape::Values => b",",
-            Shape::Csv => b"\n",
+            Shape::Csv | Shape::Lines | Shape::ValueLines => b"\n",
             Shape::Bytes => b"",
         }
     }
@@ -168,7 +196,7 @@ impl RowFormat {
             out.extend_from_slice(self.separator());
         }
         match self.shape {
-            Shape::Objects => self.write_object(row, out),
+            Shape::Objects | Shape::Lines => self.write_object(row, out),
             Shape::StrippedObjects => {
                 let mut object = Vec::new();
                 self.write_object(row, &mut object);
@@ -179,17 +207,17 @@ impl RowFormat {
                     if i > 0 {
                         out.push(b',');
                     }
-                    write_csv(column.kind, *value, out);
+                    self.write_csv(column.kind, *value, out);
                 }
             }
-            Shape::Values => {
+            Shape::Values | Shape::ValueLines => {
                 if let (Some(column), Some(value)) = (self.columns.first(), row.first()) {
-                    write_value(column.kind, *value, out);
+                    self.write_value(column.kind, *value, out);
                 }
             }
             Shape::Bytes => match row.first() {
                 Some(ValueRef::Text(bytes) | ValueRef::Blob(bytes)) => out.extend_from_slice(bytes),
-                Some(value) => write_csv(Kind::Any, *value, out),
+                Some(value) => self.write_csv(Kind::Any, *value, out),
                 None => {}
             },
         }
@@ -202,30 +230,96 @@ impl RowFormat {
                 out.push(b',');
             }
             out.extend_from_slice(&column.label);
-            write_value(column.kind, *value, out);
+            self.write_value(column.kind, *value, out);
         }
         out.push(b'}');
     }
-}
 
-/// Appends a value of a CSV line: null as nothing, text in quotes where it needs them, booleans as PostgreSQL's `t`, `f`.
-fn write_csv(kind: Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
-    match (kind, value) {
-        (_, ValueRef::Null) => {}
-        (Kind::Boolean, ValueRef::Integer(0)) => out.push(b'f'),
-        (Kind::Boolean, ValueRef::Integer(1)) => out.push(b't'),
-        (Kind::Json, ValueRef::Text(_)) => {
-            let mut json = Vec::new();
-            write_value(kind, value, &mut json);
-            if json != b"null" {
-                write_csv_text(&json, out);
+    /// Appends a value of a CSV line: null as nothing, text in quotes where it needs them, booleans as PostgreSQL's `t`, `f`.
+    fn write_csv(&self, kind: Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
+        match (kind, value) {
+            (_, ValueRef::Null) => {}
+            (Kind::Boolean, ValueRef::Integer(0)) => out.push(b'f'),
+            (Kind::Boolean, ValueRef::Integer(1)) => out.push(b't'),
+            (Kind::Json, ValueRef::Text(_)) => {
+                let mut json = Vec::new();
+                self.write_value(kind, value, &mut json);
+                if json != b"null" {
+                    write_csv_text(&json, out);
+                }
             }
+            (Kind::Time, ValueRef::Text(text)) => write_csv_text(self.time(text).as_bytes(), out),
+            (_, ValueRef::Text(text)) => write_csv_text(String::from_utf8_lossy(text).as_bytes(), out),
+            (_, ValueRef::Blob(bytes)) => out.extend_from_slice(BASE64.encode(bytes).as_bytes()),
+            (_, ValueRef::Integer(i)) => write_integer(i, out),
+            (_, ValueRef::Real(r)) if r.is_finite() => write_real(r, out),
+            (_, ValueRef::Real(r)) => out.extend_from_slice(if r > 0.0 { b"Infinity" } else { b"-Infinity" }),
         }
-        (_, ValueRef::Text(text)) => write_csv_text(String::from_utf8_lossy(text).as_bytes(), out),
-        (_, ValueRef::Blob(bytes)) => out.extend_from_slice(BASE64.encode(bytes).as_bytes()),
-        (_, ValueRef::Integer(i)) => write_integer(i, out),
-        (_, ValueRef::Real(r)) if r.is_finite() => write_real(r, out),
-        (_, ValueRef::Real(r)) => out.extend_from_slice(if r > 0.0 { b"Infinity" } else { b"-Infinity" }),
+    }
+
+    /// Appends one value as JSON.
+    pub fn write_value(&self, kind: Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
+        match (kind, value) {
+            (_, ValueRef::Null) => out.extend_from_slice(b"null"),
+            (Kind::Boolean, ValueRef::Integer(0)) => out.extend_from_slice(b"false"),
+            (Kind::Boolean, ValueRef::Integer(1)) => out.extend_from_slice(b"true"),
+            (Kind::Json, ValueRef::Text(text)) => self.write_marked(text, out),
+            (Kind::Time, ValueRef::Text(text)) => write_text(&self.time(text), out),
+            (_, ValueRef::Integer(i)) => write_integer(i, out),
+            (_, ValueRef::Real(r)) => write_real(r, out),
+            (_, ValueRef::Text(text)) => match std::str::from_utf8(text) {
+                Ok(text) => write_text(text, out),
+                Err(_) => write_text(&String::from_utf8_lossy(text), out),
+            },
+            (_, ValueRef::Blob(bytes)) => write_blob(bytes, out),
+        }
+    }
+
+    /// Appends JSON text that SQL made, finishing the values between marks.
+    fn write_marked(&self, text: &[u8], out: &mut Vec<u8>) {
+        let lossy;
+        let mut rest = match std::str::from_utf8(text) {
+            Ok(_) => text,
+            Err(_) => {
+                lossy = String::from_utf8_lossy(text);
+                lossy.as_bytes()
+            }
+        };
+        while let Some(at) = memchr::memchr3(REAL_MARK, BLOB_MARK, TIME_MARK, rest) {
+            let (plain, marked) = rest.split_at(at);
+            out.extend_from_slice(plain);
+            if marked.first() == Some(&TIME_MARK) {
+                rest = self.write_marked_time(marked.get(1..).unwrap_or_default(), out);
+                continue;
+            }
+            let end = memchr::memchr(END_MARK, marked).unwrap_or(marked.len());
+            let inside = marked.get(1..end).unwrap_or_default();
+            if marked.first() == Some(&REAL_MARK) {
+                let real = std::str::from_utf8(inside).ok().and_then(|s| s.parse().ok());
+                self.write_value(Kind::Any, real.map_or(ValueRef::Null, ValueRef::Real), out);
+            } else {
+                write_blob(&from_hex(inside), out);
+            }
+            rest = marked.get(end + 1..).unwrap_or_default();
+        }
+        out.extend_from_slice(rest);
+    }
+
+    /// Appends the JSON string that `json` begins with as a time; what is behind it is given back.
+    fn write_marked_time<'j>(&self, json: &'j [u8], out: &mut Vec<u8>) -> &'j [u8] {
+        let mut strings = serde_json::Deserializer::from_slice(json).into_iter::<String>();
+        let Some(Ok(text)) = strings.next() else { return json };
+        write_text(&self.time(text.as_bytes()), out);
+        json.get(strings.byte_offset()..).unwrap_or_default()
+    }
+
+    /// A time in the zone that is asked for; what is none as it is.
+    fn time<'t>(&self, text: &'t [u8]) -> Cow<'t, str> {
+        let text = String::from_utf8_lossy(text);
+        match self.zone.as_ref().and_then(|zone| zone.local(&text)) {
+            Some(local) => Cow::Owned(local),
+            None => text,
+        }
     }
 }
 
@@ -306,23 +400,6 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Appends one value as JSON.
-pub fn write_value(kind: Kind, value: ValueRef<'_>, out: &mut Vec<u8>) {
-    match (kind, value) {
-        (_, ValueRef::Null) => out.extend_from_slice(b"null"),
-        (Kind::Boolean, ValueRef::Integer(0)) => out.extend_from_slice(b"false"),
-        (Kind::Boolean, ValueRef::Integer(1)) => out.extend_from_slice(b"true"),
-        (Kind::Json, ValueRef::Text(text)) => write_marked(text, out),
-        (_, ValueRef::Integer(i)) => write_integer(i, out),
-        (_, ValueRef::Real(r)) => write_real(r, out),
-        (_, ValueRef::Text(text)) => match std::str::from_utf8(text) {
-            Ok(text) => write_text(text, out),
-            Err(_) => write_text(&String::from_utf8_lossy(text), out),
-        },
-        (_, ValueRef::Blob(bytes)) => write_blob(bytes, out),
-    }
-}
-
 fn write_integer(i: i64, out: &mut Vec<u8>) {
     // Digits from the right; i64::MIN has no positive twin, so the absolute value is taken unsigned.
     let mut digits = [0u8; 20];
@@ -399,32 +476,6 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends JSON text that SQL made, finishing the values between marks.
-fn write_marked(text: &[u8], out: &mut Vec<u8>) {
-    let lossy;
-    let mut rest = match std::str::from_utf8(text) {
-        Ok(_) => text,
-        Err(_) => {
-            lossy = String::from_utf8_lossy(text);
-            lossy.as_bytes()
-        }
-    };
-    while let Some(at) = memchr::memchr2(REAL_MARK, BLOB_MARK, rest) {
-        let (plain, marked) = rest.split_at(at);
-        out.extend_from_slice(plain);
-        let end = memchr::memchr(END_MARK, marked).unwrap_or(marked.len());
-        let inside = marked.get(1..end).unwrap_or_default();
-        if marked.first() == Some(&REAL_MARK) {
-            let real = std::str::from_utf8(inside).ok().and_then(|s| s.parse().ok());
-            write_value(Kind::Any, real.map_or(ValueRef::Null, ValueRef::Real), out);
-        } else {
-            write_blob(&from_hex(inside), out);
-        }
-        rest = marked.get(end + 1..).unwrap_or_default();
-    }
-    out.extend_from_slice(rest);
-}
-
 fn from_hex(hex: &[u8]) -> Vec<u8> {
     let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
     hex.chunks(2).map(|pair| pair.iter().fold(0, |byte, b| byte << 4 | digit(*b))).collect()
@@ -463,7 +514,7 @@ mod tests {
 
     fn check(kind: Kind, value: ValueRef<'_>, expected: &str) {
         let mut out = Vec::new();
-        write_value(kind, value, &mut out);
+        RowFormat::new(Shape::Objects, []).write_value(kind, value, &mut out);
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 
@@ -514,6 +565,35 @@ mod tests {
     }
 
     #[test]
+    fn times_are_told_in_the_zone() {
+        let paris = Zone::of_preference("Europe/Paris");
+        let columns = [("a", Kind::Time), ("b", Kind::Json), ("c", Kind::Any)];
+        let time = b"2023-10-18 12:00:00+00";
+        let row = [
+            ValueRef::Text(time),
+            ValueRef::Text(b"{\"t\":\x04\"2023-10-18 12:00:00\",\"u\":\x04\"no \\\"time\"}"),
+            ValueRef::Text(time),
+        ];
+        for (shape, expected) in [
+            (
+                Shape::Objects,
+                r#"{"a":"2023-10-18T14:00:00+02:00","b":{"t":"2023-10-18T14:00:00+02:00","u":"no \"time"},"c":"2023-10-18 12:00:00+00"}"#,
+            ),
+            (
+                Shape::Csv,
+                r#"2023-10-18T14:00:00+02:00,"{""t"":""2023-10-18T14:00:00+02:00"",""u"":""no \""time""}",2023-10-18 12:00:00+00"#,
+            ),
+        ] {
+            let format = RowFormat::new(shape, columns).in_zone(paris.clone());
+            let mut out = Vec::new();
+            format.write_row(&row, 0, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+            let sql = format.comment() + "SELECT 1";
+            assert_eq!(RowFormat::of_statement(&sql, ["a", "b", "c"]), Some(format));
+        }
+    }
+
+    #[test]
     fn format_survives_its_comment() {
         let columns = [("a", Kind::Any), ("b", Kind::Boolean), ("c", Kind::Json)];
         let format = RowFormat::new(Shape::Objects, columns);
@@ -555,6 +635,8 @@ mod tests {
         );
         assert_eq!(show(Shape::Values), r#""x \"y\"",null,"""#);
         assert_eq!(show(Shape::Bytes), "x \"y\"");
+        assert_eq!(show(Shape::ValueLines), "\"x \\\"y\\\"\"\nnull\n\"\"");
+        assert_eq!(show(Shape::Lines).lines().count(), 3);
         assert_eq!(RowFormat::new(Shape::Csv, columns).csv_header(), b"a,\"b,\",c");
     }
 }

@@ -3,8 +3,11 @@
 //! Codes are listed at <https://docs.postgrest.org/en/stable/references/errors.html>. A failure inside the database is
 //! told by its SQLSTATE; SQLite's own text never reaches the client (see `database_error`).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value as Json, json};
 
+use crate::config::Verbosity;
 use crate::full_text::FullTextError;
 
 /// A failed request.
@@ -138,8 +141,32 @@ pub enum Error {
     },
     /// Preferences that are not understood, with `handling=strict`.
     Preferences(String),
+    /// A timezone that there is none of.
+    TimeZone(String),
+    /// An `after` of another number of values than the order has.
+    After {
+        /// Its values.
+        given: usize,
+        /// The terms of the order and the columns of the primary key.
+        wanted: usize,
+    },
+    /// An operation of a batch failed.
+    Operation {
+        /// Its place, from 0.
+        at: usize,
+        /// Why.
+        error: Box<Error>,
+    },
+    /// What `If-Match` or `If-None-Match` wants does not hold.
+    Precondition,
     /// An aggregate, which `api.aggregates` does not allow.
     Aggregates,
+    /// A column in an order of groups by which they are not made.
+    NotGrouped(String),
+    /// An aggregate in an order of rows that are no groups.
+    NoGroups(String),
+    /// An order of distinct rows by what is not told of them.
+    DistinctOrder,
     /// A filter on an embed other than for null.
     EmbedFilter(String),
     /// An order by an embed that is not to-one.
@@ -178,6 +205,26 @@ pub enum Error {
         /// The key or row.
         details: Option<String>,
     },
+    /// What a trigger raises as an error of its own.
+    Raised {
+        /// The HTTP status.
+        status: u16,
+        /// Its code.
+        code: String,
+        /// One sentence.
+        message: String,
+        /// More about the cause.
+        details: Option<String>,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// A schema that is not served.
+    Schema {
+        /// Its name in the request.
+        name: String,
+        /// That which is.
+        served: String,
+    },
     /// A database served for reading only.
     ReadOnly,
     /// The database cannot be reached; the text is for the log.
@@ -209,18 +256,27 @@ pub struct Problem {
     /// The HTTP status.
     pub status: u16,
     /// PGRST000 to PGRSTX99, or a SQLSTATE.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// One sentence.
     pub message: String,
     /// More about the cause: text or a list.
     pub details: Json,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The place of the operation of a batch that failed, from 0.
+    pub operation: Option<usize>,
 }
 
 impl Problem {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Problem { status, code, message: message.into(), details: Json::Null, hint: None }
+        Problem {
+            status,
+            code: Cow::Borrowed(code),
+            message: message.into(),
+            details: Json::Null,
+            hint: None,
+            operation: None,
+        }
     }
 
     fn details(self, details: impl Into<Json>) -> Self {
@@ -231,13 +287,18 @@ impl Problem {
         Problem { hint: hint.into(), ..self }
     }
 
-    /// The error body, keys in PostgREST's order.
-    pub fn body(&self) -> Vec<u8> {
+    /// The error body, keys in PostgREST's order; minimal, without details and hint.
+    pub fn body(&self, verbosity: Verbosity) -> Vec<u8> {
         let mut body = Map::new();
         body.insert("code".to_owned(), json!(self.code));
-        body.insert("details".to_owned(), self.details.clone());
-        body.insert("hint".to_owned(), json!(self.hint));
+        if verbosity == Verbosity::Verbose {
+            body.insert("details".to_owned(), self.details.clone());
+            body.insert("hint".to_owned(), json!(self.hint));
+        }
         body.insert("message".to_owned(), json!(self.message));
+        if let Some(operation) = self.operation {
+            body.insert("operation".to_owned(), json!(operation));
+        }
         Json::Object(body).to_string().into_bytes()
     }
 }
@@ -356,7 +417,39 @@ impl Error {
                 Problem::new(400, "PGRST122", "Invalid preferences given with handling=strict")
                     .details(format!("Invalid preferences: {unknown}"))
             }
+            Error::TimeZone(name) => {
+                Problem::new(400, "22023", format!("invalid value for parameter \"TimeZone\": \"{name}\""))
+            }
+            Error::After { given, wanted } => Problem::new(
+                400,
+                "PGRST100",
+                format!("after has {given} values where the order has {wanted}"),
+            )
+            .hint(
+                "The values are those of the terms of order in the last row, then of the primary key."
+                    .to_owned(),
+            ),
+            Error::Operation { at, error } => Problem { operation: Some(*at), ..error.problem() },
+            Error::Precondition => {
+                Problem::new(412, "PT412", "The resource is not what the request says it is").details(
+                    "If-Match or If-None-Match does not hold for what a GET of this URL answers as JSON.",
+                )
+            }
             Error::Aggregates => Problem::new(400, "PGRST123", "Use of aggregate functions is not allowed"),
+            Error::NotGrouped(name) => Problem::new(
+                400,
+                "42803",
+                format!("column \"{name}\" must appear in select beside the aggregates to be ordered by"),
+            ),
+            Error::NoGroups(name) => {
+                Problem::new(400, "42803", format!("an order by an aggregate of {name} needs one in select"))
+                    .hint("Rows become groups when select has an aggregate: select=kind,count()".to_owned())
+            }
+            Error::DistinctOrder => Problem::new(
+                400,
+                "42P10",
+                "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+            ),
             Error::EmbedFilter(name) => {
                 Problem::new(400, "PGRST120", format!("Bad operator on the '{name}' embedded resource"))
                     .details("Only is null or not is null filters are allowed on embedded resources")
@@ -392,13 +485,25 @@ impl Error {
                 "there is no unique or exclusion constraint matching the ON CONFLICT specification",
             ),
             Error::UnsafeWrite(verb) => Problem::new(400, "21000", format!("{verb} requires a WHERE clause"))
-                .hint("Filter the rows, for example by their key.".to_owned()),
+                .hint("Filter the rows, by what is always true if all are meant; or set api.require_filter = false.".to_owned()),
             Error::NotImplemented(what) => Problem::new(400, "PGRST127", "Feature not implemented")
                 .details(format!("{what} is not implemented")),
             Error::TooComplex(message) => Problem::new(400, "54001", message.as_str()),
             Error::Constraint { code, message, details } => {
                 let status = if matches!(*code, "23505" | "23503") { 409 } else { 400 };
                 Problem::new(status, code, message.as_str()).details(json!(details))
+            }
+            Error::Raised { status, code, message, details, hint } => Problem {
+                status: *status,
+                code: Cow::Owned(code.clone()),
+                message: message.clone(),
+                details: json!(details),
+                hint: hint.clone(),
+                operation: None,
+            },
+            Error::Schema { name, served } => {
+                Problem::new(406, "PGRST106", format!("Invalid schema: {name}"))
+                    .hint(format!("Only the following schemas are exposed: {served}"))
             }
             Error::ReadOnly => Problem::new(405, "25006", "cannot execute a write in a read-only database"),
             Error::Unreachable(_) => Problem::new(503, "PGRST000", "Could not connect with the database")

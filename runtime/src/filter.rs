@@ -66,7 +66,7 @@ pub enum Test {
     /// `is.null` and its kin
     Is(Is),
     /// `isdistinct`: unequal, where null is a value like others
-    IsDistinct(String),
+    IsDistinct(Operand),
     /// `cs`: the JSON contains
     Contains(String),
     /// `cd`: the JSON is contained in
@@ -95,6 +95,8 @@ pub enum Operand {
     Any(Vec<String>),
     /// `eq(all).{a,b}`
     All(Vec<String>),
+    /// `eq(col).a`: another column of the row. Beyond PostgREST.
+    Column(Field),
 }
 
 /// A comparison.
@@ -231,7 +233,14 @@ fn operation(cursor: &mut Cursor<'_>, place: Place) -> Result<(bool, Test), Erro
             begin(cursor, name)?;
             is(cursor).map(Test::Is)
         }
-        "isdistinct" => value(cursor, place, name).map(Test::IsDistinct),
+        "isdistinct" => {
+            cursor.advance(name.len());
+            column_or(cursor, |cursor| {
+                cursor.expect(".")?;
+                operand(cursor, place).map(Operand::One)
+            })
+            .map(Test::IsDistinct)
+        }
         "cs" => value(cursor, place, name).map(Test::Contains),
         "cd" => value(cursor, place, name).map(Test::ContainedBy),
         "ov" => value(cursor, place, name).map(Test::Overlaps),
@@ -261,16 +270,38 @@ fn value(cursor: &mut Cursor<'_>, place: Place, name: &str) -> Result<String, Er
 }
 
 fn compare(cursor: &mut Cursor<'_>, place: Place, name: &str, comparison: Comparison) -> Result<Test, Error> {
-    // PostgREST quantifies every comparison but neq.
-    if comparison == Comparison::Neq {
-        return value(cursor, place, name).map(|value| Test::Compare(comparison, Operand::One(value)));
-    }
-    quantified(cursor, place, name).map(|operand| Test::Compare(comparison, operand))
+    cursor.advance(name.len());
+    let operand = column_or(cursor, |cursor| {
+        // PostgREST quantifies every comparison but neq.
+        if comparison == Comparison::Neq {
+            cursor.expect(".")?;
+            return operand(cursor, place).map(Operand::One);
+        }
+        quantifier(cursor, place)
+    })?;
+    Ok(Test::Compare(comparison, operand))
 }
 
-/// `eq.a`, `eq(any).{a,b}` or `eq(all).{a,b}`
+/// `(col).a`, or what `other` reads.
+fn column_or<'a>(
+    cursor: &mut Cursor<'a>,
+    other: impl FnOnce(&mut Cursor<'a>) -> Result<Operand, Error>,
+) -> Result<Operand, Error> {
+    if !cursor.take("(col)") {
+        return other(cursor);
+    }
+    cursor.expect(".")?;
+    Field::parse(cursor, RESERVED).map(Operand::Column)
+}
+
+/// `like.a`, `like(any).{a,b}` or `like(all).{a,b}`
 fn quantified(cursor: &mut Cursor<'_>, place: Place, name: &str) -> Result<Operand, Error> {
     cursor.advance(name.len());
+    quantifier(cursor, place)
+}
+
+/// `.a`, `(any).{a,b}` or `(all).{a,b}`
+fn quantifier(cursor: &mut Cursor<'_>, place: Place) -> Result<Operand, Error> {
     let any = cursor.take("(any)");
     let all = !any && cursor.take("(all)");
     cursor.expect(".")?;
@@ -363,6 +394,7 @@ impl Operand {
             Operand::One(one) => Operand::One(change(one)),
             Operand::Any(list) => Operand::Any(list.into_iter().map(change).collect()),
             Operand::All(list) => Operand::All(list.into_iter().map(change).collect()),
+            Operand::Column(field) => Operand::Column(field),
         }
     }
 }

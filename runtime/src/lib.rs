@@ -11,6 +11,7 @@
 
 pub mod api_request;
 pub mod authorize;
+pub mod batch;
 pub mod compile;
 pub mod config;
 pub mod cors;
@@ -18,12 +19,14 @@ pub mod database;
 mod database_error;
 pub mod encode;
 pub mod error;
+pub mod etag;
 pub mod field;
 pub mod filter;
 pub mod full_text;
 pub mod function;
 mod grammar;
 pub mod http;
+pub mod keyset;
 pub mod media;
 pub mod order;
 pub mod payload;
@@ -35,6 +38,7 @@ pub mod run;
 pub mod schema;
 pub mod select;
 mod similar;
+pub mod timezone;
 pub mod value;
 
 use std::sync::Arc;
@@ -44,8 +48,8 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use authorize::Policies;
-use compile::Program;
-use config::{Config, Mode, TxEnd};
+use compile::{Output, Program};
+use config::{Config, Mode, TxEnd, Verbosity};
 use database::Database;
 use database_error::classify;
 use encode::Shape;
@@ -63,12 +67,20 @@ use preferences::TransactionEnd;
 // The response is handed on at once; a box would only be unpacked.
 #[allow(clippy::result_large_err)]
 pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
-    let parsed = match cors::options(config, request) {
-        Some(response) => Err(response),
-        None => ApiRequest::parse(config, request).map_err(|error| reply::error(&error)),
+    let error = |error: Error| reply::error(&error, config.api.error_verbosity);
+    let parse = || {
+        if let Some(response) = cors::preflight(request) {
+            return Err(response);
+        }
+        let request = &api_request::below_base_path(config, request).map_err(error)?;
+        match cors::options(config, request) {
+            Some(response) => Err(response),
+            None => ApiRequest::parse(config, request).map_err(error),
+        }
     };
-    parsed.map_err(|mut response| {
+    parse().map_err(|mut response| {
         cors::allow_origin(config, &cors::Asked::of(request), &mut response);
+        response.headers.extend(api_request::trace(config, request));
         response
     })
 }
@@ -81,20 +93,21 @@ pub fn respond(
     request: ApiRequest,
     db: &mut dyn Database,
 ) -> Response {
-    let mut response =
-        in_transaction(config, schema, &request, db).unwrap_or_else(|error| reply::error(&error));
+    let mut response = in_transaction(config, schema, &request, db)
+        .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
     cors::allow_origin(config, &request.origin, &mut response);
+    response.headers.extend(request.trace);
     response
 }
 
 /// The answer to a failure outside the core, in the form of every other error: `message` goes to the log alone.
 pub fn internal_error(message: &str) -> Response {
-    reply::error(&Error::Internal(message.to_owned()))
+    reply::error(&Error::Internal(message.to_owned()), Verbosity::Verbose)
 }
 
 /// The answer to a failure outside the core that the client is told of.
 pub fn error_response(error: &Error) -> Response {
-    reply::error(error)
+    reply::error(error, Verbosity::Verbose)
 }
 
 /// The stages from `build` to `compile`: what a request means and the SQL that it becomes. [`respond`] goes this way; so
@@ -105,7 +118,7 @@ pub fn error_response(error: &Error) -> Response {
 pub fn plan(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<(Plan, Program), Error> {
     let plan = plan::build(config, schema, request)?;
     let authorized = authorize::authorize(&Policies::AllowAll, plan)?;
-    let program = compile::compile(schema, &authorized, shape(request))?;
+    let program = compile::compile(schema, &authorized, &output(request))?;
     Ok((authorized.into_plan(), program))
 }
 
@@ -122,7 +135,11 @@ fn in_transaction(
     let begin = if writes { "BEGIN IMMEDIATE" } else { "BEGIN" };
     statement(db, begin).map_err(|e| classify(&e, schema, &request.relation))?;
     let end = if undoes(config, request) { "ROLLBACK" } else { "COMMIT" };
-    let result = answer(config, schema, request, db).and_then(|response| match statement(db, end) {
+    let answered = match &request.action {
+        Action::Batch(operations) => batch(config, schema, operations, db),
+        _ => answer(config, schema, request, db),
+    };
+    let result = answered.and_then(|response| match statement(db, end) {
         Ok(()) => Ok(response),
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
@@ -131,6 +148,25 @@ fn in_transaction(
         let _ = statement(db, "ROLLBACK");
     }
     result
+}
+
+/// The answers to several requests; one that fails is the answer to all.
+fn batch(
+    config: &Config,
+    schema: &mut Arc<SchemaCache>,
+    operations: &[ApiRequest],
+    db: &mut dyn Database,
+) -> Result<Response, Error> {
+    let mut body = Vec::new();
+    for (at, operation) in operations.iter().enumerate() {
+        match answer(config, schema, operation, db) {
+            Ok(response) => batch::append(&response, &mut body),
+            Err(error) => return Err(Error::Operation { at, error: Box::new(error) }),
+        }
+    }
+    body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
+    let headers = vec![("content-type".into(), MediaType::Json.content_type())];
+    Ok(Response { status: 200, headers, body, ..Response::default() })
 }
 
 /// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
@@ -144,16 +180,25 @@ fn undoes(config: &Config, request: &ApiRequest) -> bool {
     }
 }
 
+/// How the rows of a page are told.
+fn output(request: &ApiRequest) -> Output {
+    let zone = request.preferences.timezone.as_ref().map(|timezone| timezone.zone.clone());
+    Output { shape: shape(request), zone }
+}
+
 /// What the rows of a page become.
 fn shape(request: &ApiRequest) -> Shape {
     let is_value = matches!(&request.action, Action::Call(CallRequest { call, .. })
         if matches!(call.returns, Returns::Value { .. }));
-    match &request.media_type {
+    match request.media_type.of() {
         MediaType::Other(_) => Shape::Bytes,
         MediaType::Csv => Shape::Csv,
+        MediaType::Lines if is_value => Shape::ValueLines,
+        MediaType::Lines => Shape::Lines,
         _ if is_value => Shape::Values,
         MediaType::Json | MediaType::Object => Shape::Objects,
         MediaType::JsonStripped | MediaType::ObjectStripped => Shape::StrippedObjects,
+        MediaType::Plan { .. } => Shape::Objects,
     }
 }
 
@@ -171,6 +216,10 @@ fn answer(
         *schema = Arc::new(read);
     }
     let (plan, program) = plan(config, schema, request)?;
+    if let MediaType::Plan { json, verbose, .. } = request.media_type {
+        let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+        return Ok(reply::explained(request, &explained, json, verbose));
+    }
     let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
     reply::reply(config, request, &plan, relation, outcome)

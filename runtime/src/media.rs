@@ -15,6 +15,17 @@ pub enum MediaType {
     ObjectStripped,
     /// `text/csv`
     Csv,
+    /// `application/x-ndjson`: an object a line (<https://github.com/ndjson/ndjson-spec>). Beyond PostgREST.
+    Lines,
+    /// `application/vnd.pgrst.plan`: how the database would go about the request.
+    Plan {
+        /// `+json` instead of text.
+        json: bool,
+        /// What the answer would be made as (`for`).
+        of: Box<MediaType>,
+        /// `options=verbose`: with the SQL.
+        verbose: bool,
+    },
     /// Another type, which a function must say that it makes.
     Other(String),
 }
@@ -88,14 +99,44 @@ fn media_type(item: &str) -> Option<MediaType> {
         }
         "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => MediaType::Object,
         "text/csv" => MediaType::Csv,
+        name if is_lines(name) => MediaType::Lines,
+        "application/vnd.pgrst.plan" | "application/vnd.pgrst.plan+text" => plan(item, false),
+        "application/vnd.pgrst.plan+json" => plan(item, true),
         _ => MediaType::Other(name),
     })
 }
 
+/// `application/vnd.pgrst.plan+json; for="text/csv"; options=analyze|verbose`. Of the options only `verbose` means something to
+/// SQLite.
+fn plan(item: &str, json: bool) -> MediaType {
+    let parameter = |name: &str| item.split(';').find_map(|p| p.trim().strip_prefix(name)?.strip_prefix('='));
+    let of = parameter("for").and_then(|name| media_type(name.trim_matches('"')));
+    let of = Box::new(of.filter(|of| !matches!(of, MediaType::Plan { .. })).unwrap_or(MediaType::Json));
+    let verbose = parameter("options").is_some_and(|options| options.split('|').any(|one| one == "verbose"));
+    MediaType::Plan { json, of, verbose }
+}
+
+/// The names that JSON a line goes by.
+pub(crate) fn is_lines(name: &str) -> bool {
+    matches!(name, "application/x-ndjson" | "application/ndjson" | "application/jsonl")
+}
+
 impl MediaType {
-    /// Whether rows of any relation can be made into it.
-    pub fn is_common(&self) -> bool {
-        !matches!(self, MediaType::Other(_))
+    /// Whether rows of any relation can be made into it; a plan where the configuration allows it.
+    pub fn is_common(&self, plans: bool) -> bool {
+        match self {
+            MediaType::Other(_) => false,
+            MediaType::Plan { of, .. } => plans && of.is_common(plans),
+            _ => true,
+        }
+    }
+
+    /// What the rows are made as: of a plan, that which it is for.
+    pub fn of(&self) -> &MediaType {
+        match self {
+            MediaType::Plan { of, .. } => of,
+            other => other,
+        }
     }
 
     /// Whether it holds exactly one row.
@@ -115,6 +156,14 @@ impl MediaType {
                 "application/vnd.pgrst.object+json; nulls=stripped; charset=utf-8".to_owned()
             }
             MediaType::Csv => "text/csv; charset=utf-8".to_owned(),
+            MediaType::Lines => "application/x-ndjson; charset=utf-8".to_owned(),
+            MediaType::Plan { json, of, verbose } => {
+                let suffix = if *json { "json" } else { "text" };
+                let of = of.content_type();
+                let of = of.trim_end_matches("; charset=utf-8");
+                let options = if *verbose { "; options=verbose" } else { "" };
+                format!("application/vnd.pgrst.plan+{suffix}; for=\"{of}\"{options}; charset=utf-8")
+            }
             MediaType::Other(name) if matches!(name.as_str(), "text/plain" | "text/xml") => {
                 format!("{name}; charset=utf-8")
             }
@@ -128,8 +177,25 @@ mod tests {
     use super::*;
 
     fn check(accept: &[&str], expected: Option<MediaType>) {
-        let chosen = Accept::parse(accept.iter().copied()).choose(MediaType::is_common, MediaType::Json);
+        let chosen = Accept::parse(accept.iter().copied()).choose(|m| m.is_common(false), MediaType::Json);
         assert_eq!(chosen.ok(), expected, "{accept:?}");
+    }
+
+    #[test]
+    fn plans() {
+        for (written, content_type) in [
+            (
+                "application/vnd.pgrst.plan",
+                "application/vnd.pgrst.plan+text; for=\"application/json\"; charset=utf-8",
+            ),
+            (
+                "application/vnd.pgrst.plan+json; for=\"text/csv\"; options=analyze|verbose|settings;",
+                "application/vnd.pgrst.plan+json; for=\"text/csv\"; options=verbose; charset=utf-8",
+            ),
+        ] {
+            let chosen = Accept::parse([written].into_iter()).choose(|m| m.is_common(true), MediaType::Json);
+            assert_eq!(chosen.map(|m| m.content_type()).as_deref(), Ok(content_type));
+        }
     }
 
     #[test]
@@ -141,7 +207,9 @@ mod tests {
         check(&["application/vnd.pgrst.array+json;nulls=stripped"], Some(MediaType::JsonStripped));
         check(&["text/csv; q=0.01, */*"], Some(MediaType::Json));
         check(&["text/csv, */*; q=0.01"], Some(MediaType::Csv));
+        check(&["application/jsonl"], Some(MediaType::Lines));
         check(&["application/json;q=0"], Some(MediaType::Json));
         check(&["image/png"], None);
+        check(&["application/vnd.pgrst.plan"], None);
     }
 }

@@ -1,4 +1,4 @@
-//! The body of a write: one JSON object or an array of them, comma-separated values, or a form.
+//! The body of a write: one JSON object or an array of them, objects on lines, comma-separated values, or a form.
 //!
 //! Numbers stay text until the column's type is known, so that none loses a digit; objects and arrays stay the text that
 //! the client sent.
@@ -52,28 +52,49 @@ impl Payload {
     /// # Errors
     /// PGRST102 where it is not JSON, not rows, or rows of different keys; 54001 where it has too many values.
     pub fn parse(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
-        let empty = || Error::Body("Empty or invalid json".to_owned());
-        let text = std::str::from_utf8(body).map_err(|_| empty())?;
+        let text = text(body)?;
         let mut payload = Payload {
             columns: columns.map(<[String]>::to_vec).unwrap_or_default(),
             rows: Vec::new(),
             array: text.trim_start().starts_with('['),
         };
         let mut reader = serde_json::Deserializer::from_str(text);
-        let seed = Rows {
-            index: payload.columns.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect(),
-            fixed: columns.is_some(),
-            values: 0,
-            payload: &mut payload,
-        };
-        seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| {
-            match error.to_string() {
-                text if text.starts_with(KEYS_MUST_MATCH) => Error::Body(KEYS_MUST_MATCH.to_owned()),
-                text if text.starts_with(TOO_MANY_VALUES) => too_many(),
-                _ => empty(),
-            }
-        })?;
+        let mut rows = Rows::into_payload(&mut payload, columns.is_some());
+        rows.deserialize(&mut reader).and_then(|()| reader.end()).map_err(wrong)?;
         Ok(payload)
+    }
+
+    /// Reads `application/x-ndjson`: a JSON object on each line that is not empty; otherwise as [`Payload::parse`].
+    ///
+    /// # Errors
+    /// As [`Payload::parse`].
+    pub fn parse_lines(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
+        let mut payload = Payload {
+            columns: columns.map(<[String]>::to_vec).unwrap_or_default(),
+            rows: Vec::new(),
+            array: true,
+        };
+        let mut rows = Rows::into_payload(&mut payload, columns.is_some());
+        for line in text(body)?.lines().filter(|line| !line.trim().is_empty()) {
+            let mut reader = serde_json::Deserializer::from_str(line);
+            Row(&mut rows).deserialize(&mut reader).and_then(|()| reader.end()).map_err(wrong)?;
+        }
+        Ok(payload)
+    }
+}
+
+const INVALID: &str = "Empty or invalid json";
+
+fn text(body: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(body).map_err(|_| Error::Body(INVALID.to_owned()))
+}
+
+/// What a client is told of text that is not JSON, or not rows.
+fn wrong(error: serde_json::Error) -> Error {
+    match error.to_string() {
+        text if text.starts_with(KEYS_MUST_MATCH) => Error::Body(KEYS_MUST_MATCH.to_owned()),
+        text if text.starts_with(TOO_MANY_VALUES) => too_many(),
+        _ => Error::Body(INVALID.to_owned()),
     }
 }
 
@@ -160,7 +181,7 @@ struct Rows<'p> {
     values: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Rows<'_> {
+impl<'de> DeserializeSeed<'de> for &mut Rows<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -168,24 +189,30 @@ impl<'de> DeserializeSeed<'de> for Rows<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Rows<'_> {
+impl<'de> Visitor<'de> for &mut Rows<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("an object or an array of objects")
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         self.row(map)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Row(&mut self))?.is_some() {}
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Row(&mut *self))?.is_some() {}
         Ok(())
     }
 }
 
-impl Rows<'_> {
+impl<'p> Rows<'p> {
+    /// Reads into `payload`; with `fixed` its columns are all that there are.
+    fn into_payload(payload: &'p mut Payload, fixed: bool) -> Rows<'p> {
+        let index = payload.columns.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
+        Rows { payload, index, fixed, values: 0 }
+    }
+
     fn row<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
         let first = self.payload.rows.is_empty() && !self.fixed;
         // A row without columns takes memory too.

@@ -3,6 +3,7 @@
 //! <https://docs.postgrest.org/en/stable/references/api/preferences.html>
 
 use crate::error::Error;
+use crate::timezone::Zone;
 
 /// The preferences of a request; what is not named is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,11 +21,22 @@ pub struct Preferences {
     /// `handling=`
     pub handling: Option<Handling>,
     /// `timezone=`
-    pub timezone: Option<String>,
+    pub timezone: Option<TimeZone>,
     /// `max-affected=`: rows that a write may touch.
     pub max_affected: Option<u64>,
+    /// `links=keyset`: a `Link` to the next page. Beyond PostgREST.
+    pub links: bool,
     /// What is not understood.
     pub unknown: Vec<String>,
+}
+
+/// `timezone=`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeZone {
+    /// As it was written, for `Preference-Applied`.
+    pub written: String,
+    /// The zone.
+    pub zone: Zone,
 }
 
 /// What becomes of rows whose key is there already.
@@ -89,13 +101,17 @@ impl Preferences {
     /// Reads every `Prefer` field of the request. Of two values for one preference the first counts.
     ///
     /// # Errors
-    /// PGRST122 with `handling=strict` for what is not understood; without, it is passed over, as RFC 7240 says.
+    /// PGRST122 with `handling=strict` for what is not understood; without, it is passed over, as RFC 7240 says. A timezone
+    /// that there is none of is 22023 in any case, as in PostgREST, where the database refuses it.
     pub fn parse<'a>(fields: impl Iterator<Item = &'a str>) -> Result<Preferences, Error> {
         let mut preferences = Preferences::default();
         for preference in fields.flat_map(|field| field.split(',')).map(str::trim) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
             let value = value.split(';').next().unwrap_or_default().trim().trim_matches('"');
-            if !preference.is_empty() && !preferences.take(name.trim(), value) {
+            if name.trim() == "timezone" && preferences.timezone.is_none() {
+                let zone = Zone::of_preference(value).ok_or_else(|| Error::TimeZone(value.to_owned()))?;
+                preferences.timezone = Some(TimeZone { written: value.to_owned(), zone });
+            } else if !preference.is_empty() && !preferences.take(name.trim(), value) {
                 preferences.unknown.push(preference.to_owned());
             }
         }
@@ -160,7 +176,11 @@ impl Preferences {
                     _ => None,
                 },
             ),
-            "timezone" => set(&mut self.timezone, (!value.is_empty()).then(|| value.to_owned())),
+            "timezone" => self.timezone.is_some(),
+            "links" if value == "keyset" => {
+                self.links = true;
+                true
+            }
             "max-affected" => set(&mut self.max_affected, value.parse().ok()),
             _ => false,
         }
@@ -173,7 +193,7 @@ impl Preferences {
 
     /// The value of `Preference-Applied`, in PostgREST's order; `None` where nothing was applied.
     pub fn applied(&self) -> Option<String> {
-        let words: [Option<String>; 8] = [
+        let words: [Option<String>; 9] = [
             self.resolution.map(|r| match r {
                 Resolution::Merge => "resolution=merge-duplicates".to_owned(),
                 Resolution::Ignore => "resolution=ignore-duplicates".to_owned(),
@@ -200,8 +220,9 @@ impl Preferences {
                 Handling::Strict => "handling=strict".to_owned(),
                 Handling::Lenient => "handling=lenient".to_owned(),
             }),
-            self.timezone.as_ref().map(|zone| format!("timezone={zone}")),
+            self.timezone.as_ref().map(|zone| format!("timezone={}", zone.written)),
             self.limit().map(|rows| format!("max-affected={rows}")),
+            self.links.then(|| "links=keyset".to_owned()),
         ];
         let applied: Vec<String> = words.into_iter().flatten().collect();
         (!applied.is_empty()).then(|| applied.join(", "))
@@ -238,10 +259,10 @@ mod tests {
         );
         check(
             &[
-                "max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
+                "links=keyset, links=x, max-affected=3, timezone=Europe/Paris, tx=rollback, missing=default, resolution=merge-duplicates, count=planned",
             ],
             expect![[
-                r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris") []"#
+                r#"Some("resolution=merge-duplicates, missing=default, count=planned, tx=rollback, timezone=Europe/Paris, links=keyset") ["links=x"]"#
             ]],
         );
         check(

@@ -7,8 +7,10 @@ use crate::error::Error;
 use crate::field::Field;
 use crate::filter::{Condition, Connective, parse_filter, parse_logic};
 use crate::grammar::Cursor;
+use crate::keyset::parse_after;
 use crate::order::{OrderTerm, parse_order};
 use crate::select::{SelectItem, parse_columns, parse_select};
+use crate::value::Value;
 
 /// How many parameters a query string may have.
 const MAX_PARAMETERS: usize = 1_000;
@@ -25,6 +27,8 @@ pub struct QueryParams {
     pub columns: Option<Vec<String>>,
     /// `on_conflict`: the columns of the key by which rows are the same.
     pub on_conflict: Option<Vec<String>>,
+    /// `after`: the place in the order behind which the page begins. Beyond PostgREST.
+    pub after: Option<Vec<Value>>,
     /// What is no filter, where the parameters are a function's arguments.
     pub arguments: Vec<(String, String)>,
     /// The filters and logic groups, in the order of the request.
@@ -82,6 +86,8 @@ impl QueryParams {
             "on_conflict" if path.is_empty() => {
                 self.on_conflict = Some(parse_columns("on_conflict parameter", value)?);
             }
+            // No filter begins with a parenthesis, so that a column may have this name.
+            "after" if path.is_empty() && value.starts_with('(') => self.after = Some(parse_after(value)?),
             "order" => self.order.push((path, parse_order(value)?)),
             "limit" => self.limits.push((path, limit(value)?)),
             "offset" => self.offsets.push((path, offset(value)?)),
@@ -162,6 +168,19 @@ pub fn decode_path(text: &str) -> Result<String, Error> {
     percent_decode(text, false)
 }
 
+/// Percent-encodes all but the unreserved characters of RFC 3986 section 2.3.
+pub(crate) fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(byte.into());
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 fn percent_decode(text: &str, plus_is_space: bool) -> Result<String, Error> {
     if !text.contains(['%', '+']) {
         return Ok(text.to_owned());
@@ -205,7 +224,7 @@ mod tests {
         check(
             "select=id&albums.order=a&albums.limit=5&offset=-3&id=eq.%C3%A9+%2B%",
             expect![[
-                r#"QueryParams { select: Some([Column(SelectColumn { field: Field { name: "id", path: [] }, alias: None, cast: None, aggregate: None, aggregate_cast: None })]), columns: None, on_conflict: None, arguments: [], filters: [([], Filter(Filter { field: Field { name: "id", path: [] }, negated: false, test: Compare(Eq, One("é +%")) }))], order: [(["albums"], [OrderTerm { embed: None, field: Field { name: "a", path: [] }, direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
+                r#"QueryParams { select: Some([Column(SelectColumn { field: Field { name: "id", path: [] }, alias: None, cast: None, aggregate: None, aggregate_cast: None })]), columns: None, on_conflict: None, after: None, arguments: [], filters: [([], Filter(Filter { field: Field { name: "id", path: [] }, negated: false, test: Compare(Eq, One("é +%")) }))], order: [(["albums"], [OrderTerm { embed: None, field: Field { name: "a", path: [] }, function: None, direction: Ascending, nulls: Last }])], limits: [(["albums"], 5)], offsets: [([], 0)] }"#
             ]],
         );
         check(
@@ -217,7 +236,7 @@ mod tests {
         check(
             "limit=18446744073709551616&limit=-0",
             expect![
-                "QueryParams { select: None, columns: None, on_conflict: None, arguments: [], filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
+                "QueryParams { select: None, columns: None, on_conflict: None, after: None, arguments: [], filters: [], order: [], limits: [([], 9223372036854775807), ([], 0)], offsets: [] }"
             ],
         );
     }

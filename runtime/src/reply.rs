@@ -3,13 +3,16 @@
 use std::borrow::Cow;
 
 use crate::api_request::{Action, ApiRequest, CallRequest};
-use crate::config::Config;
+use crate::config::{Config, Verbosity};
 use crate::error::Error;
+use crate::etag::etag;
 use crate::http::Response;
+use crate::keyset::next_link;
 use crate::media::MediaType;
 use crate::plan::{Call, Plan, Returning};
 use crate::preferences::Return;
-use crate::run::Outcome;
+use crate::query_params::percent_encode;
+use crate::run::{Explained, Outcome};
 use crate::schema::{Methods, Relation};
 use crate::value::Value;
 
@@ -25,6 +28,9 @@ pub(crate) fn reply(
     relation: Option<&Relation>,
     outcome: Outcome,
 ) -> Result<Response, Error> {
+    if outcome.precondition_failed {
+        return Err(Error::Precondition);
+    }
     if request.media_type.is_single() && !matches!(plan, Plan::Options(_)) {
         let rows = if returns_rows(plan) { outcome.page_rows } else { outcome.written };
         if rows != 1 {
@@ -45,13 +51,9 @@ pub(crate) fn reply(
                 (_, true) => 200,
                 (_, false) => 201,
             };
-            let mut response = write_reply(request, plan, &outcome, None, status);
-            if request.preferences.representation == Some(Return::HeadersOnly) {
-                let location = relation.and_then(|relation| location(request, relation, &outcome.key));
-                response.headers.extend(location.map(|location| ("location".into(), location)));
-            }
-            Ok(finish(request, plan, outcome, response))
+            Ok(insert_reply(config, request, plan, relation, outcome, status))
         }
+        Plan::InsertTree(_) => Ok(insert_reply(config, request, plan, relation, outcome, 201)),
         Plan::Update(_) | Plan::Delete(_) => {
             let first = if matches!(plan, Plan::Update(_)) { Some(0) } else { None };
             let status = if returns_rows(plan) { 200 } else { 204 };
@@ -62,16 +64,33 @@ pub(crate) fn reply(
     }
 }
 
+fn insert_reply(
+    config: &Config,
+    request: &ApiRequest,
+    plan: &Plan,
+    relation: Option<&Relation>,
+    outcome: Outcome,
+    status: u16,
+) -> Response {
+    let mut response = write_reply(request, plan, &outcome, None, status);
+    if request.preferences.representation == Some(Return::HeadersOnly) {
+        let location = relation.and_then(|relation| location(config, request, relation, &outcome.key));
+        response.headers.extend(location.map(|location| ("location".into(), location)));
+    }
+    finish(request, plan, outcome, response)
+}
+
 fn returns_rows(plan: &Plan) -> bool {
     let returning = match plan {
         Plan::Read { .. } => return true,
         Plan::Call { call, .. } => return call.read.is_some(),
         Plan::Insert(insert) => &insert.returning,
+        Plan::InsertTree(tree) => &tree.returning,
         Plan::Update(update) => &update.returning,
         Plan::Delete(delete) => &delete.returning,
         Plan::Options(_) => return false,
     };
-    matches!(returning, Returning::Rows(_))
+    matches!(returning, Returning::Rows(_) | Returning::Written(_))
 }
 
 fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Response, Error> {
@@ -80,10 +99,20 @@ fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Res
     }
     let rows = outcome.page_rows;
     let partial = outcome.total.is_some_and(|total| rows < total);
+    let etag = request.is_safe().then(|| etag(&outcome.body, &request.media_type));
+    if let Some(etag) = etag.as_ref().filter(|etag| request.conditional.has(etag)) {
+        let headers = vec![("etag".into(), etag.clone()), ("vary".into(), VARY.to_owned())];
+        return Ok(Response { status: 304, headers, ..Response::default() });
+    }
     let mut response = Response { status: if partial { 206 } else { 200 }, ..Response::default() };
     response.headers.push(("content-type".into(), request.media_type.content_type()));
     response.headers.push(("content-range".into(), content_range(Some(offset), rows, outcome.total)));
-    response.headers.push(("content-location".into(), request.content_location.clone()));
+    let location = request.content_location.clone();
+    response.headers.extend(location.map(|location| ("content-location".into(), location)));
+    response.headers.extend(etag.map(|etag| ("etag".into(), etag)));
+    let next = outcome.next.as_deref().zip(request.content_location.as_deref());
+    let link = next.and_then(|(values, target)| next_link(target, values));
+    response.headers.extend(link.map(|link| ("link".into(), link)));
     applied(request, &mut response);
     response.body = document(&request.media_type, outcome);
     if request.is_head() {
@@ -137,6 +166,50 @@ fn call_reply(
     Ok(response)
 }
 
+/// The plans of the statements: a tree of lines for each, as text or as JSON.
+pub(crate) fn explained(request: &ApiRequest, plans: &[Explained], json: bool, verbose: bool) -> Response {
+    let mut response = Response { status: 200, ..Response::default() };
+    response.headers.push(("content-type".into(), request.media_type.content_type()));
+    applied(request, &mut response);
+    if json {
+        let plan = |plan: &Explained| {
+            let mut object = serde_json::json!({ "Step": plan.step, "Plans": json_lines(plan, 0) });
+            if verbose && let Some(object) = object.as_object_mut() {
+                object.insert("Query Text".to_owned(), plan.sql.clone().into());
+            }
+            object
+        };
+        response.body = serde_json::Value::Array(plans.iter().map(plan).collect()).to_string().into_bytes();
+        return response;
+    }
+    let mut text = String::new();
+    for plan in plans {
+        text.push_str(plan.step);
+        if verbose {
+            text.push_str("  ");
+            text.push_str(&plan.sql);
+        }
+        text.push('\n');
+        text_lines(plan, 0, 1, &mut text);
+    }
+    response.body = text.into_bytes();
+    response
+}
+
+fn json_lines(plan: &Explained, of: i64) -> serde_json::Value {
+    let lines = plan.lines.iter().filter(|(id, parent, _)| *parent == of && *id != of);
+    lines
+        .map(|(id, _, detail)| serde_json::json!({ "Detail": detail, "Plans": json_lines(plan, *id) }))
+        .collect()
+}
+
+fn text_lines(plan: &Explained, of: i64, depth: usize, out: &mut String) {
+    for (id, _, detail) in plan.lines.iter().filter(|(id, parent, _)| *parent == of && *id != of) {
+        out.push_str(&format!("{:indent$}{detail}\n", "", indent = depth * 2));
+        text_lines(plan, *id, depth + 1, out);
+    }
+}
+
 fn write_reply(
     request: &ApiRequest,
     plan: &Plan,
@@ -170,11 +243,14 @@ fn content_range(first: Option<u64>, rows: u64, total: Option<u64>) -> String {
     }
 }
 
+/// The fields of a request by which answers differ.
+const VARY: &str = "Accept, Prefer, Range";
+
 fn applied(request: &ApiRequest, response: &mut Response) {
     response
         .headers
         .extend(request.preferences.applied().map(|applied| ("preference-applied".into(), applied)));
-    response.headers.push(("vary".into(), "Accept, Prefer, Range".to_owned()));
+    response.headers.push(("vary".into(), VARY.to_owned()));
 }
 
 /// The rows as a document: an array, the one object itself, or lines.
@@ -194,13 +270,20 @@ fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
             document.append(&mut rows);
             return document;
         }
-        MediaType::Object | MediaType::ObjectStripped | MediaType::Other(_) => {}
+        MediaType::Lines => {
+            if outcome.page_rows > 0 {
+                rows.push(b'\n');
+            }
+        }
+        // An XML declaration stands at the very beginning; PostgreSQL, too, leaves out a line feed before it.
+        MediaType::Other(name) if name == "text/xml" && rows.first() == Some(&b'\n') => drop(rows.remove(0)),
+        MediaType::Object | MediaType::ObjectStripped | MediaType::Plan { .. } | MediaType::Other(_) => {}
     }
     rows
 }
 
-/// `/relation?id=eq.5`, by the primary key of the row inserted.
-fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
+/// `/relation?id=eq.5` below `api.base_path`, by the primary key of the row inserted.
+fn location(config: &Config, request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
     if relation.primary_key.is_empty() || key.len() != relation.primary_key.len() {
         return None;
     }
@@ -209,32 +292,19 @@ fn location(request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<
         .zip(key)
         .map(|(name, value)| {
             let operand = match value {
-                Value::Null => return format!("{}=is.null", encode(name)),
+                Value::Null => return format!("{}=is.null", percent_encode(name)),
                 Value::Integer(i) => i.to_string(),
                 Value::Real(r) => r.to_string(),
-                Value::Text(text) => encode(text),
+                Value::Text(text) => percent_encode(text),
                 Value::Blob(bytes) => {
                     use base64::Engine as _;
-                    encode(&base64::engine::general_purpose::STANDARD.encode(bytes))
+                    percent_encode(&base64::engine::general_purpose::STANDARD.encode(bytes))
                 }
             };
-            format!("{}=eq.{operand}", encode(name))
+            format!("{}=eq.{operand}", percent_encode(name))
         })
         .collect();
-    Some(format!("/{}?{}", encode(&request.relation), filters.join("&")))
-}
-
-/// Percent-encodes all but the unreserved characters of RFC 3986 section 2.3.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(byte.into());
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    Some(format!("{}/{}?{}", config.api.base_path, percent_encode(&request.relation), filters.join("&")))
 }
 
 fn options(takes: Methods) -> Response {
@@ -246,26 +316,36 @@ fn options(takes: Methods) -> Response {
         ("DELETE", takes.delete),
     ];
     let allow: Vec<&str> = methods.iter().filter(|(_, takes)| *takes).map(|(name, _)| *name).collect();
-    Response { status: 200, headers: vec![("allow".into(), allow.join(","))], ..Response::default() }
+    let headers = vec![
+        ("allow".into(), allow.join(",")),
+        // QUERY is beyond PostgREST, whose clients know the list above.
+        ("accept-query".into(), "\"application/x-www-form-urlencoded\"".to_owned()),
+    ];
+    Response { status: 200, headers, ..Response::default() }
 }
 
 /// The response to a request that failed. What only the log may say goes into [`Response::log`].
-pub(crate) fn error(error: &Error) -> Response {
+pub(crate) fn error(error: &Error, verbosity: Verbosity) -> Response {
     let problem = error.problem();
     let mut headers = vec![
         ("content-type".into(), "application/json; charset=utf-8".to_owned()),
         ("proxy-status".into(), format!("SQLitREST; error={}", problem.code)),
     ];
-    match error {
+    // Of an operation its own error tells.
+    let mut cause = error;
+    while let Error::Operation { error, .. } = cause {
+        cause = error;
+    }
+    match cause {
         Error::Offset { total, .. } => headers.push(("content-range".into(), format!("*/{total}"))),
         Error::Busy | Error::DiskFull | Error::Unreachable(_) => {
             headers.push(("retry-after".into(), "1".to_owned()))
         }
         _ => {}
     }
-    let log = match error {
+    let log = match cause {
         Error::Internal(text) | Error::Unreachable(text) => Some(text.clone()),
         _ => None,
     };
-    Response { status: problem.status, headers, body: problem.body(), log, ..Response::default() }
+    Response { status: problem.status, headers, body: problem.body(verbosity), log, ..Response::default() }
 }

@@ -1,6 +1,6 @@
 //! The fifth stage: runs a program on one connection. The only stage that talks to the database.
 
-use crate::compile::{Keys, Param, Program, Statement, Step};
+use crate::compile::{Keys, Param, Program, Statement, Step, TreeStatement};
 use crate::database::{Database, DbError};
 use crate::encode::{RowFormat, keys_json};
 use crate::value::{Value, ValueRef};
@@ -16,6 +16,10 @@ pub struct Outcome {
     pub page_rows: u64,
     /// Rows beyond the page included, where they were counted.
     pub total: Option<u64>,
+    /// The place of the last row of the page in the order, where there are rows behind it and it was asked for.
+    pub next: Option<Vec<Value>>,
+    /// Whether the rows are not those of which the client knows; nothing was done then.
+    pub precondition_failed: bool,
     /// Rows written.
     pub written: u64,
     /// Rows whose key was there before an upsert.
@@ -33,6 +37,17 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
     let mut keys: Vec<Vec<Value>> = Vec::new();
     for step in program.steps {
         match step {
+            Step::Precondition { statement, format, tests } => {
+                let mut rows = Vec::new();
+                let count = db.page(&statement.sql, &params(statement.params, &[]), &format, &mut rows)?;
+                if !tests.allow_write(&rows, count) {
+                    outcome.precondition_failed = true;
+                    return Ok(outcome);
+                }
+            }
+            Step::WriteTree { rows, keys: purpose } => {
+                write_tree(rows, purpose, db, &mut keys, &mut outcome)?
+            }
             Step::Page { statement, format } => {
                 outcome.csv_header = format.csv_header();
                 page(statement, &format, &keys, db, &mut outcome)?;
@@ -47,6 +62,15 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
             Step::Count { statement, offset, limit } => {
                 outcome.total = Some(count(statement, offset, limit, db, &outcome)?);
             }
+            Step::Last { statement, limit } if outcome.page_rows == limit => {
+                let mut rows: Vec<Vec<Value>> = Vec::new();
+                db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
+                    rows.push(row.iter().map(|value| value.to_value()).collect());
+                })?;
+                let has_more = rows.len() > 1;
+                outcome.next = rows.into_iter().next().filter(|_| has_more);
+            }
+            Step::Last { .. } => {}
             Step::CountExisting(statement) => {
                 db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
                     if let Some(ValueRef::Integer(count)) = row.first() {
@@ -58,12 +82,7 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
                 for statement in statements {
                     db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
                         outcome.written += 1;
-                        let wanted = match purpose {
-                            Keys::Count => false,
-                            Keys::Location => keys.is_empty(),
-                            Keys::ReadBack => true,
-                        };
-                        if wanted {
+                        if purpose.wants(&keys) {
                             keys.push(row.iter().map(|value| value.to_value()).collect());
                         }
                     })?;
@@ -75,6 +94,77 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
         }
     }
     Ok(outcome)
+}
+
+/// Inserts rows one by one; each gives others what they need of it.
+fn write_tree(
+    rows: Vec<TreeStatement>,
+    purpose: Keys,
+    db: &mut dyn Database,
+    keys: &mut Vec<Vec<Value>>,
+    outcome: &mut Outcome,
+) -> Result<(), DbError> {
+    let mut given: Vec<Vec<Value>> = Vec::with_capacity(rows.len());
+    for TreeStatement { statement, given: count, is_root } in rows {
+        let values: Vec<Value> = statement
+            .params
+            .into_iter()
+            .map(|param| match param {
+                Param::Given { row, at } => {
+                    given.get(row).and_then(|row| row.get(at)).cloned().unwrap_or(Value::Null)
+                }
+                Param::Value(value) => value,
+                Param::Rowids | Param::PrimaryKeys => Value::Null,
+            })
+            .collect();
+        let mut row = Vec::new();
+        db.rows(&statement.sql, &values, &mut |returned| {
+            row = returned.iter().map(|value| value.to_value()).collect();
+        })?;
+        if is_root && !row.is_empty() {
+            outcome.written += 1;
+            if purpose.wants(keys) {
+                keys.push(row.split_off(count.min(row.len())));
+            }
+        }
+        given.push(row);
+    }
+    if purpose == Keys::Location {
+        outcome.key = keys.drain(..).next().unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// How the database would go about a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    /// What the statement is for.
+    pub step: &'static str,
+    /// Its text.
+    pub sql: String,
+    /// The lines of EXPLAIN QUERY PLAN: a number, that of the line it belongs to, and what is done.
+    pub lines: Vec<(i64, i64, String)>,
+}
+
+/// Asks for the plan of each statement (<https://www.sqlite.org/eqp.html>), and runs none.
+///
+/// # Errors
+/// What the database says of the first statement that it cannot prepare.
+pub fn explain(program: &Program, db: &mut dyn Database) -> Result<Vec<Explained>, DbError> {
+    let mut explained = Vec::new();
+    for step in &program.steps {
+        for statement in step.statements() {
+            let mut lines = Vec::new();
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+            db.rows(&sql, &params(statement.params.clone(), &[]), &mut |row| {
+                if let [ValueRef::Integer(id), ValueRef::Integer(parent), _, ValueRef::Text(detail)] = row {
+                    lines.push((*id, *parent, String::from_utf8_lossy(detail).into_owned()));
+                }
+            })?;
+            explained.push(Explained { step: step.name(), sql: statement.sql.clone(), lines });
+        }
+    }
+    Ok(explained)
 }
 
 fn page(
@@ -124,6 +214,8 @@ fn params(params: Vec<Param>, keys: &[Vec<Value>]) -> Vec<Value> {
             Param::Value(value) => value,
             Param::Rowids => Value::Text(rowids_json(keys)),
             Param::PrimaryKeys => Value::Text(keys_json(keys)),
+            // Only trees have these, and they read them themselves.
+            Param::Given { .. } => Value::Null,
         })
         .collect()
 }

@@ -9,6 +9,8 @@ use crate::grammar::Cursor;
 /// One item between the commas of `select`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SelectItem {
+    /// `distinct(…)`, which stands alone in its list: equal rows are one. The items follow. Beyond PostgREST.
+    Distinct,
     /// `*`: every column.
     Star,
     /// `alias:name->path::cast.aggregate()::cast`
@@ -59,7 +61,8 @@ impl Aggregate {
         }
     }
 
-    fn of(name: &str) -> Option<Aggregate> {
+    /// The aggregate of this name.
+    pub(crate) fn of(name: &str) -> Option<Aggregate> {
         [Aggregate::Sum, Aggregate::Avg, Aggregate::Count, Aggregate::Max, Aggregate::Min]
             .into_iter()
             .find(|aggregate| aggregate.name() == name)
@@ -120,7 +123,21 @@ fn items(cursor: &mut Cursor<'_>, depth: usize) -> Result<Vec<SelectItem>, Error
     while cursor.take(",") {
         items.push(item(cursor, depth)?);
     }
-    Ok(items)
+    Ok(match <[SelectItem; 1]>::try_from(items) {
+        Ok([SelectItem::Embed(embed)]) if embed.is_distinct() => {
+            std::iter::once(SelectItem::Distinct).chain(embed.select).collect()
+        }
+        Ok(one) => Vec::from(one),
+        Err(items) => items,
+    })
+}
+
+impl Embed {
+    /// Whether it is `distinct(…)`: a relation of that name is embedded under an alias.
+    fn is_distinct(&self) -> bool {
+        let is_plain = self.alias.is_none() && self.hint.is_none() && self.join == Join::Left && !self.spread;
+        is_plain && self.target == "distinct" && !self.select.is_empty()
+    }
 }
 
 fn item(cursor: &mut Cursor<'_>, depth: usize) -> Result<SelectItem, Error> {
@@ -251,6 +268,7 @@ mod tests {
         let shown: Vec<String> = items
             .iter()
             .map(|item| match item {
+                SelectItem::Distinct => "distinct".to_owned(),
                 SelectItem::Star => "*".to_owned(),
                 SelectItem::Column(c) => {
                     let path: String = c.field.path.iter().map(|s| format!(" {s:?}")).collect();
@@ -297,6 +315,28 @@ mod tests {
             "a.sum(),n:b::int.avg()::text,count(),x:count()::text",
             expect![[
                 r#""a" as None None Some(Sum) None ; "b" as Some("n") Some("int") Some(Avg) Some("text") ; "" as None None Some(Count) None ; "" as Some("x") None Some(Count) Some("text")"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn distinct() {
+        check(
+            "distinct(a,b->c),x(distinct(a)),d:distinct(a),distinct(a)",
+            expect![[
+                r#""distinct" as None by None Left ["a" as None None None None ; "b" JsonStep { as_text: false, key: Member("c") } as None None None None] ; "x" as None by None Left [distinct ; "a" as None None None None] ; "distinct" as Some("d") by None Left ["a" as None None None None] ; "distinct" as None by None Left ["a" as None None None None]"#
+            ]],
+        );
+        check(
+            "distinct(a,b->c)",
+            expect![[
+                r#"distinct ; "a" as None None None None ; "b" JsonStep { as_text: false, key: Member("c") } as None None None None"#
+            ]],
+        );
+        check(
+            "x(distinct(a,...y(b)))",
+            expect![[
+                r#""x" as None by None Left [distinct ; "a" as None None None None ; ..."y" as None by None Left ["b" as None None None None]]"#
             ]],
         );
     }

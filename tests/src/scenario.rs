@@ -24,7 +24,7 @@
 use std::fmt::Write as _;
 
 use sqlitrest::Request;
-use sqlitrest_runtime::compile::{Param, Program, Statement, Step};
+use sqlitrest_runtime::compile::{Param, Program, Statement};
 use sqlitrest_runtime::value::Value;
 
 /// A file of scenarios over one fixture.
@@ -35,6 +35,8 @@ pub struct File {
     pub fixture: String,
     /// Configuration text beside the database's path.
     pub config: String,
+    /// Header fields of answers that are shown only where the file says `shows: NAME`.
+    pub hidden: Vec<String>,
     /// The scenarios.
     pub scenarios: Vec<Scenario>,
 }
@@ -58,6 +60,9 @@ pub struct Exchange {
     pub reply: String,
 }
 
+/// Nearly every answer has an entity tag, which changes with every byte of it.
+const HIDDEN: [&str; 1] = ["etag"];
+
 impl File {
     /// Reads a file.
     pub fn parse(text: &str) -> File {
@@ -69,6 +74,11 @@ impl File {
         File {
             fixture: of("fixture:").join(""),
             config: of("config:").join("\n"),
+            hidden: HIDDEN
+                .map(str::to_owned)
+                .into_iter()
+                .filter(|name| !of("shows:").contains(name))
+                .collect(),
             scenarios: parts.map(Scenario::parse).collect(),
             head,
         }
@@ -124,10 +134,11 @@ impl Exchange {
     }
 }
 
-/// An answer as a scenario file shows it.
-pub fn show_answer(answer: &sqlitrest::Answer) -> String {
+/// An answer as a scenario file shows it, without the header fields that are `hidden`.
+pub fn show_answer(answer: &sqlitrest::Answer, hidden: &[String]) -> String {
     let mut out = format!("{}\n", answer.status);
-    for (name, value) in &answer.headers {
+    for (name, value) in answer.headers.iter().filter(|(name, _)| !hidden.iter().any(|h| *h == name.as_str()))
+    {
         let _ = writeln!(out, "{name}: {}", String::from_utf8_lossy(value.as_bytes()));
     }
     if let Some(length) = answer.content_length {
@@ -147,13 +158,7 @@ pub fn show_program(program: &Program) -> String {
         let _ = writeln!(out, "{kind}  {}  [{}]", statement.sql, params.join(", "));
     };
     for step in &program.steps {
-        match step {
-            Step::Page { statement, .. } => line("page", statement),
-            Step::Count { statement, .. } => line("count", statement),
-            Step::CountExisting(statement) => line("count existing", statement),
-            Step::Write { statements, .. } => statements.iter().for_each(|s| line("write", s)),
-            Step::WritePage { statements, .. } => statements.iter().for_each(|s| line("write page", s)),
-        }
+        step.statements().for_each(|statement| line(step.name(), statement));
     }
     out
 }
@@ -162,6 +167,7 @@ fn show_param(param: &Param) -> String {
     match param {
         Param::Rowids => "rowids".to_owned(),
         Param::PrimaryKeys => "primary keys".to_owned(),
+        Param::Given { row, at } => format!("row {row}, value {at}"),
         Param::Value(Value::Null) => "null".to_owned(),
         Param::Value(Value::Integer(i)) => i.to_string(),
         Param::Value(Value::Real(r)) => format!("{r:?}"),

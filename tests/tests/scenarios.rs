@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlitrest_runtime::schema::read_schema;
+use sqlitrest_runtime::schema::{add_configured, read_schema};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
 use sqlitrest_tests::scenario::{Exchange, File, show_answer, show_program};
@@ -58,7 +58,7 @@ async fn run_file(file: &mut File) -> Vec<String> {
             let mut answers = Vec::new();
             for engine in &engines {
                 let answer = exchange.with_request(|request| block_on(engine.handle(request)));
-                answers.push((engine.name(), show_answer(&answer)));
+                answers.push((engine.name(), show_answer(&answer, &file.hidden)));
             }
             let in_spin = exchange.with_request(|request| block_on(spin.handle(request)));
             let program = program(&fixture, &file.config, exchange);
@@ -72,7 +72,7 @@ async fn run_file(file: &mut File) -> Vec<String> {
             }
             let (first, second) = (&answers[0].1, &answers[1].1);
             assert_eq!(first, second, "{title}: the engines do not agree");
-            let in_spin = show_answer(&in_spin);
+            let in_spin = show_answer(&in_spin, &file.hidden);
             // What only a host of ours has, Spin refuses and never answers wrongly.
             let refused = in_spin.contains("this host gives SQLite no regular expressions");
             if !refused && without_location(&in_spin) != without_location(first) {
@@ -102,7 +102,8 @@ fn without_location(answer: &str) -> String {
 fn program(fixture: &Fixture, extra: &str, exchange: &Exchange) -> String {
     let config = fixture.config("double", extra);
     let mut db = Double::new(rusqlite::Connection::open(fixture.path("double")).unwrap());
-    let schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
+    let mut schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
+    add_configured(&config, &mut schema, &mut db);
     exchange.with_request(|request| {
         sqlitrest_runtime::parse(&config, request)
             .ok()

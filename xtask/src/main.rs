@@ -1,8 +1,10 @@
 //! `cargo xtask …`: set-up, build, run and test, each one command on a fresh machine. `HELP` says what each does.
 
 mod build;
+mod clients;
 mod debian;
 mod proj_db;
+mod python;
 mod serve;
 mod shell;
 mod test;
@@ -20,8 +22,8 @@ cargo xtask build --guest    build the component alone
 cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the component as the engine; with no DB, the
                              example, examples/music.db, which is made from examples/music.sql
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
-cargo xtask test             build, check format and lints, run every test
-cargo xtask test FILTER      build, run the tests whose names contain FILTER
+cargo xtask test             build, check format and lints, run every test, those of the clients too
+cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients
 cargo xtask bench DB TARGET… build, then measure both engines beside a bare server: benches/README.md
 cargo xtask help             this text
 

@@ -3,12 +3,11 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::debian::install_packages;
-use crate::shell::{run, succeeds, target};
+use crate::python::{python, script};
+use crate::shell::{run, target};
 
 /// Its path; downloaded below `target/` where it is not there yet. `SQLITREST_PROJ_DB` names another.
 ///
@@ -21,12 +20,8 @@ pub fn proj_db() -> Result<PathBuf> {
     let directory = target("pyproj");
     let path = directory.join("proj.db");
     if !path.exists() {
-        if !succeeds(Command::new("python3").arg("--version")) {
-            install_packages(&["python3".to_owned()])
-                .context("the tests get proj.db from PyPI with python3, which is not there; install it")?;
-        }
         fs::create_dir_all(&directory)?;
-        run(Command::new("python3").args(["-c", include_str!("proj_db.py")]).arg(&directory))
+        run(python(script!("proj_db.py"))?.arg(&directory))
             .context("cannot get proj.db from PyPI; SQLITREST_PROJ_DB=PATH names one that is here")?;
     }
     Ok(path)

@@ -1,6 +1,7 @@
 //! Running other programs, and where the repository is.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -61,6 +62,19 @@ pub fn run_within(limit: Duration, command: &mut Command) -> Result<()> {
     bail!("{line}: given up after {} s", limit.as_secs());
 }
 
+/// Makes something that needs `content`, unless the file `mark` says that it was made of that very content. The file
+/// belongs into what is made, so that it goes with it.
+///
+/// # Errors
+/// Those of `make`; of the file.
+pub fn once(mark: &Path, content: &str, make: impl FnOnce() -> Result<()>) -> Result<()> {
+    if fs::read_to_string(mark).is_ok_and(|made_of| made_of == content) {
+        return Ok(());
+    }
+    make()?;
+    fs::write(mark, content).with_context(|| mark.display().to_string())
+}
+
 /// What the command writes to standard output.
 ///
 /// # Errors
@@ -90,5 +104,8 @@ fn line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let program = program.file_name().unwrap_or(program.as_os_str());
     let words = std::iter::once(program).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    // A script among them would hide the rest.
+    let shown =
+        words.map(|word| word.to_string_lossy()).map(|w| if w.contains('\n') { "…".into() } else { w });
+    shown.collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: set-up, checks, and every test, with one line at the end that says how it went.
 
+use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -7,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::build;
+use crate::clients;
 use crate::proj_db::proj_db;
 use crate::shell::{cargo, run, succeeds};
 use crate::wasm::{self, TARGET, Wasm};
@@ -33,7 +35,12 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     if let Some(filter) = filter {
         tests.args(["--", filter]);
     }
-    let tally = run_tests(&mut tests)?;
+    let mut tally = Tally::default();
+    tally.run(&mut tests)?;
+    clients::test(filter, &mut tally)?;
+    if tally.broken {
+        bail!("{tally}");
+    }
     let steps: String = checks.iter().map(|check| format!("{check}, ")).collect();
     println!("\nxtask test: passed in {} s: {steps}{tally}", start.elapsed().as_secs());
     Ok(())
@@ -44,12 +51,14 @@ fn check(wasm: &Wasm) -> Result<Vec<&'static str>> {
     let mut done = Vec::new();
     if succeeds(cargo().args(["fmt", "--version"])) {
         run(cargo().args(["fmt", "--all", "--check"])).context("`cargo fmt --all` puts it right")?;
+        run(clients::rust_client().args(["fmt", "--check"]))?;
         done.push("format");
     }
     if succeeds(cargo().args(["clippy", "--version"])) {
         let strict = ["--", "--deny", "warnings"];
         let lints = |args: &[&str]| run(cargo().arg("clippy").args(args).args(strict));
         lints(&[&["--release", "--all-targets"], MEMBERS.as_slice()].concat())?;
+        run(clients::rust_client().args(["clippy", "--locked", "--all-targets"]).args(strict))?;
         if *wasm == Wasm::Target {
             lints(&["--profile", "guest", "--package", "sqlitrest-guest", "--target", TARGET])?;
         }
@@ -61,26 +70,43 @@ fn check(wasm: &Wasm) -> Result<Vec<&'static str>> {
     Ok(done)
 }
 
-/// Runs the tests, showing what they write, and counts.
-fn run_tests(command: &mut Command) -> Result<String> {
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo test")?;
-    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).lines() {
-            let line = line?;
-            println!("{line}");
-            if let Some(result) = line.strip_prefix("test result: ") {
-                passed += count(result, " passed");
-                failed += count(result, " failed");
-                ignored += count(result, " ignored");
+/// How the tests went so far.
+#[derive(Default)]
+pub struct Tally {
+    passed: u32,
+    failed: u32,
+    ignored: u32,
+    /// Whether any program of tests has failed.
+    broken: bool,
+}
+
+impl Tally {
+    /// Runs a program of tests, showing what it writes, and counts as `cargo test` says it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn run(&mut self, command: &mut Command) -> Result<()> {
+        let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start the tests")?;
+        if let Some(stdout) = child.stdout.take() {
+            for line in BufReader::new(stdout).lines() {
+                let line = line?;
+                println!("{line}");
+                if let Some(result) = line.strip_prefix("test result: ") {
+                    self.passed += count(result, " passed");
+                    self.failed += count(result, " failed");
+                    self.ignored += count(result, " ignored");
+                }
             }
         }
+        self.broken |= !child.wait()?.success();
+        Ok(())
     }
-    let tally = format!("{passed} tests ({failed} failed, {ignored} ignored)");
-    if !child.wait()?.success() {
-        bail!("{tally}");
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tests ({} failed, {} ignored)", self.passed, self.failed, self.ignored)
     }
-    Ok(tally)
 }
 
 /// The number before `what` in `ok. 12 passed; 0 failed; …`.

@@ -4,8 +4,10 @@
 //! nothing. NULL stays NULL, so that `not.cs` does not find it either.
 
 use super::Compiler;
+use super::expression::comparison_sql;
 use super::writer::Sql;
 use crate::error::Error;
+use crate::filter::Comparison;
 use crate::plan::{Containment, Expr};
 use crate::value::Value;
 
@@ -129,6 +131,29 @@ impl Compiler<'_> {
         self.json(sql, &Place::Operand(operand))?;
         sql.raw(") AS a WHERE NOT EXISTS (SELECT 1 FROM json_each(").value(json.clone());
         sql.raw(") AS b WHERE b.value IS a.value AND (typeof(a.key) <> 'text' OR a.key IS b.key))) END");
+        Ok(())
+    }
+
+    /// Arrays are ordered by their first elements that differ, and one that ends sooner comes before, as in PostgreSQL.
+    pub(super) fn array_order(
+        &self,
+        sql: &mut Sql,
+        comparison: Comparison,
+        operand: &Expr,
+        json: &Value,
+    ) -> Result<(), Error> {
+        sql.raw("CASE WHEN ");
+        self.expr(sql, operand)?;
+        sql.raw(" IS NOT NULL AND json_type(");
+        self.json(sql, &Place::Operand(operand))?;
+        sql.raw(") = 'array' THEN ifnull((SELECT CASE WHEN a.key IS NULL THEN -1 WHEN b.key IS NULL THEN 1 ");
+        sql.raw("WHEN a.value < b.value THEN -1 ELSE 1 END FROM json_each(");
+        self.json(sql, &Place::Operand(operand))?;
+        sql.raw(") AS a FULL JOIN json_each(").value(json.clone());
+        sql.raw(
+            ") AS b ON b.key = a.key WHERE a.value IS NOT b.value ORDER BY ifnull(a.key, b.key) LIMIT 1), 0)",
+        );
+        sql.raw(comparison_sql(comparison)).raw("0 END");
         Ok(())
     }
 

@@ -61,14 +61,7 @@ impl Compiler<'_> {
             }
             Expr::Compare(comparison, left, right) => {
                 self.expr(sql, left)?;
-                sql.raw(match comparison {
-                    Comparison::Eq => " = ",
-                    Comparison::Neq => " <> ",
-                    Comparison::Gt => " > ",
-                    Comparison::Gte => " >= ",
-                    Comparison::Lt => " < ",
-                    Comparison::Lte => " <= ",
-                });
+                sql.raw(comparison_sql(*comparison));
                 self.expr(sql, right)?;
             }
             Expr::Glob(operand, pattern) => {
@@ -97,6 +90,9 @@ impl Compiler<'_> {
             Expr::FullText { column, index, found } => self.full_text(sql, column, index, found)?,
             Expr::Contains(operand, containment) => self.contains(sql, operand, containment)?,
             Expr::ContainedBy(operand, json) => self.contained_by(sql, operand, json)?,
+            Expr::ArrayOrder(comparison, operand, json) => {
+                self.array_order(sql, *comparison, operand, json)?
+            }
             Expr::Overlaps(operand, json) => self.overlaps(sql, operand, json)?,
             Expr::In(operand, values) => {
                 self.expr(sql, operand)?;
@@ -173,6 +169,21 @@ impl Compiler<'_> {
         Ok(())
     }
 
+    /// How well a row fits a full-text query: FTS5's rank, which is less the better a row fits, turned round.
+    fn rank(&self, sql: &mut Sql, column: ColumnRef, index: &str, expression: &str) -> Result<(), Error> {
+        let relation = self.relation(column.source.relation)?;
+        let RowKey::Rowid(rowid) = relation.row_key else {
+            return Err(Error::Internal(format!("{} has no rowid", relation.name)));
+        };
+        if self.called == Some(column.source) {
+            return Err(Error::NotImplemented("The rank of rows that a function gives".to_owned()));
+        }
+        sql.raw("(SELECT -r.rank FROM ").name(index).raw(" AS r WHERE r.").name(index).raw(" MATCH ");
+        sql.text(expression).raw(" AND r.rowid = ");
+        sql.occurrence(column.source.alias, &relation.name).raw(".").raw(rowid).raw(")");
+        Ok(())
+    }
+
     fn group(
         &self,
         sql: &mut Sql,
@@ -203,9 +214,18 @@ impl Compiler<'_> {
                 OrderValue::Column(value) => {
                     self.order_value(sql, value)?;
                     let column = self.column_of(value.column.source.relation, value.column.column)?;
-                    never_null = value.path.is_none() && (column.not_null || column.is_rowid);
+                    never_null = value.path.is_none()
+                        && value.aggregate.is_none()
+                        && (column.not_null || column.is_rowid);
                 }
-                OrderValue::Embed(embed) => self.lifted(sql, embed)?,
+                OrderValue::CountRows => {
+                    sql.raw("count(*)");
+                    never_null = true;
+                }
+                OrderValue::Embed(embed) => self.one_of(sql, embed, &|sql| self.lifted_value(sql, embed))?,
+                OrderValue::Rank { column, index, expression } => {
+                    self.rank(sql, *column, index, expression)?;
+                }
             }
             if term.direction == Direction::Descending {
                 sql.raw(" DESC");
@@ -222,5 +242,17 @@ impl Compiler<'_> {
             }
             Ok(())
         })
+    }
+}
+
+/// The operator in SQL.
+pub(super) fn comparison_sql(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Eq => " = ",
+        Comparison::Neq => " <> ",
+        Comparison::Gt => " > ",
+        Comparison::Gte => " >= ",
+        Comparison::Lt => " < ",
+        Comparison::Lte => " <= ",
     }
 }

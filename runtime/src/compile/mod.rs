@@ -6,6 +6,7 @@ mod call;
 mod containment;
 mod expression;
 mod read;
+mod tree;
 mod value;
 mod write;
 mod writer;
@@ -13,8 +14,10 @@ mod writer;
 use crate::authorize::Authorized;
 use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
+use crate::etag::Conditional;
 use crate::plan::{Plan, Source};
 use crate::schema::SchemaCache;
+use crate::timezone::Zone;
 use crate::value::Value;
 use read::From;
 
@@ -25,9 +28,29 @@ pub struct Program {
     pub steps: Vec<Step>,
 }
 
+/// The insert of one row of a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeStatement {
+    /// The statement. It returns what other rows need of this one, then its key.
+    pub statement: Statement,
+    /// How many columns are for other rows.
+    pub given: usize,
+    /// Whether the row is one of the outermost.
+    pub is_root: bool,
+}
+
 /// One statement and what becomes of its rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// The rows must be those of which the client knows, or the program ends here.
+    Precondition {
+        /// The statement.
+        statement: Statement,
+        /// How its rows are written.
+        format: RowFormat,
+        /// What must hold.
+        tests: Conditional,
+    },
     /// The rows are the page of the answer.
     Page {
         /// The statement.
@@ -44,6 +67,14 @@ pub enum Step {
         /// Rows that the page could hold.
         limit: Option<u64>,
     },
+    /// The rows are the keys of the last row of the page in its order, and of the first behind it, if there is one. Left
+    /// out where the page is not full.
+    Last {
+        /// The statement.
+        statement: Statement,
+        /// Rows that the page can hold.
+        limit: u64,
+    },
     /// The row is the number of rows to be inserted whose key is there already.
     CountExisting(Statement),
     /// A write; each row is the key of a row that it touched.
@@ -51,6 +82,13 @@ pub enum Step {
         /// The statements: an insert of many rows is several.
         statements: Vec<Statement>,
         /// What the keys are for.
+        keys: Keys,
+    },
+    /// Rows that need each other's values.
+    WriteTree {
+        /// The rows.
+        rows: Vec<TreeStatement>,
+        /// What the keys of the outermost rows are for.
         keys: Keys,
     },
     /// A write whose rows are the page of the answer (views, whose rows have no key).
@@ -62,6 +100,35 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// What it is called in plans.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Step::Precondition { .. } => "precondition",
+            Step::Page { .. } => "page",
+            Step::Count { .. } => "count",
+            Step::Last { .. } => "last",
+            Step::CountExisting(_) => "count existing",
+            Step::Write { .. } | Step::WriteTree { .. } => "write",
+            Step::WritePage { .. } => "write page",
+        }
+    }
+
+    /// Its statements.
+    pub fn statements(&self) -> impl Iterator<Item = &Statement> {
+        let (one, several, tree): (Option<&Statement>, &[Statement], &[TreeStatement]) = match self {
+            Step::Precondition { statement, .. }
+            | Step::Page { statement, .. }
+            | Step::Count { statement, .. }
+            | Step::Last { statement, .. }
+            | Step::CountExisting(statement) => (Some(statement), &[], &[]),
+            Step::Write { statements, .. } | Step::WritePage { statements, .. } => (None, statements, &[]),
+            Step::WriteTree { rows, .. } => (None, &[], rows),
+        };
+        one.into_iter().chain(several).chain(tree.iter().map(|row| &row.statement))
+    }
+}
+
 /// What the keys of written rows are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
@@ -71,6 +138,17 @@ pub enum Keys {
     Location,
     /// They are handed to the next statement, as [`Param::Rowids`] or [`Param::PrimaryKeys`].
     ReadBack,
+}
+
+impl Keys {
+    /// Whether the key of one more row is wanted, beside those that there are.
+    pub(crate) fn wants(self, keys: &[Vec<Value>]) -> bool {
+        match self {
+            Keys::Count => false,
+            Keys::Location => keys.is_empty(),
+            Keys::ReadBack => true,
+        }
+    }
 }
 
 /// A statement with its parameters.
@@ -91,36 +169,53 @@ pub enum Param {
     Rowids,
     /// The primary keys written by the step before, as a JSON array of arrays: `[["a",1],["b",2]]`.
     PrimaryKeys,
+    /// A value that an earlier row of the tree gave.
+    Given {
+        /// The row's place.
+        row: usize,
+        /// The value's place among those that it gives.
+        at: usize,
+    },
 }
 
 /// The most parameters of one statement (SQLITE_MAX_VARIABLE_NUMBER, and the limit of Spin).
 const MAX_PARAMETERS: usize = 32_766;
 
-/// Compiles a plan; the rows of its page become `shape`.
+/// How the rows of a page are told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// What they become.
+    pub shape: Shape,
+    /// The zone of their times; none leaves them as they are stored.
+    pub zone: Option<Zone>,
+}
+
+/// Compiles a plan; the rows of its page become `output`.
 ///
 /// # Errors
 /// 54001 for a request of more parameters than a statement can have.
-pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> Result<Program, Error> {
+pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -> Result<Program, Error> {
     let called = match authorized.plan() {
         Plan::Call { call, .. } => call.read.as_ref().map(|read| read.source),
         _ => None,
     };
-    let compiler = Compiler { schema, shape, called };
+    let compiler = Compiler { schema, output, called };
     let steps = match authorized.plan() {
-        Plan::Read { read, count } => compiler.read(read, From::Relation, *count)?,
+        Plan::Read { read, count, links } => {
+            let mut steps = compiler.read(read, From::Relation, *count)?;
+            if let Some(limit) = read.limit.filter(|limit| *links && *limit > 0) {
+                steps.push(compiler.last(read, limit)?);
+            }
+            steps
+        }
         Plan::Call { call, count } => compiler.call(call, *count)?,
         Plan::Insert(insert) => compiler.insert(insert)?,
+        Plan::InsertTree(tree) => compiler.insert_tree(tree)?,
         Plan::Update(update) => compiler.update(update)?,
         Plan::Delete(delete) => compiler.delete(delete)?,
         Plan::Options(_) => Vec::new(),
     };
-    let statements = steps.iter().flat_map(|step| match step {
-        Step::Page { statement, .. } | Step::Count { statement, .. } | Step::CountExisting(statement) => {
-            std::slice::from_ref(statement)
-        }
-        Step::Write { statements, .. } | Step::WritePage { statements, .. } => statements.as_slice(),
-    });
-    for statement in statements {
+    for statement in steps.iter().flat_map(Step::statements) {
         if statement.params.len() > MAX_PARAMETERS {
             return Err(Error::TooComplex(format!("a request may have {MAX_PARAMETERS} values")));
         }
@@ -132,7 +227,7 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, shape: Shape) -> R
 pub(crate) struct Compiler<'a> {
     pub(crate) schema: &'a SchemaCache,
     /// What the rows of the page become.
-    pub(crate) shape: Shape,
+    pub(crate) output: &'a Output,
     /// The occurrence whose rows a function gives: they are those of its relation, but without a rowid.
     pub(crate) called: Option<Source>,
 }

@@ -1,12 +1,14 @@
 //! Reads as SQL: the page, the count, and embeds as correlated subqueries that are JSON text.
 
+use super::value::{Write, aggregate_value, aggregated, cast_to, cast_value};
 use super::writer::Sql;
 use super::{Compiler, Param, Step};
 use crate::encode::{Kind, RowFormat, write_text};
 use crate::error::Error;
 use crate::function::Piece;
-use crate::plan::{CastType, ColumnRef, Embed, Field, FieldValue, Read, Source};
-use crate::schema::{RelationKind, RowKey};
+use crate::plan::{CastType, ColumnRef, Embed, Field, FieldValue, OrderValue, Read, Source};
+use crate::schema::{ColumnType, RelationKind, RowKey};
+use crate::select::Aggregate;
 use crate::value::Value;
 
 /// Where the rows of a page are found.
@@ -27,8 +29,17 @@ impl Compiler<'_> {
         let mut steps = vec![self.page(read, from)?];
         if count {
             let mut sql = Sql::default();
-            let grouped = is_aggregated(read);
-            sql.raw(if grouped { "SELECT count(*) FROM (SELECT 1 FROM " } else { "SELECT count(*) FROM " });
+            let grouped = read.is_aggregated() || read.distinct;
+            sql.raw(if grouped { "SELECT count(*) FROM (" } else { "" });
+            match (read.distinct, grouped) {
+                (true, _) => {
+                    sql.raw("SELECT DISTINCT ");
+                    sql.list(", ", &read.fields, |sql, field| self.top_value(sql, field))?;
+                    sql.raw(" FROM ");
+                }
+                (false, true) => drop(sql.raw("SELECT 1 FROM ")),
+                (false, false) => drop(sql.raw("SELECT count(*) FROM ")),
+            }
             self.from(&mut sql, read.source, from)?;
             self.where_clause(&mut sql, &read.conditions)?;
             self.group_clause(&mut sql, read)?;
@@ -41,7 +52,7 @@ impl Compiler<'_> {
     /// The page of an answer.
     pub(super) fn page(&self, read: &Read, from: From<'_>) -> Result<Step, Error> {
         let mut sql = Sql::default();
-        sql.raw("SELECT ");
+        sql.raw(if read.distinct { "SELECT DISTINCT " } else { "SELECT " });
         if read.fields.is_empty() {
             sql.raw("NULL");
         }
@@ -50,16 +61,17 @@ impl Compiler<'_> {
         self.from(&mut sql, read.source, from)?;
         self.where_clause(&mut sql, &read.conditions)?;
         self.group_clause(&mut sql, read)?;
+        let is_whole = read.conditions.is_empty() && !read.is_aggregated() && !read.distinct;
         match (from, &self.relation(read.source.relation)?.row_key) {
             _ if !read.order.is_empty() => self.order_clause(&mut sql, &read.order)?,
             (From::Keys, _) => {
                 sql.raw(" ORDER BY k.key");
             }
             // A whole table comes in the order of its rows, not in that of some index which happens to cover `select`.
-            (From::Relation, RowKey::Rowid(rowid)) if read.conditions.is_empty() && !is_aggregated(read) => {
+            (From::Relation, RowKey::Rowid(rowid)) if is_whole => {
                 sql.raw(" ORDER BY ").occurrence(read.source.alias, "").raw(".").raw(rowid);
             }
-            (From::Relation, RowKey::PrimaryKey) if read.conditions.is_empty() && !is_aggregated(read) => {
+            (From::Relation, RowKey::PrimaryKey) if is_whole => {
                 sql.raw(" ORDER BY ");
                 sql.list(", ", &self.relation(read.source.relation)?.primary_key, |sql, place| {
                     self.column(sql, ColumnRef { source: read.source, column: *place })
@@ -71,6 +83,22 @@ impl Compiler<'_> {
         Ok(Step::Page { statement: sql.finish(), format: self.format(read)? })
     }
 
+    /// The place of the last row of a page in the order.
+    pub(super) fn last(&self, read: &Read, limit: u64) -> Result<Step, Error> {
+        let mut sql = Sql::default();
+        sql.raw("SELECT ");
+        sql.list(", ", &read.order, |sql, term| match &term.value {
+            OrderValue::Column(value) => self.order_value(sql, value),
+            _ => Err(Error::Internal("a page by key in an order by more than columns".to_owned())),
+        })?;
+        sql.raw(" FROM ");
+        self.source(&mut sql, read.source)?;
+        self.where_clause(&mut sql, &read.conditions)?;
+        self.order_clause(&mut sql, &read.order)?;
+        sql.raw(" LIMIT 2 OFFSET ").rows(read.offset.saturating_add(limit) - 1);
+        Ok(Step::Last { statement: sql.finish(), limit })
+    }
+
     /// How the fields of a read are written.
     pub(super) fn format(&self, read: &Read) -> Result<RowFormat, Error> {
         let kinds = read
@@ -78,20 +106,31 @@ impl Compiler<'_> {
             .iter()
             .map(|field| Ok((field.name.as_str(), self.field_kind(field)?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(RowFormat::new(self.shape, kinds))
+        Ok(RowFormat::new(self.output.shape, kinds).in_zone(self.output.zone.clone()))
     }
 
     fn field_kind(&self, field: &Field) -> Result<Kind, Error> {
-        match &field.value {
-            FieldValue::Column(value) => self.kind(value),
-            FieldValue::CountRows(Some(CastType::Boolean)) => Ok(Kind::Boolean),
-            FieldValue::CountRows(_) => Ok(Kind::Any),
-            FieldValue::Embed(_) => Ok(Kind::Json),
+        Ok(match self.field_type(field)? {
+            ColumnType::Boolean => Kind::Boolean,
+            ColumnType::Json => Kind::Json,
+            ColumnType::Time if self.output.zone.is_some() => Kind::Time,
+            _ => Kind::Any,
+        })
+    }
+
+    /// The meaning of a field's value.
+    fn field_type(&self, field: &Field) -> Result<ColumnType, Error> {
+        Ok(match &field.value {
+            FieldValue::Column(value) => self.type_of(value)?,
+            FieldValue::CountRows(cast) => cast.map_or(ColumnType::Integer, cast_to),
             FieldValue::Lifted(embed) if embed.relationship.cardinality.is_to_one() => {
-                embed.read.fields.first().map_or(Ok(Kind::Any), |field| self.field_kind(field))
+                self.field_type(lifted_field(embed)?)?
             }
-            FieldValue::Lifted(_) => Ok(Kind::Json),
-        }
+            FieldValue::Embed(_) | FieldValue::Lifted(_) => ColumnType::Json,
+            FieldValue::LiftedAggregate { embed, aggregate, cast } => {
+                aggregated(self.field_type(lifted_field(embed)?)?, *aggregate, *cast)
+            }
+        })
     }
 
     /// A field of the outermost rows: the bare value where `encode` can write it.
@@ -103,14 +142,20 @@ impl Compiler<'_> {
 
     fn top_value(&self, sql: &mut Sql, field: &Field) -> Result<(), Error> {
         match &field.value {
-            FieldValue::Column(value) if self.kind(value)? == Kind::Json => self.json_text(sql, value),
-            FieldValue::Column(value) => self.value(sql, value),
-            FieldValue::CountRows(cast) => {
-                count_rows(sql, *cast);
-                Ok(())
+            FieldValue::Column(value) if self.type_of(value)? == ColumnType::Json => {
+                self.json_text(sql, value)
             }
+            FieldValue::Column(value) => self.value(sql, value),
+            FieldValue::CountRows(cast) => count_rows(sql, *cast),
             FieldValue::Embed(embed) => self.embed(sql, embed),
             FieldValue::Lifted(embed) => self.lifted(sql, embed),
+            FieldValue::LiftedAggregate { embed, aggregate, cast } => {
+                let is_boolean = self.field_type(lifted_field(embed)?)? == ColumnType::Boolean;
+                let is_boolean = is_boolean && *aggregate != Aggregate::Count;
+                cast_value(sql, *cast, is_boolean, &|sql| {
+                    aggregate_value(sql, *aggregate, &|sql| self.lifted(sql, embed))
+                })
+            }
         }
     }
 
@@ -210,18 +255,21 @@ impl Compiler<'_> {
 
     /// The one field of an embed (`...`): the bare value, or a JSON array of them.
     pub(super) fn lifted(&self, sql: &mut Sql, embed: &Embed) -> Result<(), Error> {
-        let Some(field) = embed.read.fields.first() else {
-            return Err(Error::Internal("a spread embed without a field".to_owned()));
-        };
         if embed.relationship.cardinality.is_to_one() {
-            self.one_of(sql, embed, &|sql| self.top_value(sql, field))
+            self.one_of(sql, embed, &|sql| self.lifted_value(sql, embed))
         } else {
+            let field = lifted_field(embed)?;
             self.array_of(sql, embed, &|sql| self.member(sql, field))
         }
     }
 
+    /// The one field of an embed, of each of its rows.
+    pub(super) fn lifted_value(&self, sql: &mut Sql, embed: &Embed) -> Result<(), Error> {
+        self.top_value(sql, lifted_field(embed)?)
+    }
+
     /// `(SELECT … LIMIT 1)`
-    fn one_of(&self, sql: &mut Sql, embed: &Embed, item: Item<'_>) -> Result<(), Error> {
+    pub(super) fn one_of(&self, sql: &mut Sql, embed: &Embed, item: Write<'_>) -> Result<(), Error> {
         sql.raw("(SELECT ");
         item(sql)?;
         sql.raw(" FROM ");
@@ -237,17 +285,20 @@ impl Compiler<'_> {
     }
 
     /// `(SELECT '[' || … || ']' …)`
-    fn array_of(&self, sql: &mut Sql, embed: &Embed, item: Item<'_>) -> Result<(), Error> {
+    fn array_of(&self, sql: &mut Sql, embed: &Embed, item: Write<'_>) -> Result<(), Error> {
         let read = &embed.read;
-        let is_plain =
-            read.order.is_empty() && read.limit.is_none() && read.offset == 0 && !is_aggregated(read);
+        let is_plain = read.order.is_empty()
+            && read.limit.is_none()
+            && read.offset == 0
+            && !read.is_aggregated()
+            && !read.distinct;
         sql.raw("(SELECT '[' || ifnull(group_concat(");
         if is_plain {
             item(sql)?;
             sql.raw(", ','), '') || ']' FROM ");
             self.embed_rows(sql, embed)?;
         } else {
-            sql.raw("o, ','), '') || ']' FROM (SELECT ");
+            sql.raw("o, ','), '') || ']' FROM (SELECT ").raw(if read.distinct { "DISTINCT " } else { "" });
             item(sql)?;
             sql.raw(" AS o FROM ");
             self.embed_rows(sql, embed)?;
@@ -262,10 +313,10 @@ impl Compiler<'_> {
 
     /// ` GROUP BY …`: what is selected beside aggregates says which rows go together.
     fn group_clause(&self, sql: &mut Sql, read: &Read) -> Result<(), Error> {
-        if !is_aggregated(read) {
+        if !read.is_aggregated() {
             return Ok(());
         }
-        let keys: Vec<&Field> = read.fields.iter().filter(|field| !is_aggregate(field)).collect();
+        let keys: Vec<&Field> = read.fields.iter().filter(|field| !field.value.is_aggregate()).collect();
         if keys.is_empty() {
             return Ok(());
         }
@@ -366,21 +417,23 @@ impl Compiler<'_> {
     fn member(&self, sql: &mut Sql, field: &Field) -> Result<(), Error> {
         match &field.value {
             FieldValue::Column(value) => return self.json_text(sql, value),
-            FieldValue::CountRows(cast) => count_rows(sql, *cast),
+            FieldValue::CountRows(cast) => count_rows(sql, *cast)?,
             FieldValue::Embed(embed) => {
                 sql.raw("ifnull(");
                 self.embed(sql, embed)?;
                 sql.raw(", 'null')");
             }
             FieldValue::Lifted(embed) if embed.relationship.cardinality.is_to_one() => {
-                let Some(field) = embed.read.fields.first() else {
-                    return Err(Error::Internal("a spread embed without a field".to_owned()));
-                };
+                let field = lifted_field(embed)?;
                 sql.raw("ifnull(");
                 self.one_of(sql, embed, &|sql| self.member(sql, field))?;
                 sql.raw(", 'null')");
             }
             FieldValue::Lifted(embed) => self.lifted(sql, embed)?,
+            FieldValue::LiftedAggregate { .. } => {
+                let of = self.field_type(field)?;
+                return self.json_of(sql, of, RelationKind::Table, &|sql| self.top_value(sql, field));
+            }
         }
         Ok(())
     }
@@ -390,28 +443,15 @@ fn swapped(columns: &[(usize, usize)]) -> Vec<(usize, usize)> {
     columns.iter().map(|(a, b)| (*b, *a)).collect()
 }
 
-/// Writes what is selected of each row.
-type Item<'i> = &'i dyn Fn(&mut Sql) -> Result<(), Error>;
-
-fn count_rows(sql: &mut Sql, cast: Option<CastType>) {
-    sql.raw(match cast {
-        None | Some(CastType::Integer | CastType::Numeric | CastType::Json) => "count(*)",
-        Some(CastType::Text) => "CAST(count(*) AS TEXT)",
-        Some(CastType::Real) => "CAST(count(*) AS REAL)",
-        Some(CastType::Boolean) => "count(*) > 0",
-    });
+fn count_rows(sql: &mut Sql, cast: Option<CastType>) -> Result<(), Error> {
+    cast_value(sql, cast, false, &|sql| {
+        sql.raw("count(*)");
+        Ok(())
+    })
 }
 
-fn is_aggregate(field: &Field) -> bool {
-    match &field.value {
-        FieldValue::CountRows(_) => true,
-        FieldValue::Column(value) => value.aggregate.is_some(),
-        FieldValue::Embed(_) | FieldValue::Lifted(_) => false,
-    }
-}
-
-fn is_aggregated(read: &Read) -> bool {
-    read.fields.iter().any(is_aggregate)
+fn lifted_field(embed: &Embed) -> Result<&Field, Error> {
+    embed.read.fields.first().ok_or_else(|| Error::Internal("a spread embed without a field".to_owned()))
 }
 
 /// `{"name":` or `,"name":` as a bound value: the name may be an alias of the request.

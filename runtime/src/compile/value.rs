@@ -7,7 +7,7 @@
 
 use super::Compiler;
 use super::writer::Sql;
-use crate::encode::{BLOB_MARK, END_MARK, Kind, REAL_MARK};
+use crate::encode::{BLOB_MARK, END_MARK, REAL_MARK, TIME_MARK};
 use crate::error::Error;
 use crate::plan::{CastType, ColumnValue};
 use crate::schema::{ColumnType, RelationKind};
@@ -29,17 +29,8 @@ impl Compiler<'_> {
         self.stage(sql, value, Stage::AggregateCast)
     }
 
-    /// How `encode` writes the bare value, or what [`Compiler::json_text`] gives where that is [`Kind::Json`].
-    pub(super) fn kind(&self, value: &ColumnValue) -> Result<Kind, Error> {
-        Ok(match self.type_of(value)? {
-            ColumnType::Boolean => Kind::Boolean,
-            ColumnType::Json => Kind::Json,
-            _ => Kind::Any,
-        })
-    }
-
     /// The meaning of the finished value.
-    fn type_of(&self, value: &ColumnValue) -> Result<ColumnType, Error> {
+    pub(super) fn type_of(&self, value: &ColumnValue) -> Result<ColumnType, Error> {
         let column = self.column_of(value.column.source.relation, value.column.column)?;
         let mut of = match &value.path {
             Some(path) if path.as_text => ColumnType::Text,
@@ -47,12 +38,10 @@ impl Compiler<'_> {
             None => column.column_type,
         };
         of = value.cast.map_or(of, cast_to);
-        of = match value.aggregate {
-            Some(Aggregate::Count) => ColumnType::Integer,
-            Some(Aggregate::Sum | Aggregate::Avg) => ColumnType::Numeric,
-            Some(Aggregate::Max | Aggregate::Min) | None => of,
-        };
-        Ok(value.aggregate_cast.map_or(of, cast_to))
+        Ok(match value.aggregate {
+            Some(aggregate) => aggregated(of, aggregate, value.aggregate_cast),
+            None => of,
+        })
     }
 
     fn stage(&self, sql: &mut Sql, value: &ColumnValue, stage: Stage) -> Result<(), Error> {
@@ -65,16 +54,7 @@ impl Compiler<'_> {
             Stage::Cast => self.cast(sql, value, value.cast, Stage::Path),
             Stage::Aggregate => match value.aggregate {
                 Some(aggregate) => {
-                    sql.raw(match aggregate {
-                        Aggregate::Sum => "sum(",
-                        Aggregate::Avg => "avg(",
-                        Aggregate::Count => "count(",
-                        Aggregate::Max => "max(",
-                        Aggregate::Min => "min(",
-                    });
-                    self.stage(sql, value, Stage::Cast)?;
-                    sql.raw(")");
-                    Ok(())
+                    aggregate_value(sql, aggregate, &|sql| self.stage(sql, value, Stage::Cast))
                 }
                 None => self.stage(sql, value, Stage::Cast),
             },
@@ -116,7 +96,7 @@ impl Compiler<'_> {
     /// What an order goes by: JSON behind `->` by the value that it is.
     pub(super) fn order_value(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
         match &value.path {
-            Some(path) if !path.as_text && value.cast.is_none() => {
+            Some(path) if !path.as_text && value.cast.is_none() && value.aggregate.is_none() => {
                 self.json_scalar(sql, value, path.path.as_deref())
             }
             _ => self.value(sql, value),
@@ -156,40 +136,10 @@ impl Compiler<'_> {
         cast: Option<CastType>,
         of: Stage,
     ) -> Result<(), Error> {
-        let Some(cast) = cast else { return self.stage(sql, value, of) };
         let column = self.column_of(value.column.source.relation, value.column.column)?;
         let is_boolean =
             column.column_type == ColumnType::Boolean && of == Stage::Path && value.path.is_none();
-        match cast {
-            CastType::Text if is_boolean => {
-                sql.raw("CASE ");
-                self.stage(sql, value, of)?;
-                sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE CAST(");
-                self.stage(sql, value, of)?;
-                sql.raw(" AS TEXT) END");
-            }
-            CastType::Json => return self.stage(sql, value, of),
-            CastType::Boolean => {
-                sql.raw("CASE typeof(");
-                self.stage(sql, value, of)?;
-                sql.raw(") WHEN 'null' THEN NULL WHEN 'text' THEN lower(");
-                self.stage(sql, value, of)?;
-                sql.raw(") IN ('true', 't', 'yes', 'y', 'on', '1') ELSE ");
-                self.stage(sql, value, of)?;
-                sql.raw(" <> 0 END");
-            }
-            CastType::Text | CastType::Integer | CastType::Real | CastType::Numeric => {
-                sql.raw("CAST(");
-                self.stage(sql, value, of)?;
-                sql.raw(match cast {
-                    CastType::Integer => " AS INTEGER)",
-                    CastType::Real => " AS REAL)",
-                    CastType::Numeric => " AS NUMERIC)",
-                    _ => " AS TEXT)",
-                });
-            }
-        }
-        Ok(())
+        cast_value(sql, cast, is_boolean, &|sql| self.stage(sql, value, of))
     }
 
     /// An expression that is never NULL and always JSON text, but for the marks.
@@ -213,65 +163,147 @@ impl Compiler<'_> {
             sql.raw(")");
             return Ok(());
         }
+        self.json_of(sql, of, relation.kind, &|sql| self.value(sql, value))
+    }
+
+    /// Any value as JSON text, by its class; `of` says what it means, `kind` where it is from.
+    pub(super) fn json_of(
+        &self,
+        sql: &mut Sql,
+        of: ColumnType,
+        kind: RelationKind,
+        value: Write<'_>,
+    ) -> Result<(), Error> {
         sql.raw("CASE typeof(");
-        self.value(sql, value)?;
+        value(sql)?;
         sql.raw(") WHEN 'text' THEN ");
         if of == ColumnType::Json {
             // SQLite reads JSON up to a NUL, and all of the text would be told.
             sql.raw("CASE WHEN json_valid(");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(") AND NOT instr(");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(", char(0)) THEN ");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(" ELSE ");
-            self.quoted_text(sql, value, relation.kind)?;
+            quoted_text(sql, kind, value)?;
             sql.raw(" END WHEN 'blob' THEN CASE WHEN json_valid(");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(", 8) THEN json(");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(") ELSE ");
-            self.marked_blob(sql, value)?;
+            marked_blob(sql, value)?;
             sql.raw(" END");
         } else {
-            self.quoted_text(sql, value, relation.kind)?;
+            if of == ColumnType::Time && self.output.zone.is_some() {
+                sql.raw("char(").number(TIME_MARK.into()).raw(") || ");
+            }
+            quoted_text(sql, kind, value)?;
             sql.raw(" WHEN 'blob' THEN ");
-            self.marked_blob(sql, value)?;
+            marked_blob(sql, value)?;
         }
         sql.raw(" WHEN 'real' THEN char(").number(REAL_MARK.into()).raw(") || printf('%!.17g', ");
-        self.value(sql, value)?;
+        value(sql)?;
         sql.raw(") || char(").number(END_MARK.into()).raw(") WHEN 'null' THEN 'null' ELSE ");
         if of == ColumnType::Boolean {
             sql.raw("CASE ");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE ");
-            self.value(sql, value)?;
+            value(sql)?;
             sql.raw(" END");
         } else {
-            self.value(sql, value)?;
+            value(sql)?;
         }
         sql.raw(" END");
         Ok(())
     }
-
-    fn quoted_text(&self, sql: &mut Sql, value: &ColumnValue, kind: RelationKind) -> Result<(), Error> {
-        sql.raw("json_quote(");
-        self.value(sql, value)?;
-        // A view's JSON function gives its text a subtype by which json_quote would leave it as it is, here but not
-        // where rows of the same view are read directly.
-        sql.raw(if kind == RelationKind::Table { ")" } else { " || '')" });
-        Ok(())
-    }
-
-    fn marked_blob(&self, sql: &mut Sql, value: &ColumnValue) -> Result<(), Error> {
-        sql.raw("char(").number(BLOB_MARK.into()).raw(") || hex(");
-        self.value(sql, value)?;
-        sql.raw(") || char(").number(END_MARK.into()).raw(")");
-        Ok(())
-    }
 }
 
-fn cast_to(cast: CastType) -> ColumnType {
+/// Writes a value, as often as it is needed.
+pub(super) type Write<'w> = &'w dyn Fn(&mut Sql) -> Result<(), Error>;
+
+fn quoted_text(sql: &mut Sql, kind: RelationKind, value: Write<'_>) -> Result<(), Error> {
+    sql.raw("json_quote(");
+    value(sql)?;
+    // A view's JSON function gives its text a subtype by which json_quote would leave it as it is, here but not
+    // where rows of the same view are read directly.
+    sql.raw(if kind == RelationKind::Table { ")" } else { " || '')" });
+    Ok(())
+}
+
+fn marked_blob(sql: &mut Sql, value: Write<'_>) -> Result<(), Error> {
+    sql.raw("char(").number(BLOB_MARK.into()).raw(") || hex(");
+    value(sql)?;
+    sql.raw(") || char(").number(END_MARK.into()).raw(")");
+    Ok(())
+}
+
+/// `sum(…)`
+pub(super) fn aggregate_value(sql: &mut Sql, aggregate: Aggregate, value: Write<'_>) -> Result<(), Error> {
+    sql.raw(match aggregate {
+        Aggregate::Sum => "sum(",
+        Aggregate::Avg => "avg(",
+        Aggregate::Count => "count(",
+        Aggregate::Max => "max(",
+        Aggregate::Min => "min(",
+    });
+    value(sql)?;
+    sql.raw(")");
+    Ok(())
+}
+
+/// The meaning of an aggregate of values that mean `of`, and of its cast.
+pub(super) fn aggregated(of: ColumnType, aggregate: Aggregate, cast: Option<CastType>) -> ColumnType {
+    let of = match aggregate {
+        Aggregate::Count => ColumnType::Integer,
+        Aggregate::Sum | Aggregate::Avg => ColumnType::Numeric,
+        Aggregate::Max | Aggregate::Min => of,
+    };
+    cast.map_or(of, cast_to)
+}
+
+/// `CAST(…)`; text is `true` and `false` where the value is a BOOLEAN.
+pub(super) fn cast_value(
+    sql: &mut Sql,
+    cast: Option<CastType>,
+    is_boolean: bool,
+    value: Write<'_>,
+) -> Result<(), Error> {
+    let Some(cast) = cast else { return value(sql) };
+    match cast {
+        CastType::Text if is_boolean => {
+            sql.raw("CASE ");
+            value(sql)?;
+            sql.raw(" WHEN 1 THEN 'true' WHEN 0 THEN 'false' ELSE CAST(");
+            value(sql)?;
+            sql.raw(" AS TEXT) END");
+        }
+        CastType::Json => return value(sql),
+        CastType::Boolean => {
+            sql.raw("CASE typeof(");
+            value(sql)?;
+            sql.raw(") WHEN 'null' THEN NULL WHEN 'text' THEN lower(");
+            value(sql)?;
+            sql.raw(") IN ('true', 't', 'yes', 'y', 'on', '1') ELSE ");
+            value(sql)?;
+            sql.raw(" <> 0 END");
+        }
+        CastType::Text | CastType::Integer | CastType::Real | CastType::Numeric => {
+            sql.raw("CAST(");
+            value(sql)?;
+            sql.raw(match cast {
+                CastType::Integer => " AS INTEGER)",
+                CastType::Real => " AS REAL)",
+                CastType::Numeric => " AS NUMERIC)",
+                _ => " AS TEXT)",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The meaning of a cast value.
+pub(super) fn cast_to(cast: CastType) -> ColumnType {
     match cast {
         CastType::Text => ColumnType::Text,
         CastType::Integer => ColumnType::Integer,

@@ -3,10 +3,12 @@
 
 use super::read::From;
 use super::writer::Sql;
-use super::{Compiler, Keys, Statement, Step};
-use crate::encode::keys_json;
+use super::{Compiler, Keys, Output, Statement, Step};
+use crate::encode::{Shape, keys_json};
 use crate::error::Error;
-use crate::plan::{Conflict, Delete, FieldValue, Insert, Read, Returning, Source, Update};
+use crate::plan::{
+    ColumnRef, Conflict, Delete, Expr, FieldValue, Insert, Precondition, Read, Returning, Source, Update,
+};
 use crate::schema::{Relation, RowKey};
 use crate::value::Value;
 
@@ -32,11 +34,11 @@ impl Compiler<'_> {
                 statements.push(sql.finish());
             }
         }
-        let mut steps = Vec::new();
+        let mut steps = self.precondition(insert.precondition.as_ref())?;
         if let Some(conflict) = insert.conflict.as_ref().filter(|conflict| conflict.merge) {
             steps.push(self.count_existing(insert, conflict)?);
         }
-        steps.extend(self.write_steps(relation, statements, &insert.returning)?);
+        steps.extend(self.write_steps(statements, &insert.returning)?);
         Ok(steps)
     }
 
@@ -47,7 +49,7 @@ impl Compiler<'_> {
         columns: &[usize],
         rows: &[Vec<Value>],
     ) -> Result<(), Error> {
-        sql.raw("INSERT INTO ").name(&relation.name);
+        sql.raw("INSERT INTO ").name(written(relation));
         if columns.is_empty() {
             sql.raw(" DEFAULT VALUES");
             return Ok(());
@@ -80,35 +82,49 @@ impl Compiler<'_> {
 
     pub(super) fn update(&self, update: &Update) -> Result<Vec<Step>, Error> {
         let relation = self.relation(update.target.relation)?;
-        if update.assignments.is_empty() {
-            return self.write_steps(relation, Vec::new(), &update.returning);
+        let mut statements = Vec::with_capacity(update.changes.len());
+        for change in &update.changes {
+            let mut sql = Sql::default();
+            sql.raw("UPDATE ").name(written(relation)).raw(" SET ");
+            sql.list(", ", &change.assignments, |sql, (place, value)| {
+                let column = self.column_of(update.target.relation, *place)?;
+                names(sql, relation, &[*place])?;
+                sql.raw(" = ");
+                match (value, &column.default) {
+                    (Some(value), _) => sql.value(value.clone()),
+                    (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
+                    (None, None) => sql.raw("NULL"),
+                };
+                Ok(())
+            })?;
+            self.which_rows(&mut sql, update.target, &change.conditions)?;
+            self.returning_clause(&mut sql, relation, &update.returning)?;
+            statements.push(sql.finish());
         }
-        let mut sql = Sql::default();
-        sql.raw("UPDATE ");
-        self.source(&mut sql, update.target)?;
-        sql.raw(" SET ");
-        sql.list(", ", &update.assignments, |sql, (place, value)| {
-            let column = self.column_of(update.target.relation, *place)?;
-            sql.name(&column.name).raw(" = ");
-            match (value, &column.default) {
-                (Some(value), _) => sql.value(value.clone()),
-                (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
-                (None, None) => sql.raw("NULL"),
-            };
-            Ok(())
-        })?;
-        self.where_clause(&mut sql, &update.conditions)?;
-        self.returning_clause(&mut sql, relation, &update.returning)?;
-        self.write_steps(relation, vec![sql.finish()], &update.returning)
+        let mut steps = self.precondition(update.precondition.as_ref())?;
+        steps.extend(self.write_steps(statements, &update.returning)?);
+        Ok(steps)
+    }
+
+    /// The rows of which the client must know: as JSON objects, whatever it wants to be told.
+    fn precondition(&self, precondition: Option<&Precondition>) -> Result<Vec<Step>, Error> {
+        let Some(Precondition { read, tests }) = precondition else { return Ok(Vec::new()) };
+        let output = Output { shape: Shape::Objects, zone: self.output.zone.clone() };
+        let compiler = Compiler { output: &output, ..*self };
+        match compiler.page(read, From::Relation)? {
+            Step::Page { statement, format } => {
+                Ok(vec![Step::Precondition { statement, format, tests: tests.clone() }])
+            }
+            _ => Err(Error::Internal("a page is another step".to_owned())),
+        }
     }
 
     pub(super) fn delete(&self, delete: &Delete) -> Result<Vec<Step>, Error> {
         let relation = self.relation(delete.target.relation)?;
         let mut sql = Sql::default();
-        sql.raw("DELETE FROM ");
-        self.source(&mut sql, delete.target)?;
-        self.where_clause(&mut sql, &delete.conditions)?;
-        let mut steps = Vec::new();
+        sql.raw("DELETE FROM ").name(written(relation));
+        self.which_rows(&mut sql, delete.target, &delete.conditions)?;
+        let mut steps = self.precondition(delete.precondition.as_ref())?;
         if let Returning::Rows(read) = &delete.returning {
             steps.push(self.page(read, From::Relation)?);
         }
@@ -117,16 +133,30 @@ impl Compiler<'_> {
         Ok(steps)
     }
 
-    fn write_steps(
-        &self,
-        relation: &Relation,
-        statements: Vec<Statement>,
-        returning: &Returning,
-    ) -> Result<Vec<Step>, Error> {
+    /// ` WHERE …` of an UPDATE or DELETE: of a simple view, the rows of its table that the view shows.
+    fn which_rows(&self, sql: &mut Sql, target: Source, conditions: &[Expr]) -> Result<(), Error> {
+        let relation = self.relation(target.relation)?;
+        if relation.rewrite.is_none() {
+            return self.where_clause(sql, conditions);
+        }
+        sql.raw(" WHERE (");
+        names(sql, relation, &relation.primary_key)?;
+        sql.raw(") IN (SELECT ");
+        sql.list(", ", &relation.primary_key, |sql, place| {
+            self.column(sql, ColumnRef { source: target, column: *place })
+        })?;
+        sql.raw(" FROM ");
+        self.source(sql, target)?;
+        self.where_clause(sql, conditions)?;
+        sql.raw(")");
+        Ok(())
+    }
+
+    fn write_steps(&self, statements: Vec<Statement>, returning: &Returning) -> Result<Vec<Step>, Error> {
         Ok(match returning {
             Returning::Count => vec![Step::Write { statements, keys: Keys::Count }],
             Returning::Location => vec![Step::Write { statements, keys: Keys::Location }],
-            Returning::Rows(read) if relation.row_key == RowKey::None => {
+            Returning::Written(read) => {
                 vec![Step::WritePage { statements, format: self.format(read)? }]
             }
             Returning::Rows(read) => {
@@ -155,29 +185,28 @@ impl Compiler<'_> {
                 sql.raw(rowid);
                 Ok(())
             }
-            (Returning::Rows(_), RowKey::PrimaryKey) => names(sql, relation, &relation.primary_key),
-            (Returning::Rows(read), RowKey::None) => self.returned_fields(sql, relation, read),
+            (Returning::Rows(_), RowKey::PrimaryKey | RowKey::None) => {
+                names(sql, relation, &relation.primary_key)
+            }
+            (Returning::Written(read), _) => returned_fields(sql, relation, read),
         }
     }
+}
 
-    /// The fields of a view's row as RETURNING gives them: columns by their bare names.
-    fn returned_fields(&self, sql: &mut Sql, relation: &Relation, read: &Read) -> Result<(), Error> {
-        let places = read.fields.iter().filter_map(|field| match &field.value {
-            FieldValue::Column(value) => Some((value.column.column, field)),
-            _ => None,
-        });
-        if read.fields.is_empty() {
-            sql.raw("NULL");
-        }
-        sql.list(", ", places, |sql, (place, field)| {
-            let column = relation
-                .columns
-                .get(place)
-                .ok_or_else(|| Error::Internal(format!("no column {place} in {}", relation.name)))?;
-            sql.name(&column.name).raw(" AS ").name(&field.name);
-            Ok(())
-        })
+/// The fields of a view's row as RETURNING gives them: columns by their bare names.
+fn returned_fields(sql: &mut Sql, relation: &Relation, read: &Read) -> Result<(), Error> {
+    let places = read.fields.iter().filter_map(|field| match &field.value {
+        FieldValue::Column(value) => Some((value.column.column, field)),
+        _ => None,
+    });
+    if read.fields.is_empty() {
+        sql.raw("NULL");
     }
+    sql.list(", ", places, |sql, (place, field)| {
+        names(sql, relation, &[place])?;
+        sql.raw(" AS ").name(&field.name);
+        Ok(())
+    })
 }
 
 /// ` ON CONFLICT (…) DO …`
@@ -198,14 +227,28 @@ fn conflict_clause(
     let others: Vec<usize> = columns.iter().copied().filter(|place| !conflict.key.contains(place)).collect();
     let set = if others.is_empty() { &conflict.key } else { &others };
     sql.raw(" DO UPDATE SET ");
-    sql.list(", ", relation.column_names(set), |sql, name| {
-        sql.name(name).raw(" = excluded.").name(name);
-        Ok(())
+    sql.list(", ", set, |sql, place| {
+        names(sql, relation, &[*place])?;
+        sql.raw(" = excluded.");
+        names(sql, relation, &[*place])
     })
 }
 
-fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {
-    sql.list(", ", relation.column_names(places), |sql, name| {
+/// The table that is written.
+pub(super) fn written(relation: &Relation) -> &str {
+    relation.rewrite.as_ref().map_or(&relation.name, |rewrite| &rewrite.table)
+}
+
+/// The names of columns in the table that is written.
+pub(super) fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Result<(), Error> {
+    sql.list(", ", places, |sql, place| {
+        let own = relation.columns.get(*place).map(|column| &column.name);
+        let name = match &relation.rewrite {
+            Some(rewrite) => rewrite.columns.get(*place).and_then(Option::as_ref),
+            None => own,
+        };
+        let name =
+            name.ok_or_else(|| Error::Internal(format!("no column {place} to write in {}", relation.name)))?;
         sql.name(name);
         Ok(())
     })

@@ -1,15 +1,16 @@
 //! Resolves the names of a request against the schema: the second stage.
 
 use super::value::{field_value, selected, whole_column};
-use super::{Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
+use super::{ColumnRef, ColumnValue, Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
 use crate::error::Error;
 use crate::filter::{Condition, Connective, Filter, Is, Test};
-use crate::order::OrderTerm;
+use crate::full_text::Found;
+use crate::order::{OrderFunction, OrderTerm};
 use crate::query_params::QueryParams;
 use crate::schema::{Relation, RelationId, SchemaCache};
-use crate::select::{Embed as SelectEmbed, Join, SelectItem};
+use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
 
 /// Resolves a request.
 ///
@@ -40,14 +41,21 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
                 intersect(&mut read, range.first, range.last);
             }
             build.cap(&mut read);
-            Ok(Plan::Read { read, count: request.preferences.count.is_some() })
+            let links = request.preferences.links;
+            build.begin_after(&mut read, links)?;
+            Ok(Plan::Read { read, count: request.preferences.count.is_some(), links })
+        }
+        Action::Insert(payload) if build.has_rows_inside(relation, id, payload) => {
+            build.insert_tree(id, payload, request).map(Plan::InsertTree)
         }
         Action::Insert(payload) => build.insert(id, payload, request).map(Plan::Insert),
         Action::Put(payload) => build.put(id, payload, request).map(Plan::Insert),
         Action::Update(payload) => build.update(id, payload, request).map(Plan::Update),
         Action::Delete => build.delete(id, request).map(Plan::Delete),
         Action::Options => Ok(Plan::Options(relation.methods())),
-        Action::Call(_) => Err(Error::Internal("a call is planned above".to_owned())),
+        Action::Call(_) | Action::Batch(_) => {
+            Err(Error::Internal("calls are planned above, operations one by one".to_owned()))
+        }
     }
 }
 
@@ -129,31 +137,36 @@ impl<'a> Build<'a> {
         let level = Level { source, relation: self.relation(source.relation)?, select };
         let params = self.params;
         let mut read = Read {
-            source,
             fields: Vec::with_capacity(select.len()),
-            conditions: Vec::new(),
-            order: Vec::new(),
-            limit: last(&params.limits, stack).copied(),
-            offset: last(&params.offsets, stack).copied().unwrap_or(0),
+            limit: self.last(&params.limits, stack).copied(),
+            offset: self.last(&params.offsets, stack).copied().unwrap_or(0),
+            ..Read::of(source)
         };
         for item in select {
             match item {
+                SelectItem::Distinct => read.distinct = true,
                 SelectItem::Star => read.fields.extend(star(&level)),
                 SelectItem::Column(column) => {
-                    if column.aggregate.is_some() && !self.config.api.aggregates {
-                        return Err(Error::Aggregates);
-                    }
+                    column.aggregate.map(|aggregate| self.allowed(aggregate)).transpose()?;
                     read.fields.push(selected(source, level.relation, column)?);
                 }
                 SelectItem::Embed(embed) => self.embed(&mut read, embed, stack)?,
             }
         }
         self.own_conditions(&level, stack, &mut read.conditions)?;
-        for term in last(&params.order, stack).into_iter().flatten() {
-            let order = self.order_by(&level, term, stack)?;
-            read.order.push(order);
+        for term in self.last(&params.order, stack).into_iter().flatten() {
+            let value = match &term.embed {
+                None => self.order_value(&level, term, &read)?,
+                Some(name) => self.related_order(&level, name, term, stack)?,
+            };
+            read.order.push(OrderBy { value, direction: term.direction, nulls: term.nulls });
         }
         Ok(read)
+    }
+
+    /// An aggregate, if the configuration allows them.
+    pub(super) fn allowed(&self, aggregate: Aggregate) -> Result<Aggregate, Error> {
+        if self.config.api.aggregates { Ok(aggregate) } else { Err(Error::Aggregates) }
     }
 
     /// The conditions of one level: that its `!inner` embeds have rows, then its filters.
@@ -193,7 +206,7 @@ impl<'a> Build<'a> {
     {
         let params = self.params;
         for (path, condition) in &params.filters {
-            if is_for(path, stack) {
+            if self.is_for(path, stack) {
                 let expr = self.condition(level, condition, stack)?;
                 conditions.push(expr);
             }
@@ -238,7 +251,7 @@ impl<'a> Build<'a> {
         let is_column = level.relation.column(&filter.field.name).is_some();
         if !is_column
             && filter.field.path.is_empty()
-            && let Some(embed) = find_embed(level.select, &filter.field.name)
+            && let Some(embed) = self.find_embed(level.select, &filter.field.name)
         {
             return self.embed_filter(level, embed, filter, stack);
         }
@@ -266,31 +279,51 @@ impl<'a> Build<'a> {
         Ok(negate(is_null, Expr::Exists(Box::new(exists))))
     }
 
-    fn order_by<'s>(
-        &mut self,
-        level: &Level<'a, 's>,
-        term: &OrderTerm,
-        stack: &mut Stack<'s>,
-    ) -> Result<OrderBy, Error>
-    where
-        'a: 's,
-    {
-        let value = match &term.embed {
-            None => OrderValue::Column(field_value(level.source, level.relation, &term.field)?),
-            Some(name) => self.related_order(level, name, &term.field, stack)?,
-        };
-        Ok(OrderBy { value, direction: term.direction, nulls: term.nulls })
+    /// What the rows of a read are sorted by, of their own.
+    fn order_value(&self, level: &Level<'a, '_>, term: &OrderTerm, read: &Read) -> Result<OrderValue, Error> {
+        if term.field.name.is_empty() {
+            self.allowed(Aggregate::Count)?;
+            grouped(read, read.is_aggregated(), "count()")?;
+            return Ok(OrderValue::CountRows);
+        }
+        let value = field_value(level.source, level.relation, &term.field)?;
+        let name = &term.field.name;
+        match term.function {
+            Some(OrderFunction::Rank) => rank(&read.conditions, value.column).ok_or_else(|| {
+                let what = format!("An order by the rank of '{name}' without one full-text filter on it");
+                Error::NotImplemented(what)
+            }),
+            Some(OrderFunction::Aggregate(aggregate)) => {
+                let aggregate = Some(self.allowed(aggregate)?);
+                grouped(read, read.is_aggregated(), name)?;
+                Ok(OrderValue::Column(ColumnValue { aggregate, ..value }))
+            }
+            None => {
+                let is_told = read.fields.iter().any(|field| match &field.value {
+                    FieldValue::Column(told) => told.column == value.column,
+                    _ => false,
+                });
+                grouped(read, is_told || !read.is_aggregated(), name)?;
+                if read.distinct && !is_told {
+                    return Err(Error::DistinctOrder);
+                }
+                Ok(OrderValue::Column(value))
+            }
+        }
     }
 
     /// Applies `api.max_rows` to a read and everything embedded in it.
-    fn cap(&self, read: &mut Read) {
+    pub(super) fn cap(&self, read: &mut Read) {
         let most = self.config.api.max_rows;
         if most == 0 {
             return;
         }
         read.limit = Some(read.limit.unwrap_or(most).min(most));
         for field in &mut read.fields {
-            if let FieldValue::Embed(embed) | FieldValue::Lifted(embed) = &mut field.value {
+            if let FieldValue::Embed(embed)
+            | FieldValue::Lifted(embed)
+            | FieldValue::LiftedAggregate { embed, .. } = &mut field.value
+            {
                 self.cap(&mut embed.read);
             }
         }
@@ -306,7 +339,7 @@ impl<'a> Build<'a> {
         for path in paths {
             let mut items = select;
             for name in path {
-                let embed = find_embed(items, name).ok_or_else(|| Error::NotEmbedded(name.clone()))?;
+                let embed = self.find_embed(items, name).ok_or_else(|| Error::NotEmbedded(name.clone()))?;
                 items = &embed.select;
             }
         }
@@ -327,24 +360,64 @@ fn intersect(read: &mut Read, first: u64, last: Option<u64>) {
     .map(|end| end.saturating_sub(read.offset));
 }
 
-/// The embed of a select list that goes by this name: its alias, or the target's own name.
-pub(super) fn find_embed<'s>(select: &'s [SelectItem], name: &str) -> Option<&'s SelectEmbed> {
-    select.iter().find_map(|item| match item {
-        SelectItem::Embed(embed) if is_called(embed, name) => Some(embed),
-        _ => None,
+impl Build<'_> {
+    /// The embed of a select list that goes by this name.
+    pub(super) fn find_embed<'s>(&self, select: &'s [SelectItem], name: &str) -> Option<&'s SelectEmbed> {
+        select.iter().find_map(|item| match item {
+            SelectItem::Embed(embed) if self.is_called(embed, name) => Some(embed),
+            _ => None,
+        })
+    }
+
+    /// An embed goes by its alias, and by the target's own name where it has none or both are allowed.
+    fn is_called(&self, embed: &SelectEmbed, name: &str) -> bool {
+        match &embed.alias {
+            Some(alias) => alias == name || self.config.api.legacy_target_names && embed.target == name,
+            None => embed.target == name,
+        }
+    }
+
+    fn is_for(&self, path: &[String], stack: &Stack<'_>) -> bool {
+        path.len() == stack.len() && stack.iter().zip(path).all(|(embed, name)| self.is_called(embed, name))
+    }
+
+    fn last<'p, T>(&self, list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
+        list.iter().rev().find(|(path, _)| self.is_for(path, stack)).map(|(_, value)| value)
+    }
+}
+
+/// A value of single rows has no place among groups of them, nor an aggregate among single rows.
+fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> {
+    if fits {
+        return Ok(());
+    }
+    Err(if read.is_aggregated() {
+        Error::NotGrouped(name.to_owned())
+    } else {
+        Error::NoGroups(name.to_owned())
     })
 }
 
-fn is_called(embed: &SelectEmbed, name: &str) -> bool {
-    embed.alias.as_deref() == Some(name) || embed.target == name
-}
-
-fn is_for(path: &[String], stack: &Stack<'_>) -> bool {
-    path.len() == stack.len() && stack.iter().zip(path).all(|(embed, name)| is_called(embed, name))
-}
-
-fn last<'p, T>(list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
-    list.iter().rev().find(|(path, _)| is_for(path, stack)).map(|(_, value)| value)
+/// The full-text filter on a column, where there is just one.
+fn rank(conditions: &[Expr], of: ColumnRef) -> Option<OrderValue> {
+    fn collect(conditions: &[Expr], of: ColumnRef, found: &mut Vec<OrderValue>) {
+        for condition in conditions {
+            match condition {
+                Expr::FullText { column, index, found: Found::Matching(expression) }
+                    if column.column == of =>
+                {
+                    let (index, expression) = (index.clone(), expression.clone());
+                    found.push(OrderValue::Rank { column: of, index, expression });
+                }
+                Expr::And(terms) | Expr::Or(terms) => collect(terms, of, found),
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(conditions, of, &mut found);
+    let one = found.pop()?;
+    found.is_empty().then_some(one)
 }
 
 /// Every column but the computed ones.

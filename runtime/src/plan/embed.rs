@@ -1,11 +1,12 @@
 //! Embeds: which relationship a target and its hint mean, and where their rows show.
 
-use super::build::{Build, Level, Stack, find_embed};
-use super::value::field_value;
-use super::{Embed, Expr, Field, FieldValue, OrderValue, Read, Source};
+use super::build::{Build, Level, Stack};
+use super::value::{field_value, whole_column};
+use super::{CastType, ColumnValue, Embed, Expr, Field, FieldValue, OrderValue, Read, Source};
 use crate::error::Error;
+use crate::order::{OrderFunction, OrderTerm};
 use crate::schema::{RelationId, Relationship};
-use crate::select::{Embed as SelectEmbed, Join};
+use crate::select::{Aggregate, Embed as SelectEmbed, Join};
 
 impl<'a> Build<'a> {
     /// Adds an embed to a read: its field or, spread, its fields, and with `!inner` the condition that it has a row.
@@ -36,28 +37,40 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    /// `order=embed(column)`
+    /// `order=embed(column)`, `order=embed(count())`
     pub(super) fn related_order<'s>(
         &mut self,
         level: &Level<'a, 's>,
         name: &str,
-        field: &crate::field::Field,
+        term: &OrderTerm,
         stack: &mut Stack<'s>,
     ) -> Result<OrderValue, Error>
     where
         'a: 's,
     {
-        let embed = find_embed(level.select, name).ok_or_else(|| Error::NotEmbedded(name.to_owned()))?;
-        let mut embedded = self.occurrence(level.source, embed, stack)?;
-        if !embedded.relationship.cardinality.is_to_one() {
-            return Err(Error::RelatedOrder {
-                origin: level.relation.name.clone(),
-                target: embed.alias.as_ref().unwrap_or(&embed.target).clone(),
-            });
-        }
-        let target = self.relation(embedded.read.source.relation)?;
-        let value = field_value(embedded.read.source, target, field)?;
-        embedded.read.fields = vec![Field { name: String::new(), value: FieldValue::Column(value) }];
+        let embed = self.find_embed(level.select, name).ok_or_else(|| Error::NotEmbedded(name.to_owned()))?;
+        let mut embedded = self.existence(level.source, embed, stack)?;
+        let aggregate = match term.function {
+            Some(OrderFunction::Rank) => {
+                return Err(Error::NotImplemented("The rank of an embed".to_owned()));
+            }
+            Some(OrderFunction::Aggregate(aggregate)) => Some(self.allowed(aggregate)?),
+            None if embedded.relationship.cardinality.is_to_one() => None,
+            None => {
+                return Err(Error::RelatedOrder {
+                    origin: level.relation.name.clone(),
+                    target: embed.alias.as_ref().unwrap_or(&embed.target).clone(),
+                });
+            }
+        };
+        let value = if term.field.name.is_empty() {
+            FieldValue::CountRows(None)
+        } else {
+            let target = self.relation(embedded.read.source.relation)?;
+            let value = field_value(embedded.read.source, target, &term.field)?;
+            FieldValue::Column(ColumnValue { aggregate, ..value })
+        };
+        embedded.read.fields = vec![Field { name: String::new(), value }];
         Ok(OrderValue::Embed(Box::new(embedded)))
     }
 
@@ -74,7 +87,7 @@ impl<'a> Build<'a> {
     {
         self.occurrence_reading(outer, embed, stack, |planner, target, stack| {
             let (source, conditions) = planner.conditions_of(target, &embed.select, stack)?;
-            Ok(Read { source, fields: Vec::new(), conditions, order: Vec::new(), limit: None, offset: 0 })
+            Ok(Read { conditions, ..Read::of(source) })
         })
     }
 
@@ -109,7 +122,11 @@ impl<'a> Build<'a> {
         Ok(Embed { relationship, outer, junction, read: read? })
     }
 
-    fn relationship(&self, origin: RelationId, embed: &SelectEmbed) -> Result<Relationship, Error> {
+    pub(super) fn relationship(
+        &self,
+        origin: RelationId,
+        embed: &SelectEmbed,
+    ) -> Result<Relationship, Error> {
         let origin_name = self.relation(origin)?.name.clone();
         let mut found = self.schema.relationships(origin, &embed.target, embed.hint.as_deref());
         match found.len() {
@@ -132,23 +149,54 @@ impl<'a> Build<'a> {
 /// Each field of the embed becomes one of the row around it.
 fn spread(read: &mut Read, embed: Embed) -> Result<(), Error> {
     let is_to_one = embed.relationship.cardinality.is_to_one();
+    if embed.read.distinct && embed.read.fields.len() > 1 {
+        let what = "distinct() of several columns in a spread relationship".to_owned();
+        return Err(Error::NotImplemented(what));
+    }
     for field in &embed.read.fields {
-        if is_aggregate(&field.value) {
-            let kind = if is_to_one { "to-one" } else { "to-many" };
-            return Err(Error::NotImplemented(format!("An aggregate inside a {kind} spread relationship")));
+        if field.value.is_aggregate() && !is_to_one {
+            let what = "An aggregate inside a to-many spread relationship".to_owned();
+            return Err(Error::NotImplemented(what));
         }
         let mut one = embed.clone();
-        one.read.fields = vec![field.clone()];
-        read.fields.push(Field { name: field.name.clone(), value: FieldValue::Lifted(Box::new(one)) });
+        let (value, aggregate) = without_aggregate(&embed, field.value.clone())?;
+        one.read.fields = vec![Field { name: field.name.clone(), value }];
+        let embed = Box::new(one);
+        let value = match aggregate {
+            Some((aggregate, cast)) => FieldValue::LiftedAggregate { embed, aggregate, cast },
+            None => FieldValue::Lifted(embed),
+        };
+        read.fields.push(Field { name: field.name.clone(), value });
     }
     Ok(())
 }
 
-fn is_aggregate(value: &FieldValue) -> bool {
-    match value {
-        FieldValue::CountRows(_) => true,
-        FieldValue::Column(column) => column.aggregate.is_some(),
-        FieldValue::Lifted(embed) => embed.read.fields.iter().any(|f| is_aggregate(&f.value)),
-        FieldValue::Embed(_) => false,
-    }
+/// What an aggregate is made of, and the aggregate with its cast: inside a spread it is of the rows around.
+type Taken = (FieldValue, Option<(Aggregate, Option<CastType>)>);
+
+fn without_aggregate(embed: &Embed, value: FieldValue) -> Result<Taken, Error> {
+    Ok(match value {
+        FieldValue::CountRows(cast) => {
+            // The rows that have one to spread: those in which a column of its key is there.
+            let (_, key) = embed.relationship.columns.first().ok_or_else(|| {
+                Error::NotImplemented("count() in the spread of a computed relationship".to_owned())
+            })?;
+            let key = FieldValue::Column(whole_column(embed.read.source, *key));
+            (key, Some((Aggregate::Count, cast)))
+        }
+        FieldValue::LiftedAggregate { embed, aggregate, cast } => {
+            (FieldValue::Lifted(embed), Some((aggregate, cast)))
+        }
+        FieldValue::Column(ColumnValue {
+            aggregate: Some(aggregate),
+            aggregate_cast,
+            column,
+            path,
+            cast,
+        }) => {
+            let value = ColumnValue { column, path, cast, aggregate: None, aggregate_cast: None };
+            (FieldValue::Column(value), Some((aggregate, aggregate_cast)))
+        }
+        value => (value, None),
+    })
 }

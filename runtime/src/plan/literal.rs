@@ -20,7 +20,7 @@ pub(crate) fn from_text(column_type: ColumnType, text: &str) -> Result<Value, Er
         ColumnType::Numeric => number(text.trim()).ok_or_else(wrong),
         ColumnType::Boolean => boolean(text).map(|b| Value::Integer(b.into())).ok_or_else(wrong),
         ColumnType::Blob => blob(text).map(Value::Blob).ok_or_else(wrong),
-        ColumnType::Text | ColumnType::Other | ColumnType::Json | ColumnType::Any => {
+        ColumnType::Text | ColumnType::Other | ColumnType::Time | ColumnType::Json | ColumnType::Any => {
             Ok(Value::Text(text.to_owned()))
         }
     }
@@ -37,15 +37,18 @@ pub(crate) fn from_json(column_type: ColumnType, json: &Json) -> Result<Value, E
             write_text(text, &mut quoted);
             Ok(Value::Text(String::from_utf8_lossy(&quoted).into_owned()))
         }
-        (ColumnType::Json | ColumnType::Text | ColumnType::Other | ColumnType::Any, Json::Nested(raw)) => {
-            Ok(Value::Text(raw.clone()))
-        }
+        (
+            ColumnType::Json | ColumnType::Text | ColumnType::Other | ColumnType::Time | ColumnType::Any,
+            Json::Nested(raw),
+        ) => Ok(Value::Text(raw.clone())),
         (_, Json::Nested(raw)) => Err(wrong(raw)),
         (ColumnType::Text, Json::Bool(b)) => Ok(Value::Text(b.to_string())),
         (ColumnType::Blob, Json::Bool(b)) => Err(wrong(&b.to_string())),
         (_, Json::Bool(b)) => Ok(Value::Integer((*b).into())),
         (ColumnType::Text | ColumnType::Json, Json::Number(raw)) => Ok(Value::Text(raw.clone())),
-        (ColumnType::Other | ColumnType::Any, Json::Number(raw)) => number(raw).ok_or_else(|| wrong(raw)),
+        (ColumnType::Other | ColumnType::Time | ColumnType::Any, Json::Number(raw)) => {
+            number(raw).ok_or_else(|| wrong(raw))
+        }
         (ColumnType::Blob, Json::Number(raw)) => Err(wrong(raw)),
         (_, Json::Number(text) | Json::Text(text)) => from_text(column_type, text),
     }
@@ -167,7 +170,7 @@ mod tests {
             .iter()
             .map(|text| match from_text(column_type, text) {
                 Ok(value) => format!("{value:?}"),
-                Err(error) => error.problem().code.to_owned(),
+                Err(error) => error.problem().code.into_owned(),
             })
             .collect();
         expected.assert_eq(&shown.join(" "));
@@ -223,7 +226,7 @@ mod tests {
                     .iter()
                     .map(|v| match from_json(*t, v) {
                         Ok(value) => format!("{value:?}"),
-                        Err(error) => error.problem().code.to_owned(),
+                        Err(error) => error.problem().code.into_owned(),
                     })
                     .collect();
                 format!("{t:?}: {}", row.join(" "))

@@ -6,11 +6,14 @@
 mod build;
 mod call;
 mod embed;
+mod keyset;
 pub(crate) mod literal;
 mod test;
+mod tree;
 mod value;
 mod write;
 
+use crate::etag::Conditional;
 use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::function::{Piece, Returns};
@@ -30,6 +33,8 @@ pub enum Plan {
         read: Read,
         /// Whether the rows beyond the page are counted.
         count: bool,
+        /// Whether the place of the last row in the order is told.
+        links: bool,
     },
     /// `/rpc/NAME`
     Call {
@@ -40,6 +45,8 @@ pub enum Plan {
     },
     /// POST
     Insert(Insert),
+    /// POST of rows with others inside
+    InsertTree(InsertTree),
     /// PATCH
     Update(Update),
     /// DELETE
@@ -65,6 +72,8 @@ pub struct Read {
     pub source: Source,
     /// What is told of each row.
     pub fields: Vec<Field>,
+    /// Whether rows of which the same is told are one.
+    pub distinct: bool,
     /// What must hold, all of it.
     pub conditions: Vec<Expr>,
     /// How rows are sorted.
@@ -95,6 +104,46 @@ pub enum FieldValue {
     Embed(Box<Embed>),
     /// The one field of another relation's rows (`...`): its value where there is one row, else an array.
     Lifted(Box<Embed>),
+    /// An aggregate of the one field of to-one embeds (`...`) over the rows around them.
+    LiftedAggregate {
+        /// The embed.
+        embed: Box<Embed>,
+        /// What is made of the values.
+        aggregate: Aggregate,
+        /// The type that it is cast to.
+        cast: Option<CastType>,
+    },
+}
+
+impl FieldValue {
+    /// Whether it is made of several rows.
+    pub fn is_aggregate(&self) -> bool {
+        match self {
+            FieldValue::CountRows(_) | FieldValue::LiftedAggregate { .. } => true,
+            FieldValue::Column(value) => value.aggregate.is_some(),
+            FieldValue::Embed(_) | FieldValue::Lifted(_) => false,
+        }
+    }
+}
+
+impl Read {
+    /// A read of all rows, of which nothing is told.
+    pub fn of(source: Source) -> Read {
+        Read {
+            source,
+            fields: Vec::new(),
+            distinct: false,
+            conditions: Vec::new(),
+            order: Vec::new(),
+            limit: None,
+            offset: 0,
+        }
+    }
+
+    /// Whether its rows are groups of rows.
+    pub fn is_aggregated(&self) -> bool {
+        self.fields.iter().any(|field| field.value.is_aggregate())
+    }
 }
 
 /// A column, or something made of it.
@@ -203,6 +252,8 @@ pub enum Expr {
     Contains(Box<Expr>, Containment),
     /// Whether JSON is contained in this JSON.
     ContainedBy(Box<Expr>, Value),
+    /// Whether a JSON array comes before or behind this one, element by element.
+    ArrayOrder(Comparison, Box<Expr>, Value),
     /// Whether a JSON array has an element in common with this one.
     Overlaps(Box<Expr>, Value),
     /// `a IN (…)`
@@ -237,8 +288,19 @@ pub enum Containment {
 pub enum OrderValue {
     /// A column, or something made of it.
     Column(ColumnValue),
-    /// The one field of a to-one embed.
+    /// The number of rows of a group: `count()`
+    CountRows,
+    /// The one field of a to-one embed, or an aggregate of any embed's rows.
     Embed(Box<Embed>),
+    /// How well a row fits a full-text query.
+    Rank {
+        /// The column.
+        column: ColumnRef,
+        /// The FTS5 table.
+        index: String,
+        /// The query, in FTS5's grammar.
+        expression: String,
+    },
 }
 
 /// A term of ORDER BY.
@@ -259,8 +321,10 @@ pub enum Returning {
     Count,
     /// The primary key of the row, for `Location`.
     Location,
-    /// The rows, read back; the conditions of this read are those of its embeds alone.
+    /// The rows, read back by their keys; the conditions of this read are those of its embeds alone.
     Rows(Read),
+    /// The rows as the write itself returns them, for what has no key: bare columns.
+    Written(Read),
 }
 
 /// New rows.
@@ -276,6 +340,44 @@ pub struct Insert {
     pub put: bool,
     /// What is told of them.
     pub returning: Returning,
+    /// What must hold of the row before.
+    pub precondition: Option<Precondition>,
+}
+
+/// New rows with rows that refer to them or that they refer to, one statement each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InsertTree {
+    /// The relation of the outermost rows.
+    pub target: Source,
+    /// The rows, each behind those whose values it needs.
+    pub rows: Vec<TreeRow>,
+    /// What is told of the outermost rows.
+    pub returning: Returning,
+}
+
+/// A row of an [`InsertTree`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeRow {
+    /// Its relation.
+    pub relation: RelationId,
+    /// The places of the columns given, with their values.
+    pub values: Vec<(usize, TreeValue)>,
+    /// Whether it is one of the outermost.
+    pub is_root: bool,
+}
+
+/// A value of a [`TreeRow`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum TreeValue {
+    /// Given by the request.
+    Given(Value),
+    /// That of a column of a row inserted before.
+    Of {
+        /// The row's place in the tree.
+        row: usize,
+        /// The column's place.
+        column: usize,
+    },
 }
 
 /// New rows that give the same columns.
@@ -301,12 +403,30 @@ pub struct Conflict {
 pub struct Update {
     /// The relation.
     pub target: Source,
-    /// The columns with their new values, `None` for their default; none changes nothing.
+    /// What is changed: once for all rows, or for each row by its key. None changes nothing.
+    pub changes: Vec<Change>,
+    /// What is told of them.
+    pub returning: Returning,
+    /// What must hold of the rows before.
+    pub precondition: Option<Precondition>,
+}
+
+/// New values for some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// The columns with their new values, `None` for their default; at least one.
     pub assignments: Vec<(usize, Option<Value>)>,
     /// Which rows.
     pub conditions: Vec<Expr>,
-    /// What is told of them.
-    pub returning: Returning,
+}
+
+/// What must hold of the rows that a read of the same URL gives (`If-Match`, `If-None-Match`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Precondition {
+    /// The rows.
+    pub read: Read,
+    /// What must hold.
+    pub tests: Conditional,
 }
 
 /// Removed rows.
@@ -318,4 +438,6 @@ pub struct Delete {
     pub conditions: Vec<Expr>,
     /// What is told of them.
     pub returning: Returning,
+    /// What must hold of the rows before.
+    pub precondition: Option<Precondition>,
 }

@@ -1,7 +1,9 @@
 //! Operators with their operands as expressions, literals read by the type of what they are compared with.
 
+use super::value::field_value;
 use super::{ColumnValue, Containment, Expr, literal};
 use crate::error::Error;
+use crate::field::Field;
 use crate::filter::{Comparison, Operand, Test, parse_array};
 use crate::full_text::{FullText, match_expression};
 use crate::grammar::MAX_DEPTH;
@@ -13,6 +15,10 @@ pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -
     let literal_type = value.literal_type(relation);
     let subject = Subject { literal_type, is_path: value.path.is_some(), expr: Expr::Column(value) };
     match test {
+        Test::Compare(comparison, Operand::Column(field)) => {
+            let (left, right) = subject.and_column(relation, field)?;
+            Ok(Expr::Compare(*comparison, left, right))
+        }
         Test::Compare(comparison, operand) => each(operand, |text| subject.compare(*comparison, text)),
         Test::Like { pattern, ignore_case } => {
             each(pattern, |text| Ok(Expr::Glob(subject.boxed(), literal::glob(text, *ignore_case)?)))
@@ -24,7 +30,11 @@ pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -
         }),
         Test::In(texts) => subject.is_in(texts),
         Test::Is(is) => Ok(Expr::Is(*is, subject.boxed())),
-        Test::IsDistinct(text) => subject.is_distinct(text),
+        Test::IsDistinct(Operand::Column(field)) => {
+            let (left, right) = subject.and_column(relation, field)?;
+            Ok(Expr::IsDistinct(left, right))
+        }
+        Test::IsDistinct(operand) => each(operand, |text| subject.is_distinct(text)),
         Test::Contains(text) => Ok(Expr::Contains(subject.boxed(), containment(text)?)),
         Test::ContainedBy(text) => Ok(Expr::ContainedBy(subject.boxed(), Value::Text(json_operand(text)?))),
         Test::Overlaps(text) => Ok(Expr::Overlaps(subject.boxed(), Value::Text(json_operand(text)?))),
@@ -76,6 +86,9 @@ fn each(operand: &Operand, expr: impl Fn(&str) -> Result<Expr, Error>) -> Result
         Operand::One(text) => expr(text),
         Operand::Any(texts) => all(texts).map(Expr::Or),
         Operand::All(texts) => all(texts).map(Expr::And),
+        Operand::Column(field) => {
+            Err(Error::Internal(format!("column {} where a value is meant", field.name)))
+        }
     }
 }
 
@@ -91,6 +104,20 @@ impl Subject {
         Box::new(self.expr.clone())
     }
 
+    /// What is tested and another column of its row, JSON on either side without needless white space.
+    fn and_column(&self, relation: &Relation, field: &Field) -> Result<(Box<Expr>, Box<Expr>), Error> {
+        let Expr::Column(own) = &self.expr else {
+            return Err(Error::Internal("a filter of no column".to_owned()));
+        };
+        let other = field_value(own.column.source, relation, field)?;
+        let is_json = |value: &ColumnValue| value.literal_type(relation) == ColumnType::Json;
+        let expr = |value: ColumnValue| match is_json(&value) {
+            true => Box::new(Expr::CanonicalJson(Box::new(Expr::Column(value)))),
+            false => Box::new(Expr::Column(value)),
+        };
+        Ok((expr(own.clone()), expr(other)))
+    }
+
     fn compare(&self, comparison: Comparison, text: &str) -> Result<Expr, Error> {
         match self.literal_type {
             ColumnType::Any => Ok(self.compare_any(comparison, text)),
@@ -102,6 +129,9 @@ impl Subject {
                     Expr::Not(Box::new(Expr::IsText(scalar()))),
                     Expr::Compare(comparison, scalar(), Box::new(Expr::Value(number))),
                 ]))
+            }
+            ColumnType::Json if !matches!(comparison, Comparison::Eq | Comparison::Neq) && is_array(text) => {
+                Ok(Expr::ArrayOrder(comparison, self.boxed(), Value::Text(json_operand(text)?)))
             }
             ColumnType::Json => {
                 let (subject, value) = self.canonical(text)?;
@@ -202,6 +232,11 @@ fn check_depth(text: &str) -> Result<(), Error> {
         return Err(Error::TooComplex(format!("an array nests deeper than {MAX_DEPTH} levels")));
     }
     Ok(())
+}
+
+/// Whether an operand is an array: `[1,2]` or `{1,2}`.
+fn is_array(text: &str) -> bool {
+    parse_json(text).map_or_else(|| parse_array(text).is_some(), |json| json.is_array())
 }
 
 fn parse_json(text: &str) -> Option<serde_json::Value> {

@@ -1,7 +1,10 @@
 //! Writes: which columns get which values, and what is told of the rows.
 
 use super::build::Build;
-use super::{Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Read, Returning, Source, Update};
+use super::{
+    Change, Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Precondition, Read, Returning, Source,
+    Update,
+};
 use crate::api_request::ApiRequest;
 use crate::error::Error;
 use crate::filter::{Comparison, Condition, Operand, Test};
@@ -49,7 +52,7 @@ impl Build<'_> {
         }
         let conflict = Conflict { key: relation.primary_key.clone(), merge: true };
         let insert = self.insert_with(id, payload, request, Some(conflict))?;
-        Ok(Insert { put: true, ..insert })
+        Ok(Insert { put: true, precondition: self.precondition(id, request)?, ..insert })
     }
 
     fn insert_with(
@@ -63,16 +66,23 @@ impl Build<'_> {
         // A wrong column is told before a relation that cannot be written.
         let columns = given_columns(relation, payload)?;
         writable(relation, relation.writable.insert, "insert into")?;
-        if conflict.is_some() && relation.kind != RelationKind::Table {
-            return Err(Error::NotImplemented("An upsert through a view".to_owned()));
+        if conflict.is_some() && !relation.takes_conflicts() {
+            return Err(Error::NotImplemented(
+                "An upsert through a view that has INSTEAD OF triggers or does not show every row".to_owned(),
+            ));
         }
         let rows = runs(relation, &columns, payload, request.preferences.missing)?;
         let returning = match request.preferences.representation {
             // Also where nothing is returned: a wrong `select` is an error all the same.
             Some(Return::HeadersOnly) => self.root(id).map(|_| Returning::Location)?,
-            _ => self.read_back(id, request)?,
+            _ => {
+                let gives_key =
+                    |run: &InsertRows| relation.primary_key.iter().all(|at| run.columns.contains(at));
+                self.read_back(id, request, rows.iter().all(gives_key))?
+            }
         };
-        Ok(Insert { target: Source { relation: id, alias: None }, rows, conflict, put: false, returning })
+        let target = Source { relation: id, alias: None };
+        Ok(Insert { target, rows, conflict, put: false, returning, precondition: None })
     }
 
     /// The key by which rows are the same: `on_conflict`, or the primary key. A relation without one has no conflicts.
@@ -123,65 +133,133 @@ impl Build<'_> {
         let relation = self.relation(id)?;
         writable(relation, relation.writable.update, "update")?;
         let columns = given_columns(relation, payload)?;
-        let defaults = request.preferences.missing == Some(Missing::Default);
-        let assignments = match payload.rows.as_slice() {
-            [] => Vec::new(),
-            [row] => {
-                let given = row.iter().map(|json| json.is_some() || !defaults);
-                let values = values(relation, &columns, row)?;
-                let values = values.into_iter().zip(given).map(|(value, given)| given.then_some(value));
-                columns.iter().copied().zip(values).collect()
-            }
-            _ => {
-                let message = "PATCH takes one object: the new values of every filtered row";
-                return Err(Error::Body(message.to_owned()));
-            }
+        let is_by_key = payload.array
+            && (payload.rows.len() > 1
+                || self.params.on_conflict.is_some()
+                || self.own_filters() == 0
+                    && !relation.primary_key.is_empty()
+                    && relation.primary_key.iter().all(|place| columns.contains(place)));
+        let (target, changes) = if is_by_key {
+            self.changes_by_key(id, relation, &columns, payload, request)?
+        } else {
+            let (target, conditions) = self.filtered(id, "UPDATE")?;
+            let assignments = match payload.rows.first() {
+                Some(row) => assignments(relation, &columns, row, request.preferences.missing)?,
+                None => Vec::new(),
+            };
+            (target, vec![Change { assignments, conditions }])
         };
-        let (target, conditions) = self.filtered(id, "UPDATE")?;
-        Ok(Update { target, assignments, conditions, returning: self.read_back(id, request)? })
+        let changes = changes.into_iter().filter(|change| !change.assignments.is_empty()).collect();
+        let precondition = self.precondition(id, request)?;
+        Ok(Update { target, changes, returning: self.read_back(id, request, true)?, precondition })
+    }
+
+    /// PATCH of an array: the new values of each row, found by its key. Beyond PostgREST.
+    fn changes_by_key(
+        &mut self,
+        id: RelationId,
+        relation: &Relation,
+        columns: &[usize],
+        payload: &Payload,
+        request: &ApiRequest,
+    ) -> Result<(Source, Vec<Change>), Error> {
+        let key = match self.conflict(relation, true)? {
+            Some(conflict) => conflict.key,
+            None => return Err(Error::NoUniqueKey),
+        };
+        let names: Vec<&str> = relation.column_names(&key).collect();
+        let without =
+            || Error::Body(format!("Every object must have the columns of the key: {}", names.join(", ")));
+        let (target, shared) = self.conditions(id)?;
+        let mut changes = Vec::with_capacity(payload.rows.len());
+        for row in &payload.rows {
+            let all = assignments(relation, columns, row, request.preferences.missing)?;
+            let mut conditions = shared.clone();
+            for place in &key {
+                let value =
+                    all.iter().find(|(column, _)| column == place).and_then(|(_, value)| value.clone());
+                let value = value.filter(|value| *value != Value::Null).ok_or_else(without)?;
+                let column = Expr::Column(super::value::whole_column(target, *place));
+                let value = Expr::Value(value);
+                conditions.push(Expr::Compare(Comparison::Eq, Box::new(column), Box::new(value)));
+            }
+            let assignments = all.into_iter().filter(|(column, _)| !key.contains(column)).collect();
+            changes.push(Change { assignments, conditions });
+        }
+        Ok((target, changes))
+    }
+
+    /// What must hold of the rows that a GET of the same URL gives.
+    fn precondition(&mut self, id: RelationId, request: &ApiRequest) -> Result<Option<Precondition>, Error> {
+        if request.conditional.is_none() {
+            return Ok(None);
+        }
+        let mut read = self.root(id)?;
+        self.cap(&mut read);
+        Ok(Some(Precondition { read, tests: request.conditional.clone() }))
+    }
+
+    /// How many filters of the query string are for the relation itself.
+    fn own_filters(&self) -> usize {
+        self.params.filters.iter().filter(|(path, _)| path.is_empty()).count()
     }
 
     pub(super) fn delete(&mut self, id: RelationId, request: &ApiRequest) -> Result<Delete, Error> {
         let relation = self.relation(id)?;
         writable(relation, relation.writable.delete, "delete from")?;
         let (target, conditions) = self.filtered(id, "DELETE")?;
-        Ok(Delete { target, conditions, returning: self.returning(id, request)? })
+        let precondition = self.precondition(id, request)?;
+        Ok(Delete { target, conditions, returning: self.returning(id, request)?, precondition })
     }
 
     /// The filters of the query string for the relation itself, for a statement that writes it.
     fn filtered(&mut self, id: RelationId, verb: &'static str) -> Result<(Source, Vec<Expr>), Error> {
+        let (target, conditions) = self.conditions(id)?;
+        if self.own_filters() == 0 && self.config.api.require_filter {
+            return Err(Error::UnsafeWrite(verb));
+        }
+        Ok((target, conditions))
+    }
+
+    fn conditions(&mut self, id: RelationId) -> Result<(Source, Vec<Expr>), Error> {
         let target = Source { relation: id, alias: None };
         let params = self.params;
         let select = params.select.as_deref().unwrap_or_default();
         // Only its conditions are wanted; `select` is there for the filters that name an embed.
         let read = self.read_from(target, select, &mut Vec::new())?;
-        if read.conditions.is_empty() && self.config.api.require_filter {
-            return Err(Error::UnsafeWrite(verb));
-        }
         // `!inner` says which rows are shown, not which are written.
-        let own = params.filters.iter().filter(|(path, _)| path.is_empty()).count();
-        let first = read.conditions.len().saturating_sub(own);
+        let first = read.conditions.len().saturating_sub(self.own_filters());
         Ok((target, read.conditions.into_iter().skip(first).collect()))
     }
 
     /// The rows of an insert or update are found by their keys: what was filtered by may have changed.
-    fn read_back(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
-        let mut returning = self.returning(id, request)?;
-        if let Returning::Rows(read) = &mut returning {
-            let own = self.params.filters.iter().filter(|(path, _)| path.is_empty()).count();
-            read.conditions.truncate(read.conditions.len().saturating_sub(own));
+    /// `gives_key`: whether every row of the write says its primary key, for a trigger may choose another.
+    pub(super) fn read_back(
+        &mut self,
+        id: RelationId,
+        request: &ApiRequest,
+        gives_key: bool,
+    ) -> Result<Returning, Error> {
+        let returning = self.returning(id, request)?;
+        let Returning::Rows(mut read) = returning else { return Ok(returning) };
+        read.conditions.truncate(read.conditions.len().saturating_sub(self.own_filters()));
+        let relation = self.relation(id)?;
+        let has_key = relation.row_key != RowKey::None
+            || !relation.primary_key.is_empty() && (gives_key || relation.rewrite.is_some());
+        if has_key {
+            return Ok(Returning::Rows(read));
         }
-        Ok(returning)
+        if !is_plain(&read) {
+            let what = "More than bare columns of rows that are written through a view without their key";
+            return Err(Error::NotImplemented(what.to_owned()));
+        }
+        Ok(Returning::Written(read))
     }
 
     fn returning(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
         let mut read = self.root(id)?;
         if request.preferences.representation != Some(Return::Representation) {
             return Ok(Returning::Count);
-        }
-        if self.relation(id)?.row_key == RowKey::None && !is_plain(&read) {
-            let what = "Embedding into the rows of a write through a view".to_owned();
-            return Err(Error::NotImplemented(what));
         }
         // A write concerns every row that it names; a page of them would be told of wrongly.
         (read.limit, read.offset) = (None, 0);
@@ -199,7 +277,7 @@ fn is_plain(read: &Read) -> bool {
     })
 }
 
-fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), Error> {
+pub(super) fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), Error> {
     if takes {
         return Ok(());
     }
@@ -211,7 +289,7 @@ fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), 
 }
 
 /// The places of the payload's columns.
-fn given_columns(relation: &Relation, payload: &Payload) -> Result<Vec<usize>, Error> {
+pub(super) fn given_columns(relation: &Relation, payload: &Payload) -> Result<Vec<usize>, Error> {
     payload
         .columns
         .iter()
@@ -237,6 +315,19 @@ fn values(relation: &Relation, columns: &[usize], row: &[Option<Json>]) -> Resul
             _ => Ok(Value::Null),
         })
         .collect()
+}
+
+/// The columns that a row of a PATCH sets, `None` for their default.
+fn assignments(
+    relation: &Relation,
+    columns: &[usize],
+    row: &[Option<Json>],
+    missing: Option<Missing>,
+) -> Result<Vec<(usize, Option<Value>)>, Error> {
+    let values = values(relation, columns, row)?;
+    let given = row.iter().map(|json| json.is_some() || missing != Some(Missing::Default));
+    let values = values.into_iter().zip(given).map(|(value, given)| given.then_some(value));
+    Ok(columns.iter().copied().zip(values).collect())
 }
 
 /// The rows in runs that give the same columns: with `missing=default` a row leaves out what it does not name.

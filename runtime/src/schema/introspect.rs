@@ -133,6 +133,7 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
         row_key: if !is_table || without_rowid { RowKey::None } else { RowKey::Rowid("rowid") },
         strict,
         writable: Writable { insert: is_table, update: is_table, delete: is_table },
+        rewrite: None,
     }
 }
 

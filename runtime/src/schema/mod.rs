@@ -69,6 +69,19 @@ pub struct Relation {
     pub strict: bool,
     /// Which writes it takes.
     pub writable: Writable,
+    /// The table of a simple view, through which it is written.
+    pub rewrite: Option<Rewrite>,
+}
+
+/// The table that is written where a simple view is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rewrite {
+    /// The table's name. It may be one that is not exposed.
+    pub table: String,
+    /// For each column of the view, the table's column that it shows.
+    pub columns: Vec<Option<String>>,
+    /// Whether the view shows every row of the table.
+    pub whole: bool,
 }
 
 /// What a relation is.
@@ -202,8 +215,13 @@ impl Relation {
     /// Which methods it takes; PUT needs a primary key.
     pub fn methods(&self) -> Methods {
         let Writable { insert, update, delete } = self.writable;
-        let put = insert && update && !self.primary_key.is_empty() && self.kind == RelationKind::Table;
+        let put = insert && update && !self.primary_key.is_empty() && self.takes_conflicts();
         Methods { post: insert, put, patch: update, delete }
+    }
+
+    /// Whether it can be upserted: a trigger cannot, and a view that does not show every row would change what it hides.
+    pub fn takes_conflicts(&self) -> bool {
+        self.kind == RelationKind::Table || self.rewrite.as_ref().is_some_and(|rewrite| rewrite.whole)
     }
 
     /// The place of the column of this name.

@@ -15,6 +15,8 @@ pub enum ColumnType {
     /// A numeric affinity that does not come of a word for a number: DATE, TIMESTAMP, UUID, INTEGER_OR_TEXT and whatever
     /// else SQLite does not know. Numbers are numbers there and texts are texts.
     Other,
+    /// Declared TIMESTAMPTZ or TIMESTAMP WITH TIME ZONE: as [`ColumnType::Other`], and told in the zone that is asked for.
+    Time,
     /// TEXT affinity.
     Text,
     /// Declared BLOB.
@@ -36,6 +38,8 @@ impl ColumnType {
             "" | "ANY" => return ColumnType::Any,
             "BOOLEAN" | "BOOL" => return ColumnType::Boolean,
             "JSON" | "JSONB" => return ColumnType::Json,
+            "TIMESTAMPTZ" => return ColumnType::Time,
+            "TIMESTAMP" if upper.ends_with("WITH TIME ZONE") => return ColumnType::Time,
             _ => {}
         }
         // Only what is plainly a number promises numbers: a column declared INTEGER_OR_TEXT has INTEGER affinity too.
@@ -64,7 +68,7 @@ impl ColumnType {
             ColumnType::Integer => "integer",
             ColumnType::Real => "double precision",
             ColumnType::Numeric => "numeric",
-            ColumnType::Text | ColumnType::Other | ColumnType::Any => "text",
+            ColumnType::Text | ColumnType::Other | ColumnType::Time | ColumnType::Any => "text",
             ColumnType::Blob => "bytea",
             ColumnType::Boolean => "boolean",
             ColumnType::Json => "json",
@@ -87,6 +91,9 @@ mod tests {
             ("double precision", Real),
             ("DECIMAL(10,2)", Numeric),
             ("TIMESTAMP", Other),
+            ("TimestampTZ", Time),
+            ("timestamp(3) with time zone", Time),
+            ("TIMESTAMP WITHOUT TIME ZONE", Other),
             ("boolean", Boolean),
             ("JSONB", Json),
             ("blob", Blob),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use super::simple::add_rewrite;
 use super::{Origin, view_origins};
 use crate::schema::{ForeignKey, RelationId, SchemaCache};
 
@@ -22,7 +23,7 @@ struct View {
 /// Views by the tables of which they show something.
 type Views<'a> = HashMap<RelationId, Vec<&'a View>>;
 
-/// Gives views their primary keys, and adds the foreign keys from views, to views and between them. Every name stays that
+/// Gives views their primary keys and the simple ones the way to their table, and adds the foreign keys from views, to views and between them. Every name stays that
 /// of the key in the table. What is `hidden` passes its keys on, but gets none.
 pub(in crate::schema) fn add_view_relationships(
     schema: &mut SchemaCache,
@@ -38,6 +39,9 @@ pub(in crate::schema) fn add_view_relationships(
         let primary_key = primary_key(schema, &origins);
         if let Some(view) = schema.relations.get_mut(relation) {
             view.primary_key = primary_key;
+        }
+        if let Some((_, sql)) = view_sql.iter().find(|(id, _)| *id == relation) {
+            add_rewrite(schema, relation, sql, &origins);
         }
         views.push(View { relation, places: places(&origins) });
     }

@@ -9,6 +9,7 @@ mod query;
 mod resolve;
 #[cfg(test)]
 mod roundtrip;
+mod simple;
 #[cfg(test)]
 mod tests;
 

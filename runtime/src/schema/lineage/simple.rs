@@ -1,0 +1,108 @@
+//! Views that can be written like their one table, by the rules of PostgreSQL's automatically updatable views.
+//!
+//! <https://www.postgresql.org/docs/current/sql-createview.html#SQL-CREATEVIEW-UPDATABLE-VIEWS>
+
+use super::Origin;
+use super::parse::view_query;
+use super::query::Rows;
+use crate::schema::tokens::{Token, tokens};
+use crate::schema::{RelationId, RelationKind, Rewrite, SchemaCache, Writable};
+
+/// Words of a query whose rows are not rows of its table, one for one. A subselect in which they stand is no harm, but not
+/// worth telling apart.
+const NOT_SIMPLE: [&str; 12] = [
+    "distinct",
+    "group",
+    "having",
+    "limit",
+    "union",
+    "intersect",
+    "except",
+    "over",
+    "join",
+    "with",
+    "values",
+    "window",
+];
+
+/// The functions of SQLite that make one row of several.
+const AGGREGATES: [&str; 12] = [
+    "count",
+    "sum",
+    "total",
+    "avg",
+    "min",
+    "max",
+    "group_concat",
+    "string_agg",
+    "json_group_array",
+    "json_group_object",
+    "jsonb_group_array",
+    "jsonb_group_object",
+];
+
+/// Gives a simple view that has no INSTEAD OF trigger the way to its table, and the defaults of its columns. Needs the view's
+/// primary key.
+pub(super) fn add_rewrite(schema: &mut SchemaCache, view: RelationId, sql: &str, origins: &[Option<Origin>]) {
+    let has_trigger = schema.relations.get(view).is_none_or(|view| view.writable != Writable::default());
+    if has_trigger {
+        return;
+    }
+    if let Some(table) = only_table(schema, sql) {
+        let whole = !tokens(sql).iter().any(|token| token.is("where"));
+        rewrite(schema, view, (table, whole), origins);
+    }
+}
+
+/// The table of a simple view.
+fn only_table(schema: &SchemaCache, sql: &str) -> Option<RelationId> {
+    let tokens = tokens(sql);
+    let is_call = |pair: &[Token<'_>]| match pair {
+        [name, Token::Symbol('(')] => AGGREGATES.iter().any(|word| name.is(word)),
+        _ => false,
+    };
+    if tokens.iter().any(|token| NOT_SIMPLE.iter().any(|word| token.is(word)))
+        || tokens.windows(2).any(is_call)
+    {
+        return None;
+    }
+    let query = view_query(sql)?;
+    let ([], [select]) = (query.ctes.as_slice(), query.selects.as_slice()) else { return None };
+    let [source] = select.sources.as_slice() else { return None };
+    let Rows::Of(name) = &source.rows else { return None };
+    let found = schema.relations.iter().position(|relation| relation.name.eq_ignore_ascii_case(name))?;
+    schema.relations.get(found).filter(|relation| relation.kind == RelationKind::Table).map(|_| found)
+}
+
+fn rewrite(
+    schema: &mut SchemaCache,
+    view: RelationId,
+    (table, whole): (RelationId, bool),
+    origins: &[Option<Origin>],
+) {
+    let Some(base) = schema.relations.get(table) else { return };
+    let shown: Vec<_> = origins
+        .iter()
+        .map(|origin| {
+            origin.filter(|o| o.relation == table).and_then(|o| base.columns.get(o.column)).cloned()
+        })
+        .collect();
+    let name = base.name.clone();
+    let key_length = base.primary_key.len();
+    let Some(view) = schema.relations.get_mut(view) else { return };
+    for (column, base) in view.columns.iter_mut().zip(&shown) {
+        if let Some(base) = base {
+            column.default = base.default.clone();
+            column.generated = base.generated;
+        } else {
+            // What is made of columns cannot be given a value.
+            column.generated = true;
+        }
+    }
+    let has_key = key_length > 0 && view.primary_key.len() == key_length;
+    let columns = shown.into_iter().map(|column| column.map(|column| column.name)).collect();
+    view.rewrite = Some(Rewrite { table: name, columns, whole });
+    view.writable.insert = true;
+    view.writable.update = has_key;
+    view.writable.delete = has_key;
+}
