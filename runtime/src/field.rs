@@ -43,7 +43,7 @@ impl Field {
                 cursor.skip_spaces();
                 return Ok(Field { name, path });
             }
-            cursor.check_depth(path.len())?;
+            cursor.check_depth(path.len() + 1)?;
             path.push(JsonStep { as_text, key: key(cursor)? });
         }
     }

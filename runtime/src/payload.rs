@@ -39,7 +39,7 @@ pub enum Json {
 
 /// How many values a body may have, those included that its rows leave out of the columns: these take memory and no
 /// bytes.
-const MAX_VALUES: usize = 2_000_000;
+const MAX_VALUES: usize = 1_000_000;
 
 fn too_many() -> Error {
     Error::TooComplex(format!("a body may have {MAX_VALUES} values"))

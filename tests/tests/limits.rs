@@ -163,8 +163,8 @@ const LIMITS: &[Limit] = &[
     Limit {
         what: "arrows of a JSON path",
         request: |n| get(format!("/docs?select=data{}", "->a".repeat(n))),
-        most: 65,
-        refused: 66,
+        most: 64,
+        refused: 65,
     },
     Limit {
         what: "terms of order",
@@ -181,7 +181,7 @@ const LIMITS: &[Limit] = &[
     Limit {
         what: "embeds beside each other",
         request: |n| get(format!("/machines?select={}", named(n, "factories(id)"))),
-        most: 1_000,
+        most: 2_000,
         refused: 2_001,
     },
     Limit {
@@ -297,9 +297,9 @@ const LIMITS: &[Limit] = &[
     },
     Limit {
         what: "rows without values",
-        request: |n| post("/settings?columns=name,value", format!("[{}]", same(n, "{}"))),
-        most: 0,
-        refused: 1_000_001,
+        request: |n| post("/docs?columns=data,tags", format!("[{}]", same(n, "{}"))),
+        most: 10_000,
+        refused: 500_001,
     },
     Limit {
         what: "values of a body",
@@ -307,14 +307,14 @@ const LIMITS: &[Limit] = &[
             let row = r#"{"name":"a"}"#;
             post("/factories", format!("[{}]", same(n, row)))
         },
-        most: 100_000,
-        refused: 2_000_001,
+        most: 1_000_000,
+        refused: 1_000_001,
     },
     Limit {
         what: "rows of no columns",
         request: |n| post("/docs", format!("[{}]", same(n, "{}"))),
         most: 10_000,
-        refused: 2_000_001,
+        refused: 1_000_001,
     },
 ];
 
