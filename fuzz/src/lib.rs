@@ -65,7 +65,7 @@ pub fn filter(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = parse_filter(Field { name: "c".to_owned(), path: Vec::new() }, text);
     let _ = parse_logic(Connective::Or, false, text);
-    let _ = sqlitrest_runtime::filter::parse_array(text);
+    let _ = sqlitrest_runtime::array::parse_array(text);
 }
 
 /// A body as JSON, CSV and a form, with all its columns and with some.
