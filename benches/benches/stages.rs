@@ -6,13 +6,16 @@ use std::sync::LazyLock;
 use divan::Bencher;
 use sqlitrest_runtime::ApiRequest;
 use sqlitrest_runtime::authorize::{Authorized, Policies, authorize};
-use sqlitrest_runtime::compile::{Program, compile};
+use sqlitrest_runtime::compile::{Output, Program, compile};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::encode::Shape;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::plan::{Plan, build};
 use sqlitrest_runtime::schema::{SchemaCache, add_configured, read_schema};
 use sqlitrest_tests::double::Double;
+
+/// As a request without a media type or a zone is answered.
+const OUTPUT: Output = Output { shape: Shape::Objects, zone: None };
 
 const CONFIG: &str = r#"
     [databases.main]
@@ -130,7 +133,7 @@ impl Staged {
 }
 
 fn compile_one(schema: &SchemaCache, authorized: &Authorized) -> Program {
-    compile(schema, authorized, Shape::Objects).unwrap()
+    compile(schema, authorized, &OUTPUT).unwrap()
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
