@@ -6,7 +6,6 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 use sqlitrest::{Engine, Request};
-use sqlitrest_runtime::compile::Step;
 use sqlitrest_runtime::schema::{SchemaCache, read_schema};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
