@@ -170,9 +170,12 @@ impl RowFormat {
         Some(RowFormat::new(shape, names.into_iter().zip(kinds)).in_zone(zone))
     }
 
-    /// The first line of comma-separated values.
+    /// The first line of comma-separated values; nothing for other shapes.
     pub fn csv_header(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        if self.shape != Shape::Csv {
+            return out;
+        }
         for (i, column) in self.columns.iter().enumerate() {
             if i > 0 {
                 out.push(b',');

@@ -40,6 +40,11 @@ pub(crate) fn reply(
             return Err(Error::NotSingular(rows));
         }
     }
+    let is_write = !matches!(plan, Plan::Read { .. } | Plan::Call { .. } | Plan::Options(_));
+    if is_write && returns_rows(plan) && outcome.page_rows > outcome.written {
+        let what = "The representation of rows of a view whose key names several".to_owned();
+        return Err(Error::NotImplemented(what));
+    }
     if meant(request).limit().is_some_and(|most| outcome.written > most) {
         return Err(Error::MaxAffected(outcome.written));
     }

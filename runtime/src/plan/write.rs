@@ -262,9 +262,10 @@ impl Build<'_> {
         let Returning::Rows(mut read) = returning else { return Ok(returning) };
         read.conditions.truncate(read.conditions.len().saturating_sub(self.own_filters()));
         let relation = self.relation(id)?;
-        // A trigger may choose another key than the one that is given, and does not tell.
+        // A trigger may choose another key than the one that is given, and does not tell. (That the key of a view names one
+        // row is not always known; `reply` refuses to tell of more rows than were written.)
         let has_key = relation.row_key != RowKey::None
-            || relation.key_is_sure && (gives_key || relation.rewrite.is_some());
+            || !relation.primary_key.is_empty() && (gives_key || relation.rewrite.is_some());
         // A row that the view does not show, or no longer, cannot be read through it.
         let may_leave = relation.rewrite.as_ref().is_some_and(|rewrite| !rewrite.whole);
         match (has_key, is_written(relation, &read)) {
