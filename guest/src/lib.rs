@@ -11,10 +11,12 @@ mod spin;
 
 use std::cell::Cell;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
+use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::{SchemaCache, parse, respond};
 
 thread_local! {
@@ -35,8 +37,11 @@ fn answer(config: &Config, request: &Request<'_>) -> Response {
 }
 
 fn answer_with(database: &mut database::SpinDatabase, config: &Config, request: &Request<'_>) -> Response {
+    let mut timing = Timing::start(config, now);
     match parse(config, request) {
-        Ok(parsed) => {
+        Ok(mut parsed) => {
+            timing.spend(Stage::Parse);
+            parsed.timing = timing;
             let mut schema = SCHEMA.take();
             let response = respond(config, &mut schema, parsed, database);
             SCHEMA.set(schema);
@@ -44,6 +49,12 @@ fn answer_with(database: &mut database::SpinDatabase, config: &Config, request: 
         }
         Err(response) => response,
     }
+}
+
+/// A monotonic clock.
+fn now() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// Both exports end here: what the client is not told of goes to the log.

@@ -1,11 +1,13 @@
 //! The engine that runs the core as native code. It must not know sockets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use sqlitrest_runtime::{Access, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
@@ -40,10 +42,13 @@ impl Native {
     /// Answers one request. The statements run on the calling thread: to hand a query by key to another one would cost
     /// more than the query.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
-        let parsed = match parse(&self.config, request) {
+        let mut timing = Timing::start(&self.config, now);
+        let mut parsed = match parse(&self.config, request) {
             Ok(parsed) => parsed,
             Err(response) => return response.into(),
         };
+        timing.spend(Stage::Parse);
+        parsed.timing = timing;
         let role = match parsed.access() {
             Access::Read => Role::Reader,
             Access::Write => Role::Writer,
@@ -64,6 +69,12 @@ impl Native {
         }
         response.into()
     }
+}
+
+/// A monotonic clock.
+fn now() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 /// Where no connection came free, every statement fails: the core, not this shell, knows how to say it.

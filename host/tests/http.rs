@@ -203,3 +203,28 @@ fn slow_and_half_requests_hold_nothing() {
         server.stop();
     }
 }
+
+#[test]
+fn the_stages_are_timed_where_that_is_wanted() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    for engine in ENGINES {
+        let server = serve_with(engine, &database, &[], &[("SQLITREST_API_SERVER_TIMING", "true")]);
+        for target in [FIRST, "/nothing"] {
+            let reply = get(&server.address, target);
+            let timing = reply.header("server-timing").expect("a server-timing").to_owned();
+            let stages: Vec<(&str, f64)> = timing
+                .split(", ")
+                .filter_map(|stage| stage.split_once(";dur="))
+                .map(|(name, dur)| (name, dur.parse().expect("milliseconds")))
+                .collect();
+            let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, ["parse", "plan", "transaction", "response"], "{timing}");
+            assert!(stages.iter().all(|(_, dur)| *dur >= 0.0) && stages[2].1 > 0.0, "{timing}");
+        }
+        server.stop();
+        let server = serve(engine, &database, &[]);
+        assert_eq!(get(&server.address, FIRST).header("server-timing"), None);
+        server.stop();
+    }
+}

@@ -15,6 +15,7 @@ use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
+use crate::timing::Timing;
 
 /// A request that fits the grammar.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +34,8 @@ pub struct ApiRequest {
     pub media_type: MediaType,
     /// What must hold for it to be answered or done.
     pub conditional: Conditional,
+    /// How long its stages take. The shell hands in one that has measured the first.
+    pub timing: Timing,
     /// The header field that the answer repeats, with its value.
     pub trace: Option<(Cow<'static, str>, String)>,
     /// Whether a page of another origin asks.
@@ -169,6 +172,7 @@ impl ApiRequest {
                     preferences,
                     media_type,
                     conditional,
+                    timing: Timing::default(),
                     trace,
                     origin,
                     content_location,
@@ -185,6 +189,7 @@ impl ApiRequest {
                     preferences,
                     media_type: accept.choose(|m| *m == MediaType::Json, MediaType::Json)?,
                     conditional: Conditional::default(),
+                    timing: Timing::default(),
                     trace,
                     origin,
                     content_location,
@@ -202,6 +207,7 @@ impl ApiRequest {
                     preferences,
                     media_type,
                     conditional,
+                    timing: Timing::default(),
                     trace,
                     origin,
                     content_location,

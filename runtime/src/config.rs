@@ -299,6 +299,8 @@ pub struct Api {
     pub root: String,
     /// How much is told of an error (`client-error-verbosity`).
     pub error_verbosity: Verbosity,
+    /// Whether answers say how long each stage took (`server-timing-enabled`).
+    pub server_timing: bool,
     /// The path under which the API is served: `/rest/v1`. Empty: at the root.
     pub base_path: String,
 }
@@ -315,6 +317,7 @@ impl Default for Api {
             trace_header: String::new(),
             root: String::new(),
             error_verbosity: Verbosity::default(),
+            server_timing: false,
             base_path: String::new(),
         }
     }
@@ -449,6 +452,7 @@ pub const KEYS: &[&str] = &[
     "api.trace_header",
     "api.root",
     "api.error_verbosity",
+    "api.server_timing",
     "api.base_path",
     "middleware.cors_origins",
 ];

@@ -40,6 +40,7 @@ pub mod schema;
 pub mod select;
 mod similar;
 pub mod timezone;
+pub mod timing;
 pub mod value;
 
 use std::sync::Arc;
@@ -60,6 +61,7 @@ use http::{Request, Response};
 use media::MediaType;
 use plan::Plan;
 use preferences::TransactionEnd;
+use timing::{Stage, Timing};
 
 /// The first stage, pure: HTTP and the URL grammar.
 ///
@@ -91,13 +93,15 @@ pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Respo
 pub fn respond(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
-    request: ApiRequest,
+    mut request: ApiRequest,
     db: &mut dyn Database,
 ) -> Response {
-    let mut response = in_transaction(config, schema, &request, db)
+    let mut timing = std::mem::take(&mut request.timing);
+    let mut response = in_transaction(config, schema, &request, db, &mut timing)
         .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
+    response.headers.extend(timing.header().map(|timing| ("server-timing".into(), timing)));
     response
 }
 
@@ -128,6 +132,7 @@ fn in_transaction(
     schema: &mut Arc<SchemaCache>,
     request: &ApiRequest,
     db: &mut dyn Database,
+    timing: &mut Timing,
 ) -> Result<Response, Error> {
     let writes = request.access() == Access::Write;
     if writes && config.database().1.mode == Mode::ReadOnly {
@@ -137,8 +142,8 @@ fn in_transaction(
     statement(db, begin).map_err(|e| classify(&e, schema, &request.relation))?;
     let end = if undoes(config, request) { "ROLLBACK" } else { "COMMIT" };
     let answered = match &request.action {
-        Action::Batch(operations) => batch(config, schema, operations, db),
-        _ => answer(config, schema, request, db),
+        Action::Batch(operations) => batch(config, schema, operations, db, timing),
+        _ => answer(config, schema, request, db, timing),
     };
     let result = answered.and_then(|response| match statement(db, end) {
         Ok(()) => Ok(response),
@@ -148,6 +153,7 @@ fn in_transaction(
         // SQLite may have rolled back by itself; then this fails, and nothing is left to undo.
         let _ = statement(db, "ROLLBACK");
     }
+    timing.spend(Stage::Transaction);
     result
 }
 
@@ -157,10 +163,11 @@ fn batch(
     schema: &mut Arc<SchemaCache>,
     operations: &[ApiRequest],
     db: &mut dyn Database,
+    timing: &mut Timing,
 ) -> Result<Response, Error> {
     let mut body = Vec::new();
     for (at, operation) in operations.iter().enumerate() {
-        match answer(config, schema, operation, db) {
+        match answer(config, schema, operation, db, timing) {
             Ok(response) => {
                 batch::append(&response, &mut body);
                 encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
@@ -211,6 +218,7 @@ fn answer(
     schema: &mut Arc<SchemaCache>,
     request: &ApiRequest,
     db: &mut dyn Database,
+    timing: &mut Timing,
 ) -> Result<Response, Error> {
     let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
@@ -219,14 +227,20 @@ fn answer(
         schema::add_configured(config, &mut read, db);
         *schema = Arc::new(read);
     }
-    let (plan, program) = plan(config, schema, request)?;
+    timing.spend(Stage::Transaction);
+    let planned = plan(config, schema, request);
+    timing.spend(Stage::Plan);
+    let (plan, program) = planned?;
     if let MediaType::Plan { json, verbose, .. } = request.media_type {
         let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
         return Ok(reply::explained(request, &explained, json, verbose));
     }
     let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
-    reply::reply(config, request, &plan, relation, outcome)
+    let response = reply::reply(config, request, &plan, relation, outcome);
+    timing.spend(Stage::Response);
+    response
 }
 
 fn statement(db: &mut dyn Database, sql: &str) -> Result<(), database::DbError> {
