@@ -28,6 +28,8 @@ pub struct Config {
     pub udf: Vec<Udf>,
     /// `[[computed_column]]`: columns made of others.
     pub computed_column: Vec<ComputedColumn>,
+    /// `[[data_representation]]`: columns that are told and taken otherwise than they are stored.
+    pub data_representation: Vec<DataRepresentation>,
     /// `[[computed_relationship]]`: embeds beside those of the foreign keys.
     pub computed_relationship: Vec<ComputedRelationship>,
     /// `[column_types.RELATION]`: declared types where a view's expression has none.
@@ -166,6 +168,27 @@ pub struct ComputedColumn {
     pub declared: String,
     /// A SQL expression, in which `{row}` stands for the row.
     pub sql: String,
+}
+
+/// `[[data_representation]]`: a column that is told and taken otherwise than it is stored, as by the casts of a PostgreSQL domain
+/// (<https://docs.postgrest.org/en/stable/how-tos/working-with-postgresql-data-types.html#domain-representations>).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataRepresentation {
+    /// The table or view.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// The type of what is told and taken, as a column would declare it.
+    #[serde(rename = "type", default)]
+    pub declared: String,
+    /// The SQL of what is told, in which `{value}` stands for what is stored. Where a cast, a path or an aggregate is asked for,
+    /// it is of what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<String>,
+    /// The SQL of what is stored and compared, in which `{value}` stands for what a client sends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<String>,
 }
 
 /// `[[computed_relationship]]`: an embed beside those of the foreign keys.

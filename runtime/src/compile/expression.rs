@@ -57,6 +57,10 @@ impl Compiler<'_> {
         match expr {
             Expr::Column(value) => self.value(sql, value)?,
             Expr::Rowid(source) => self.rowid(sql, *source)?,
+            Expr::Represented(template, value) => sql.representation(template, &|sql| {
+                sql.value(value.clone());
+                Ok(())
+            })?,
             Expr::Value(value) => {
                 sql.value(value.clone());
             }

@@ -1,7 +1,7 @@
 //! Inserts of rows with others inside: a statement for each row, which returns what others need of it.
 
 use super::read::From;
-use super::write::{names, written};
+use super::write::{names, stored, written};
 use super::writer::Sql;
 use super::{Compiler, Keys, Param, Step, TreeStatement};
 use crate::error::Error;
@@ -52,9 +52,9 @@ impl Compiler<'_> {
             sql.raw(" (");
             names(&mut sql, relation, &columns)?;
             sql.raw(") VALUES (");
-            sql.list(", ", &row.values, |sql, (_, value)| {
+            sql.list(", ", &row.values, |sql, (place, value)| {
                 match value {
-                    TreeValue::Given(value) => sql.value(value.clone()),
+                    TreeValue::Given(value) => return stored(sql, relation, *place, value),
                     TreeValue::Of { row, column } => {
                         let at =
                             needed.get(*row).and_then(|columns| columns.iter().position(|c| c == column));

@@ -32,10 +32,12 @@ impl Compiler<'_> {
     /// The meaning of the finished value.
     pub(super) fn type_of(&self, value: &ColumnValue) -> Result<ColumnType, Error> {
         let column = self.column_of(value.column.source.relation, value.column.column)?;
+        let relation = self.relation(value.column.source.relation)?;
+        let representation = relation.representation(value.column.column).filter(|_| value.represented);
         let mut of = match &value.path {
             Some(path) if path.as_text => ColumnType::Text,
             Some(_) => ColumnType::Json,
-            None => column.column_type,
+            None => representation.map_or(column.column_type, |representation| representation.column_type),
         };
         of = value.cast.map_or(of, cast_to);
         Ok(match value.aggregate {
@@ -46,7 +48,15 @@ impl Compiler<'_> {
 
     fn stage(&self, sql: &mut Sql, value: &ColumnValue, stage: Stage) -> Result<(), Error> {
         match stage {
-            Stage::Column => self.column(sql, value.column),
+            Stage::Column => {
+                let relation = self.relation(value.column.source.relation)?;
+                let representation =
+                    relation.representation(value.column.column).filter(|_| value.represented);
+                match representation.and_then(|representation| representation.read.as_deref()) {
+                    Some(read) => sql.representation(read, &|sql| self.column(sql, value.column)),
+                    None => self.column(sql, value.column),
+                }
+            }
             Stage::Path => match &value.path {
                 Some(path) => self.path(sql, value, path.path.as_deref(), path.as_text),
                 None => self.stage(sql, value, Stage::Column),
@@ -147,7 +157,7 @@ impl Compiler<'_> {
         let relation = self.relation(value.column.source.relation)?;
         let column = self.column_of(value.column.source.relation, value.column.column)?;
         let of = self.type_of(value)?;
-        let is_bare = value.path.is_none() && value.cast.is_none() && value.aggregate.is_none();
+        let is_bare = value.is_bare();
         let is_path = value.path.is_some() && value.cast.is_none() && value.aggregate.is_none();
         if is_bare && (column.is_rowid || relation.strict && of == ColumnType::Integer)
             || is_path && of == ColumnType::Json

@@ -57,7 +57,14 @@ impl Compiler<'_> {
         sql.raw(" (");
         names(sql, relation, columns)?;
         sql.raw(") VALUES ");
-        sql.list(", ", rows, |sql, row| values(sql, row))
+        sql.list(", ", rows, |sql, row| {
+            sql.raw("(");
+            sql.list(", ", columns.iter().zip(row), |sql, (place, value)| {
+                stored(sql, relation, *place, value)
+            })?;
+            sql.raw(")");
+            Ok(())
+        })
     }
 
     /// How many of the rows to be inserted have a key that is there already: what an upsert answers goes by it.
@@ -91,7 +98,7 @@ impl Compiler<'_> {
                 names(sql, relation, &[*place])?;
                 sql.raw(" = ");
                 match (value, &column.default) {
-                    (Some(value), _) => sql.value(value.clone()),
+                    (Some(value), _) => return stored(sql, relation, *place, value),
                     (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
                     (None, None) => sql.raw("NULL"),
                 };
@@ -254,12 +261,16 @@ pub(super) fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Res
     })
 }
 
-fn values(sql: &mut Sql, row: &[Value]) -> Result<(), Error> {
-    sql.raw("(");
-    sql.list(", ", row, |sql, value| {
-        sql.value(value.clone());
-        Ok(())
-    })?;
-    sql.raw(")");
-    Ok(())
+/// A value as it is stored, made of the one that is sent.
+pub(super) fn stored(sql: &mut Sql, relation: &Relation, place: usize, value: &Value) -> Result<(), Error> {
+    match relation.representation(place).and_then(|representation| representation.write.as_deref()) {
+        Some(write) => sql.representation(write, &|sql| {
+            sql.value(value.clone());
+            Ok(())
+        }),
+        None => {
+            sql.value(value.clone());
+            Ok(())
+        }
+    }
 }

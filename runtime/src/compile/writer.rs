@@ -79,6 +79,23 @@ impl Sql {
         self
     }
 
+    /// SQL of the configuration in which `{value}` stands for what `value` writes.
+    pub(super) fn representation(
+        &mut self,
+        sql: &str,
+        value: &dyn Fn(&mut Self) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.raw("(");
+        for (i, part) in sql.split("{value}").enumerate() {
+            if i > 0 {
+                value(self)?;
+            }
+            self.definition(part);
+        }
+        self.raw(")");
+        Ok(())
+    }
+
     /// The SQL of a function, its arguments bound.
     pub(super) fn pieces(&mut self, pieces: &[Piece]) -> &mut Self {
         for piece in pieces {

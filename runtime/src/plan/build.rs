@@ -1,7 +1,7 @@
 //! Resolves the names of a request against the schema: the second stage.
 
 use super::order::grouped;
-use super::value::{field_value, selected, whole_column};
+use super::value::{as_told, field_value, selected, whole_column};
 use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
@@ -370,7 +370,7 @@ fn star(level: &Level<'_, '_>) -> Vec<Field> {
     columns
         .map(|(at, column)| Field {
             name: column.name.clone(),
-            value: FieldValue::Column(whole_column(level.source, at)),
+            value: FieldValue::Column(as_told(level.relation, whole_column(level.source, at))),
         })
         .collect()
 }

@@ -193,8 +193,10 @@ fn without_aggregate(embed: &Embed, value: FieldValue) -> Result<Taken, Error> {
             column,
             path,
             cast,
+            ..
         }) => {
-            let value = ColumnValue { column, path, cast, aggregate: None, aggregate_cast: None };
+            let value =
+                ColumnValue { column, represented: false, path, cast, aggregate: None, aggregate_cast: None };
             (FieldValue::Column(value), Some((aggregate, aggregate_cast)))
         }
         value => (value, None),

@@ -152,6 +152,8 @@ impl Read {
 pub struct ColumnValue {
     /// The column.
     pub column: ColumnRef,
+    /// Whether it is meant as it is told, where that is not as it is stored.
+    pub represented: bool,
     /// The way into its JSON.
     pub path: Option<JsonPath>,
     /// The type that it is cast to.
@@ -160,6 +162,13 @@ pub struct ColumnValue {
     pub aggregate: Option<Aggregate>,
     /// The type that the aggregate is cast to.
     pub aggregate_cast: Option<CastType>,
+}
+
+impl ColumnValue {
+    /// Whether it is the column and nothing made of it.
+    pub fn is_bare(&self) -> bool {
+        !self.represented && self.path.is_none() && self.cast.is_none() && self.aggregate.is_none()
+    }
 }
 
 /// A way into JSON, as SQLite writes it.
@@ -228,6 +237,8 @@ pub enum Expr {
     Column(ColumnValue),
     /// The rowid of an occurrence.
     Rowid(Source),
+    /// What a client sends for a column that is not stored so, made by this SQL of the configuration.
+    Represented(String, Value),
     /// A value, bound as a parameter.
     Value(Value),
     /// `a = b` and its kin.

@@ -14,7 +14,9 @@ use crate::value::Value;
 /// The expression of one filter.
 pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -> Result<Expr, Error> {
     let literal_type = value.literal_type(relation);
-    let subject = Subject { literal_type, is_path: value.path.is_some(), expr: Expr::Column(value) };
+    let representation = relation.representation(value.column.column).filter(|_| value.path.is_none());
+    let sent = representation.and_then(|r| Some((r.column_type, r.write.clone()?)));
+    let subject = Subject { literal_type, is_path: value.path.is_some(), sent, expr: Expr::Column(value) };
     match test {
         Test::Compare(comparison, Operand::Column(field)) => {
             let (left, right) = subject.and_column(relation, field)?;
@@ -97,6 +99,8 @@ fn each(operand: &Operand, expr: impl Fn(&str) -> Result<Expr, Error>) -> Result
 struct Subject {
     literal_type: ColumnType,
     is_path: bool,
+    /// The type of what a client sends, and the SQL that makes it what is stored; where the two differ.
+    sent: Option<(ColumnType, String)>,
     expr: Expr,
 }
 
@@ -119,7 +123,16 @@ impl Subject {
         Ok((expr(own.clone()), expr(other)))
     }
 
+    /// A literal of what a client sends, as it would be stored.
+    fn stored(&self, text: &str) -> Result<Option<Expr>, Error> {
+        let Some((sent_type, sql)) = &self.sent else { return Ok(None) };
+        literal::from_text(*sent_type, text).map(|value| Some(Expr::Represented(sql.clone(), value)))
+    }
+
     fn compare(&self, comparison: Comparison, text: &str) -> Result<Expr, Error> {
+        if let Some(stored) = self.stored(text)? {
+            return Ok(Expr::Compare(comparison, self.boxed(), Box::new(stored)));
+        }
         match self.literal_type {
             ColumnType::Any => Ok(self.compare_any(comparison, text)),
             ColumnType::Json if self.is_order(comparison, text) => {
@@ -177,7 +190,7 @@ impl Subject {
     }
 
     fn is_in(&self, texts: &[String]) -> Result<Expr, Error> {
-        if self.literal_type == ColumnType::Json {
+        if self.literal_type == ColumnType::Json || self.sent.is_some() {
             let any: Result<Vec<Expr>, Error> =
                 texts.iter().map(|t| self.compare(Comparison::Eq, t)).collect();
             return any.map(Expr::Or);
@@ -193,6 +206,9 @@ impl Subject {
     }
 
     fn is_distinct(&self, text: &str) -> Result<Expr, Error> {
+        if let Some(stored) = self.stored(text)? {
+            return Ok(Expr::IsDistinct(self.boxed(), Box::new(stored)));
+        }
         let (subject, value) = match self.literal_type {
             ColumnType::Json => self.canonical(text)?,
             ColumnType::Any => {

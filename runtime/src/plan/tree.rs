@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 use super::build::Build;
-use super::write::{given_columns, writable};
+use super::write::{given_columns, sent_type, writable};
 use super::{InsertTree, Returning, Source, TreeRow, TreeValue};
 use crate::api_request::ApiRequest;
 use crate::error::Error;
@@ -87,7 +87,7 @@ impl Build<'_> {
                     Member::Column(place) => {
                         let column = relation.columns.get(*place);
                         let column = column.ok_or_else(|| Error::Internal(format!("no column {place}")))?;
-                        let value = TreeValue::Given(literal::from_json(column.column_type, json)?);
+                        let value = TreeValue::Given(literal::from_json(sent_type(column), json)?);
                         set(relation, &mut values, *place, value)?;
                     }
                     Member::Rows(relationship) => {

@@ -19,6 +19,7 @@ pub(super) fn column(relation: &Relation, name: &str) -> Result<usize, Error> {
 pub(super) fn field_value(source: Source, relation: &Relation, field: &Field) -> Result<ColumnValue, Error> {
     Ok(ColumnValue {
         column: ColumnRef { source, column: column(relation, &field.name)? },
+        represented: false,
         path: json_path(&field.path),
         cast: None,
         aggregate: None,
@@ -42,15 +43,23 @@ pub(super) fn selected(
         FieldValue::CountRows(aggregate_cast)
     } else {
         let value = field_value(source, relation, &item.field)?;
-        FieldValue::Column(ColumnValue { cast, aggregate: item.aggregate, aggregate_cast, ..value })
+        let value = ColumnValue { cast, aggregate: item.aggregate, aggregate_cast, ..value };
+        FieldValue::Column(as_told(relation, value))
     };
     Ok(super::Field { name: name.to_owned(), value })
+}
+
+/// A bare column as it is told.
+pub(super) fn as_told(relation: &Relation, value: ColumnValue) -> ColumnValue {
+    let is_other = relation.representation(value.column.column).is_some_and(|r| r.read.is_some());
+    ColumnValue { represented: is_other && value.is_bare(), ..value }
 }
 
 /// The whole column.
 pub(super) fn whole_column(source: Source, column: usize) -> ColumnValue {
     ColumnValue {
         column: ColumnRef { source, column },
+        represented: false,
         path: None,
         cast: None,
         aggregate: None,

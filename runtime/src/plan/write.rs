@@ -14,7 +14,7 @@ use crate::filter::{Comparison, Condition, Operand, Test};
 use crate::payload::{Json, Payload};
 use crate::plan::literal;
 use crate::preferences::{Missing, Resolution, Return};
-use crate::schema::{Relation, RelationId, RelationKind, RowKey};
+use crate::schema::{Column, ColumnType, Relation, RelationId, RelationKind, RowKey};
 use crate::value::Value;
 
 impl Build<'_> {
@@ -302,10 +302,7 @@ fn is_written(relation: &Relation, read: &Read) -> bool {
     read.order.is_empty()
         && read.conditions.is_empty()
         && read.fields.iter().all(|field| match &field.value {
-            FieldValue::Column(value) => {
-                let is_bare = value.path.is_none() && value.cast.is_none() && value.aggregate.is_none();
-                is_bare && is_there(value.column.column)
-            }
+            FieldValue::Column(value) => value.is_bare() && is_there(value.column.column),
             _ => false,
         })
 }
@@ -339,12 +336,19 @@ pub(super) fn given_columns(relation: &Relation, payload: &Payload) -> Result<Ve
         .collect()
 }
 
+/// The type of what a client sends for a column.
+pub(super) fn sent_type(column: &Column) -> ColumnType {
+    let representation =
+        column.representation.as_ref().filter(|representation| representation.write.is_some());
+    representation.map_or(column.column_type, |representation| representation.column_type)
+}
+
 fn values(relation: &Relation, columns: &[usize], row: &[Option<Json>]) -> Result<Vec<Value>, Error> {
     columns
         .iter()
         .zip(row)
         .map(|(place, json)| match (relation.columns.get(*place), json) {
-            (Some(column), Some(json)) => literal::from_json(column.column_type, json),
+            (Some(column), Some(json)) => literal::from_json(sent_type(column), json),
             _ => Ok(Value::Null),
         })
         .collect()

@@ -2,9 +2,10 @@
 //! that functions return.
 
 use super::{
-    Column, ColumnType, Computed, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
+    Column, ColumnType, Computed, Relation, RelationId, RelationKind, Representation, RowKey, SchemaCache,
+    Writable,
 };
-use crate::config::{Config, Udf};
+use crate::config::{Config, DataRepresentation, Udf};
 use crate::database::Database;
 use crate::function::{Returns, returning_names};
 use crate::value::Value;
@@ -47,6 +48,16 @@ pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Da
             }
         }
     }
+    for DataRepresentation { table, column, declared, read, write } in &config.data_representation {
+        let column_type = ColumnType::of(declared);
+        match column_mut(schema, table, column) {
+            Some(found) => {
+                let (read, write) = (read.clone(), write.clone());
+                found.representation = Some(Representation { column_type, read, write });
+            }
+            None => schema.warnings.push(format!("data_representation: there is no {table}.{column}")),
+        }
+    }
     for (table, index) in &config.fts {
         match relation_mut(schema, table) {
             Some(relation) => relation.full_text = Some(index.clone()),
@@ -74,6 +85,7 @@ fn column(name: &str, declared: &str) -> Column {
         default: None,
         generated: false,
         computed: None,
+        representation: None,
         is_rowid: false,
     }
 }

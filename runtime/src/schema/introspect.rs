@@ -184,6 +184,7 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]
             is_rowid: false,
             default: if let Value::Text(default) = default { Some(default.clone()) } else { None },
             computed: None,
+            representation: None,
         });
     }
     for (id, key) in keys {

@@ -151,8 +151,21 @@ pub struct Column {
     pub generated: bool,
     /// The SQL of a computed column of the configuration, in which `{row}` stands for the row.
     pub computed: Option<String>,
+    /// How it is told and taken, where that is not as it is stored.
+    pub representation: Option<Representation>,
     /// Whether it is an alias of the rowid, which always holds an integer.
     pub is_rowid: bool,
+}
+
+/// How a column is told and taken. In the SQL `{value}` stands for the value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Representation {
+    /// What it means to a client.
+    pub column_type: ColumnType,
+    /// From what is stored to what is told.
+    pub read: Option<String>,
+    /// From what is sent to what is stored.
+    pub write: Option<String>,
 }
 
 /// A foreign key.
@@ -214,6 +227,11 @@ pub struct Methods {
 }
 
 impl Relation {
+    /// How the column at this place is told and taken, where that is not as it is stored.
+    pub fn representation(&self, place: usize) -> Option<&Representation> {
+        self.columns.get(place)?.representation.as_ref()
+    }
+
     /// Which methods it takes; PUT needs a primary key.
     pub fn methods(&self) -> Methods {
         let Writable { insert, update, delete } = self.writable;

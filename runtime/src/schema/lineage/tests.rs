@@ -52,6 +52,7 @@ fn add(schema: &mut SchemaCache, name: &str, kind: RelationKind, columns: &[&str
         default: None,
         generated: false,
         computed: None,
+        representation: None,
         is_rowid: false,
     };
     let id = schema.relations.len();
