@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::http::{Request, Response};
 use crate::query_params::decode_path;
 
-/// What a page of another origin may read of an answer.
+/// What a page of another origin may read of an answer: what PostgREST lists, and the fields of ours that are for clients.
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
-                       Transfer-Encoding, Range-Unit";
+                       Transfer-Encoding, Range-Unit, ETag, Link";
 
 /// The whole answer to a preflight, whatever it is for: what follows it is answered in its own time.
 pub(crate) fn preflight(request: &Request<'_>) -> Option<Response> {
