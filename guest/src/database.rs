@@ -8,7 +8,7 @@
 
 use spin_sdk::sqlite3::{Connection, Error, QueryResult, Value as WitValue};
 use sqlitrest_runtime::database::{Database, DbError};
-use sqlitrest_runtime::encode::RowFormat;
+use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
 /// The one database label that `spin.toml` grants.
@@ -90,6 +90,7 @@ impl Database for SpinDatabase {
             }
             count += 1;
         });
+        check_size(out)?;
         Ok(count)
     }
 }

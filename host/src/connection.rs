@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::CachedStatement;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef as SqlRef};
 use sqlitrest_runtime::database::{Database, DbError};
-use sqlitrest_runtime::encode::RowFormat;
+use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
 /// How long the statements of one loan may run; then SQLite says `interrupted`.
@@ -102,6 +102,7 @@ impl Connection {
         })?;
         drop(statement);
         self.cells = cells;
+        check_size(&out)?;
         Ok((out, count))
     }
 

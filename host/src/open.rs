@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{ErrorCode, OpenFlags};
 use sqlitrest_runtime::config::{Config, Mode, Synchronous};
 
@@ -24,6 +25,9 @@ const CACHE_KIB: i64 = 16 << 10;
 
 /// Beyond this size the write-ahead log is cut after a checkpoint.
 const JOURNAL_LIMIT: i64 = 64 << 20;
+
+/// The longest text, blob or row, in bytes: embeds in embeds multiply, and the JSON of an outermost row is one text.
+const LONGEST: i32 = 256 << 20;
 
 /// What every SQLite database begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -105,6 +109,7 @@ impl File {
         // "name" is never a string in new definitions. In statements it stays one where no such column is, since the
         // views and triggers of old files count on that; the core names only what it has seen in the schema.
         sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+        sql.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
         sql.pragma_update(None, "foreign_keys", true)?;
         sql.pragma_update(None, "cell_size_check", true)?;
         sql.pragma_update(None, "temp_store", "memory")?;

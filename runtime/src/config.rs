@@ -84,7 +84,8 @@ pub struct Udf {
     /// What it does. For documents.
     #[serde(default)]
     pub description: String,
-    /// One SQL statement, in which `:name` stands for a parameter.
+    /// One SQL statement, in which `:name` stands for a parameter. Empty: a call of the function of this name that SQLite has.
+    #[serde(default)]
     pub sql: String,
     /// Its parameters.
     #[serde(default)]
@@ -107,6 +108,20 @@ pub struct Udf {
     /// Header fields of its answers.
     #[serde(default)]
     pub response_headers: Vec<(String, String)>,
+}
+
+impl Udf {
+    /// The call of a function of SQLite, where name and parameters are such that it could have one.
+    fn built_in_call(&self) -> Option<String> {
+        let is_name = |name: &str| {
+            let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            plain && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        };
+        let fits =
+            is_name(&self.name) && self.params.iter().all(|param| is_name(&param.name) && !param.variadic);
+        let arguments: Vec<String> = self.params.iter().map(|param| format!(":{}", param.name)).collect();
+        fits.then(|| format!("SELECT {}({})", self.name, arguments.join(", ")))
+    }
 }
 
 fn yes() -> bool {
@@ -272,7 +287,7 @@ pub struct Api {
     pub aggregates: bool,
     /// Whether a client may ask how the database goes about a request (`db-plan-enabled`).
     pub plan: bool,
-    /// Whether PATCH and DELETE must have a filter.
+    /// Whether PATCH and DELETE must have a filter (pg-safeupdate); without, 400 and 21000.
     pub require_filter: bool,
     /// How transactions end (`db-tx-end`).
     pub tx_end: TxEnd,
@@ -294,7 +309,7 @@ impl Default for Api {
             max_rows: 0,
             aggregates: false,
             plan: false,
-            require_filter: false,
+            require_filter: true,
             tx_end: TxEnd::default(),
             legacy_target_names: true,
             trace_header: String::new(),
@@ -408,6 +423,9 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// What the names of our environment variables begin with.
+const PREFIX: &str = "SQLITREST_";
+
 /// Every key that the environment can set, as `SQLITREST_` and the path in upper case with `_` for the dots.
 /// Keys of tables with free names (`databases`) are given by file or flag.
 pub const KEYS: &[&str] = &[
@@ -445,10 +463,14 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Config, ConfigError> {
-        // Parsed once for its own sake, so that a message can show the line of the file.
-        toml::from_str::<Config>(text).map_err(|e| in_file(origin, text, &e))?;
+        let config: Config = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
+        let mut own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).peekable();
+        if own.peek().is_none() {
+            return config.validate(origin);
+        }
+        // The file is in order; from here on a mistake is the environment's.
         let mut table: toml::Table = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
-        for (name, value) in environment {
+        for (name, value) in own {
             override_key(&mut table, name, value)?;
         }
         let config: Config = table
@@ -472,7 +494,7 @@ impl Config {
         self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
     }
 
-    fn validate(self, origin: &str) -> Result<Config, ConfigError> {
+    fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
         if self.databases.len() > 1 {
             let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
             return Err(ConfigError(format!(
@@ -490,7 +512,20 @@ impl Config {
                 self.api.base_path
             )));
         }
-        for udf in &self.udf {
+        let root = &self.api.root;
+        if !root.is_empty() && !self.udf.iter().any(|udf| udf.expose && udf.name == *root) {
+            return Err(ConfigError(format!(
+                "{origin}: api.root = \"{root}\" is none of the exposed functions"
+            )));
+        }
+        for udf in &mut self.udf {
+            if udf.sql.is_empty() {
+                udf.sql = udf.built_in_call().ok_or_else(|| {
+                    let reason =
+                        "it has no sql, and SQLite has no function of such a name or such parameters";
+                    ConfigError(format!("{origin}: function {}: {reason}", udf.name))
+                })?;
+            }
             if crate::function::Returns::parse(&udf.returns).is_none() {
                 return Err(ConfigError(format!(
                     "{origin}: function {}: returns = \"{}\" is none of: void, scalar T, setof T, row TABLE, table TABLE, record, setof record",
@@ -512,7 +547,7 @@ fn is_base_path(path: &str) -> bool {
 }
 
 fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
-    let Some(suffix) = name.strip_prefix("SQLITREST_") else {
+    let Some(suffix) = name.strip_prefix(PREFIX) else {
         return Ok(());
     };
     let variable = |key: &str| key.to_uppercase().replace('.', "_");
@@ -648,6 +683,18 @@ mod tests {
             "[databases.a]\n[databases.b]\n",
             &[],
             expect!["sqlitrest.toml: [databases] names 2 (a, b), but this version serves one"],
+        );
+        check_error(
+            "[api]\nroot = \"home\"\n",
+            &[],
+            expect![[r#"sqlitrest.toml: api.root = "home" is none of the exposed functions"#]],
+        );
+        check_error(
+            "[[udf]]\nname = \"x\"\nparams = [{ name = \"$\", type = \"text\" }]\n",
+            &[],
+            expect![
+                "sqlitrest.toml: function x: it has no sql, and SQLite has no function of such a name or such parameters"
+            ],
         );
         check_error(
             "[api]\nbase_path = \"rest/v1\"\n",

@@ -3,7 +3,7 @@
 //! A shell implements it over rusqlite, over the WIT interface `spin:sqlite`, or over a test double. The core never
 //! learns which. Statements come from the compile stage only.
 
-use crate::encode::RowFormat;
+use crate::encode::{RowFormat, check_size};
 use crate::value::{Value, ValueRef};
 
 /// A failure of a statement: SQLite's own message, never shown to a client as it is.
@@ -51,6 +51,7 @@ pub trait Database {
             format.write_row(row, count, out);
             count += 1;
         })?;
+        check_size(out)?;
         Ok(count)
     }
 }

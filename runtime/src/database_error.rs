@@ -4,6 +4,7 @@
 //! before them, hence `find` and not `starts_with`.
 
 use crate::database::DbError;
+use crate::encode::{MOST_BYTES, TOO_LARGE};
 use crate::error::Error;
 use crate::schema::SchemaCache;
 
@@ -74,10 +75,14 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         constraint("22003", "bigint out of range".to_owned(), None)
     } else if is("interrupted") {
         Error::Timeout
+    } else if is(TOO_LARGE) {
+        let most = MOST_BYTES >> 20;
+        Error::TooComplex(format!("The answer is larger than {most} MiB: ask for fewer rows with limit"))
     } else if is("string or blob too big")
         || begins("too many ")
         || begins("Expression tree is too large")
         || is("parser stack overflow")
+        || is("Recursion limit")
         || begins("at most ")
         || is("statement too long")
     {
@@ -216,6 +221,7 @@ mod tests {
         );
         check("interrupted", expect!["504 57014 canceling statement due to statement timeout null"]);
         check("string or blob too big", expect!["400 54001 The request is too large for one statement null"]);
+        check("Recursion limit", expect!["400 54001 The request is too large for one statement null"]);
         check("disk I/O error", expect!["500 PGRSTX00 Internal error null"]);
         check("no such column: t0.secret", expect!["500 PGRSTX00 Internal error null"]);
     }

@@ -485,7 +485,7 @@ impl Error {
                 "there is no unique or exclusion constraint matching the ON CONFLICT specification",
             ),
             Error::UnsafeWrite(verb) => Problem::new(400, "21000", format!("{verb} requires a WHERE clause"))
-                .hint("Filter the rows, for example by their key.".to_owned()),
+                .hint("Filter the rows, by what is always true if all are meant; or set api.require_filter = false.".to_owned()),
             Error::NotImplemented(what) => Problem::new(400, "PGRST127", "Feature not implemented")
                 .details(format!("{what} is not implemented")),
             Error::TooComplex(message) => Problem::new(400, "54001", message.as_str()),

@@ -43,7 +43,7 @@ impl Field {
                 cursor.skip_spaces();
                 return Ok(Field { name, path });
             }
-            cursor.check_depth(path.len())?;
+            cursor.check_depth(path.len() + 1)?;
             path.push(JsonStep { as_text, key: key(cursor)? });
         }
     }
@@ -61,7 +61,9 @@ impl Field {
 fn key(cursor: &mut Cursor<'_>) -> Result<JsonKey, Error> {
     const EXPECTED: &str = "\"-\", digit or any non reserved character different from: .,>()";
     if cursor.peek() == Some('"') {
-        return cursor.quoted().map(JsonKey::Member);
+        let key = cursor.quoted()?;
+        // SQLite's JSON paths end at NUL.
+        return if key.contains('\0') { Err(cursor.error(EXPECTED)) } else { Ok(JsonKey::Member(key)) };
     }
     let rest = cursor.rest();
     let reserved = |c| matches!(c, '.' | ',' | '>' | '(' | ')');

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod api_request;
+pub mod array;
 pub mod authorize;
 pub mod batch;
 pub mod compile;

@@ -37,12 +37,20 @@ pub enum Json {
     Nested(String),
 }
 
+/// How many values a body may have, those included that its rows leave out of the columns: these take memory and no
+/// bytes.
+const MAX_VALUES: usize = 1_000_000;
+
+fn too_many() -> Error {
+    Error::TooComplex(format!("a body may have {MAX_VALUES} values"))
+}
+
 impl Payload {
     /// Reads a JSON body. With `columns` (the `columns` parameter) other keys are passed over and missing ones allowed;
     /// without, all objects must have the same keys.
     ///
     /// # Errors
-    /// PGRST102 where it is not JSON, not rows, or rows of different keys.
+    /// PGRST102 where it is not JSON, not rows, or rows of different keys; 54001 where it has too many values.
     pub fn parse(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
         let text = text(body)?;
         let mut payload = Payload {
@@ -83,22 +91,33 @@ fn text(body: &[u8]) -> Result<&str, Error> {
 
 /// What a client is told of text that is not JSON, or not rows.
 fn wrong(error: serde_json::Error) -> Error {
-    let is_of_keys = error.to_string().starts_with(KEYS_MUST_MATCH);
-    Error::Body(if is_of_keys { KEYS_MUST_MATCH } else { INVALID }.to_owned())
+    match error.to_string() {
+        text if text.starts_with(KEYS_MUST_MATCH) => Error::Body(KEYS_MUST_MATCH.to_owned()),
+        text if text.starts_with(TOO_MANY_VALUES) => too_many(),
+        _ => Error::Body(INVALID.to_owned()),
+    }
 }
 
 impl Payload {
     /// Reads comma-separated values (RFC 4180): a line of names, then lines of values; `NULL` is null.
     ///
     /// # Errors
-    /// PGRST102 where it has no line of names or lines of different lengths.
+    /// PGRST102 where it has no line of names or lines of different lengths; 54001 where it has too many values.
     pub fn parse_csv(body: &[u8], columns: Option<&[String]>) -> Result<Payload, Error> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(body);
         let wrong = |_| Error::Body("Empty or invalid csv".to_owned());
-        let names: Vec<String> = reader.headers().map_err(wrong)?.iter().map(str::to_owned).collect();
+        let header = reader.headers().map_err(wrong)?;
+        if header.len() > MAX_VALUES {
+            return Err(too_many());
+        }
+        let names: Vec<String> = header.iter().map(str::to_owned).collect();
         let mut rows = Vec::new();
+        let width = names.len().max(columns.map_or(0, <[String]>::len));
         for record in reader.records() {
             let record = record.map_err(wrong)?;
+            if (rows.len() + 1).saturating_mul(width) > MAX_VALUES {
+                return Err(too_many());
+            }
             if record.len() != names.len() {
                 return Err(Error::Body("All lines must have same number of fields".to_owned()));
             }
@@ -135,11 +154,14 @@ impl Payload {
 /// The names and values of a form.
 ///
 /// # Errors
-/// PGRST100 for bytes that are not UTF-8.
+/// PGRST100 for bytes that are not UTF-8, 54001 for too many values.
 pub fn form_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Error> {
     let text = std::str::from_utf8(body).map_err(|_| Error::Body("The form is not in UTF-8".to_owned()))?;
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
+    let pairs = || text.split('&').filter(|pair| !pair.is_empty());
+    if pairs().count() > MAX_VALUES {
+        return Err(too_many());
+    }
+    pairs()
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decode(name)?, decode(value)?))
@@ -148,12 +170,15 @@ pub fn form_pairs(body: &[u8]) -> Result<Vec<(String, String)>, Error> {
 }
 
 const KEYS_MUST_MATCH: &str = "All object keys must match";
+const TOO_MANY_VALUES: &str = "too many values";
 
 /// Reads an object as one row or an array as many, into the payload.
 struct Rows<'p> {
     payload: &'p mut Payload,
     index: HashMap<String, usize>,
     fixed: bool,
+    /// How many there are so far.
+    values: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for &mut Rows<'_> {
@@ -185,11 +210,16 @@ impl<'p> Rows<'p> {
     /// Reads into `payload`; with `fixed` its columns are all that there are.
     fn into_payload(payload: &'p mut Payload, fixed: bool) -> Rows<'p> {
         let index = payload.columns.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
-        Rows { payload, index, fixed }
+        Rows { payload, index, fixed, values: 0 }
     }
 
     fn row<'de, A: MapAccess<'de>>(&mut self, mut map: A) -> Result<(), A::Error> {
         let first = self.payload.rows.is_empty() && !self.fixed;
+        // A row without columns takes memory too.
+        self.values += self.payload.columns.len().max(1);
+        if self.values > MAX_VALUES {
+            return Err(A::Error::custom(TOO_MANY_VALUES));
+        }
         let mut row: Vec<Option<Json>> = vec![None; self.payload.columns.len()];
         while let Some(key) = map.next_key::<std::borrow::Cow<'de, str>>()? {
             let known = self.index.get(key.as_ref()).copied();

@@ -10,7 +10,7 @@ use crate::http::Response;
 use crate::keyset::next_link;
 use crate::media::MediaType;
 use crate::plan::{Call, Plan, Returning};
-use crate::preferences::Return;
+use crate::preferences::{Preferences, Return};
 use crate::query_params::percent_encode;
 use crate::run::{Explained, Outcome};
 use crate::schema::{Methods, Relation};
@@ -37,11 +37,13 @@ pub(crate) fn reply(
             return Err(Error::NotSingular(rows));
         }
     }
-    if request.preferences.limit().is_some_and(|most| outcome.written > most) {
+    if meant(request).limit().is_some_and(|most| outcome.written > most) {
         return Err(Error::MaxAffected(outcome.written));
     }
     match plan {
-        Plan::Read { read, .. } => read_reply(request, read.offset, outcome),
+        Plan::Read { read, .. } => {
+            read_reply(request, read.offset, outcome, Envelope::of(&request.media_type))
+        }
         Plan::Call { call, .. } => call_reply(config, request, call, outcome),
         Plan::Insert(insert) => {
             let merged = insert.conflict.as_ref().is_some_and(|conflict| conflict.merge);
@@ -93,7 +95,12 @@ fn returns_rows(plan: &Plan) -> bool {
     matches!(returning, Returning::Rows(_) | Returning::Written(_))
 }
 
-fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Response, Error> {
+fn read_reply(
+    request: &ApiRequest,
+    offset: u64,
+    outcome: Outcome,
+    envelope: Envelope,
+) -> Result<Response, Error> {
     if let Some(total) = outcome.total.filter(|total| offset > *total) {
         return Err(Error::Offset { offset, total });
     }
@@ -107,14 +114,14 @@ fn read_reply(request: &ApiRequest, offset: u64, outcome: Outcome) -> Result<Res
     let mut response = Response { status: if partial { 206 } else { 200 }, ..Response::default() };
     response.headers.push(("content-type".into(), request.media_type.content_type()));
     response.headers.push(("content-range".into(), content_range(Some(offset), rows, outcome.total)));
-    let location = request.content_location.clone();
+    let location = request.content_location.clone().filter(|_| matches!(request.action, Action::Read { .. }));
     response.headers.extend(location.map(|location| ("content-location".into(), location)));
     response.headers.extend(etag.map(|etag| ("etag".into(), etag)));
     let next = outcome.next.as_deref().zip(request.content_location.as_deref());
     let link = next.and_then(|(values, target)| next_link(target, values));
     response.headers.extend(link.map(|link| ("link".into(), link)));
     applied(request, &mut response);
-    response.body = document(&request.media_type, outcome);
+    response.body = envelope.document(outcome);
     if request.is_head() {
         response.content_length = Some(response.body.len() as u64);
         response.body.clear();
@@ -141,22 +148,16 @@ fn call_reply(
         }
         Some(read) => {
             let is_json = matches!(request.media_type, MediaType::Json | MediaType::JsonStripped);
-            let one = (is_json && !is_set)
-                .then(|| if outcome.page_rows == 0 { b"null".to_vec() } else { outcome.body.clone() });
-            let mut response = read_reply(request, read.offset, outcome)?;
-            if let Some(one) = one {
-                match &mut response.content_length {
-                    Some(length) => *length = one.len() as u64,
-                    None => response.body = one,
-                }
-            }
-            response
+            let envelope = if is_json && !is_set { Envelope::One } else { Envelope::of(&request.media_type) };
+            read_reply(request, read.offset, outcome, envelope)?
         }
     };
     if let Action::Call(CallRequest { call, .. }) = &request.action
         && let Some(udf) = config.udf.get(call.function)
     {
-        response.status = udf.response_status.unwrap_or(response.status);
+        if response.status != 304 {
+            response.status = udf.response_status.unwrap_or(response.status);
+        }
         let own = udf
             .response_headers
             .iter()
@@ -229,7 +230,7 @@ fn write_reply(
 
 fn finish(request: &ApiRequest, plan: &Plan, outcome: Outcome, mut response: Response) -> Response {
     if returns_rows(plan) {
-        response.body = document(&request.media_type, outcome);
+        response.body = Envelope::of(&request.media_type).document(outcome);
     }
     response
 }
@@ -243,43 +244,87 @@ fn content_range(first: Option<u64>, rows: u64, total: Option<u64>) -> String {
     }
 }
 
+/// The preferences that mean something to what is done.
+fn meant(request: &ApiRequest) -> Preferences {
+    let mut meant = request.preferences.clone();
+    let (keyed, rows, returned, limited) = match &request.action {
+        Action::Insert(_) => (true, true, true, false),
+        Action::Update(_) => (false, true, true, true),
+        Action::Delete => (false, false, true, true),
+        Action::Put(_) => (false, false, true, false),
+        Action::Call(_) => (false, false, false, true),
+        Action::Read { .. } | Action::Options | Action::Batch(_) => (false, false, false, false),
+    };
+    meant.resolution = meant.resolution.filter(|_| keyed);
+    meant.missing = meant.missing.filter(|_| rows);
+    meant.representation = meant.representation.filter(|_| returned);
+    meant.max_affected = meant.max_affected.filter(|_| limited);
+    meant
+}
+
 /// The fields of a request by which answers differ.
 const VARY: &str = "Accept, Prefer, Range";
 
 fn applied(request: &ApiRequest, response: &mut Response) {
-    response
-        .headers
-        .extend(request.preferences.applied().map(|applied| ("preference-applied".into(), applied)));
+    let applied = meant(request).applied();
+    response.headers.extend(applied.map(|applied| ("preference-applied".into(), applied)));
     response.headers.push(("vary".into(), VARY.to_owned()));
 }
 
-/// The rows as a document: an array, the one object itself, or lines.
-fn document(media_type: &MediaType, outcome: Outcome) -> Vec<u8> {
-    let mut rows = outcome.body;
-    match media_type {
-        MediaType::Json | MediaType::JsonStripped => {
-            rows.reserve(2);
-            rows.insert(0, b'[');
-            rows.push(b']');
-        }
-        MediaType::Csv => {
-            let mut document = outcome.csv_header;
-            if outcome.page_rows > 0 {
-                document.push(b'\n');
+/// What stands around the rows of an answer.
+#[derive(Clone, Copy)]
+enum Envelope {
+    /// Brackets.
+    Array,
+    /// Nothing: there is one row, or `null`.
+    One,
+    /// The line of names.
+    Csv,
+    /// A line feed at the end.
+    Lines,
+    /// Nothing. PostgreSQL leaves out a line feed at the beginning of XML, where a declaration must stand.
+    Xml,
+    /// Nothing.
+    Bare,
+}
+
+impl Envelope {
+    fn of(media_type: &MediaType) -> Envelope {
+        match media_type {
+            MediaType::Json | MediaType::JsonStripped => Envelope::Array,
+            MediaType::Csv => Envelope::Csv,
+            MediaType::Lines => Envelope::Lines,
+            MediaType::Other(name) if name == "text/xml" => Envelope::Xml,
+            MediaType::Object | MediaType::ObjectStripped | MediaType::Plan { .. } | MediaType::Other(_) => {
+                Envelope::Bare
             }
-            document.append(&mut rows);
-            return document;
         }
-        MediaType::Lines => {
-            if outcome.page_rows > 0 {
-                rows.push(b'\n');
-            }
-        }
-        // An XML declaration stands at the very beginning; PostgreSQL, too, leaves out a line feed before it.
-        MediaType::Other(name) if name == "text/xml" && rows.first() == Some(&b'\n') => drop(rows.remove(0)),
-        MediaType::Object | MediaType::ObjectStripped | MediaType::Plan { .. } | MediaType::Other(_) => {}
     }
-    rows
+
+    /// The rows as a document.
+    fn document(self, outcome: Outcome) -> Vec<u8> {
+        let mut rows = outcome.body;
+        match self {
+            Envelope::Array => {
+                rows.reserve(2);
+                rows.insert(0, b'[');
+                rows.push(b']');
+            }
+            Envelope::One if outcome.page_rows == 0 => rows.extend_from_slice(b"null"),
+            Envelope::Csv => {
+                let mut document = outcome.csv_header;
+                if outcome.page_rows > 0 {
+                    document.push(b'\n');
+                }
+                document.append(&mut rows);
+                return document;
+            }
+            Envelope::Lines if outcome.page_rows > 0 => rows.push(b'\n'),
+            Envelope::Xml if rows.first() == Some(&b'\n') => drop(rows.remove(0)),
+            Envelope::One | Envelope::Lines | Envelope::Xml | Envelope::Bare => {}
+        }
+        rows
+    }
 }
 
 /// `/relation?id=eq.5` below `api.base_path`, by the primary key of the row inserted.

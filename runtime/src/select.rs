@@ -240,6 +240,9 @@ pub fn parse_columns(what: &'static str, text: &str) -> Result<Vec<String>, Erro
         if !columns.contains(&name) {
             columns.push(name);
         }
+        if columns.len() > MAX_ITEMS {
+            return Err(Error::TooComplex(format!("the {what} may have {MAX_ITEMS} names")));
+        }
     }
     cursor.end()?;
     Ok(columns)

@@ -4,6 +4,7 @@
 
 mod call;
 mod containment;
+mod embed;
 mod expression;
 mod read;
 mod tree;

@@ -1,13 +1,11 @@
 //! Resolves the names of a request against the schema: the second stage.
 
 use super::value::{field_value, selected, whole_column};
-use super::{ColumnRef, ColumnValue, Expr, Field, FieldValue, OrderBy, OrderValue, Plan, Read, Source};
+use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
 use crate::error::Error;
 use crate::filter::{Condition, Connective, Filter, Is, Test};
-use crate::full_text::Found;
-use crate::order::{OrderFunction, OrderTerm};
 use crate::query_params::QueryParams;
 use crate::schema::{Relation, RelationId, SchemaCache};
 use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
@@ -279,39 +277,6 @@ impl<'a> Build<'a> {
         Ok(negate(is_null, Expr::Exists(Box::new(exists))))
     }
 
-    /// What the rows of a read are sorted by, of their own.
-    fn order_value(&self, level: &Level<'a, '_>, term: &OrderTerm, read: &Read) -> Result<OrderValue, Error> {
-        if term.field.name.is_empty() {
-            self.allowed(Aggregate::Count)?;
-            grouped(read, read.is_aggregated(), "count()")?;
-            return Ok(OrderValue::CountRows);
-        }
-        let value = field_value(level.source, level.relation, &term.field)?;
-        let name = &term.field.name;
-        match term.function {
-            Some(OrderFunction::Rank) => rank(&read.conditions, value.column).ok_or_else(|| {
-                let what = format!("An order by the rank of '{name}' without one full-text filter on it");
-                Error::NotImplemented(what)
-            }),
-            Some(OrderFunction::Aggregate(aggregate)) => {
-                let aggregate = Some(self.allowed(aggregate)?);
-                grouped(read, read.is_aggregated(), name)?;
-                Ok(OrderValue::Column(ColumnValue { aggregate, ..value }))
-            }
-            None => {
-                let is_told = read.fields.iter().any(|field| match &field.value {
-                    FieldValue::Column(told) => told.column == value.column,
-                    _ => false,
-                });
-                grouped(read, is_told || !read.is_aggregated(), name)?;
-                if read.distinct && !is_told {
-                    return Err(Error::DistinctOrder);
-                }
-                Ok(OrderValue::Column(value))
-            }
-        }
-    }
-
     /// Applies `api.max_rows` to a read and everything embedded in it.
     pub(super) fn cap(&self, read: &mut Read) {
         let most = self.config.api.max_rows;
@@ -384,40 +349,6 @@ impl Build<'_> {
     fn last<'p, T>(&self, list: &'p [(Vec<String>, T)], stack: &Stack<'_>) -> Option<&'p T> {
         list.iter().rev().find(|(path, _)| self.is_for(path, stack)).map(|(_, value)| value)
     }
-}
-
-/// A value of single rows has no place among groups of them, nor an aggregate among single rows.
-fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> {
-    if fits {
-        return Ok(());
-    }
-    Err(if read.is_aggregated() {
-        Error::NotGrouped(name.to_owned())
-    } else {
-        Error::NoGroups(name.to_owned())
-    })
-}
-
-/// The full-text filter on a column, where there is just one.
-fn rank(conditions: &[Expr], of: ColumnRef) -> Option<OrderValue> {
-    fn collect(conditions: &[Expr], of: ColumnRef, found: &mut Vec<OrderValue>) {
-        for condition in conditions {
-            match condition {
-                Expr::FullText { column, index, found: Found::Matching(expression) }
-                    if column.column == of =>
-                {
-                    let (index, expression) = (index.clone(), expression.clone());
-                    found.push(OrderValue::Rank { column: of, index, expression });
-                }
-                Expr::And(terms) | Expr::Or(terms) => collect(terms, of, found),
-                _ => {}
-            }
-        }
-    }
-    let mut found = Vec::new();
-    collect(conditions, of, &mut found);
-    let one = found.pop()?;
-    found.is_empty().then_some(one)
 }
 
 /// Every column but the computed ones.

@@ -105,14 +105,19 @@ fn blob(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok()
 }
 
-/// Turns a LIKE pattern into a GLOB one, which tells case in every build of SQLite. `ignore_case` spells each letter in
-/// both its cases, whatever its script: SQLite's own LIKE knows ASCII alone.
-pub(crate) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
-    // Matching takes time as pattern times text, and SQLite cannot be interrupted in it.
+/// Matching takes time as pattern times text, and SQLite cannot be interrupted in it.
+pub(super) fn check_pattern(pattern: &str) -> Result<(), Error> {
     const LONGEST: usize = 1_000;
     if pattern.chars().count() > LONGEST {
         return Err(Error::TooComplex(format!("a pattern may have {LONGEST} characters")));
     }
+    Ok(())
+}
+
+/// Turns a LIKE pattern into a GLOB one, which tells case in every build of SQLite. `ignore_case` spells each letter in
+/// both its cases, whatever its script: SQLite's own LIKE knows ASCII alone.
+pub(crate) fn glob(pattern: &str, ignore_case: bool) -> Result<Value, Error> {
+    check_pattern(pattern)?;
     let mut glob = String::with_capacity(pattern.len());
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
@@ -165,7 +170,7 @@ mod tests {
             .iter()
             .map(|text| match from_text(column_type, text) {
                 Ok(value) => format!("{value:?}"),
-                Err(error) => error.problem().code.to_owned(),
+                Err(error) => error.problem().code.into_owned(),
             })
             .collect();
         expected.assert_eq(&shown.join(" "));
@@ -221,7 +226,7 @@ mod tests {
                     .iter()
                     .map(|v| match from_json(*t, v) {
                         Ok(value) => format!("{value:?}"),
-                        Err(error) => error.problem().code.to_owned(),
+                        Err(error) => error.problem().code.into_owned(),
                     })
                     .collect();
                 format!("{t:?}: {}", row.join(" "))

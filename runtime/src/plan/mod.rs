@@ -8,6 +8,7 @@ mod call;
 mod embed;
 mod keyset;
 pub(crate) mod literal;
+mod order;
 mod test;
 mod tree;
 mod value;

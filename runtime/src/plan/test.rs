@@ -2,10 +2,12 @@
 
 use super::value::field_value;
 use super::{ColumnValue, Containment, Expr, literal};
+use crate::array::parse_array;
 use crate::error::Error;
 use crate::field::Field;
-use crate::filter::{Comparison, Operand, Test, parse_array};
+use crate::filter::{Comparison, Operand, Test};
 use crate::full_text::{FullText, match_expression};
+use crate::grammar::MAX_DEPTH;
 use crate::schema::{ColumnType, Relation, RowKey};
 use crate::value::Value;
 
@@ -23,6 +25,7 @@ pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -
             each(pattern, |text| Ok(Expr::Glob(subject.boxed(), literal::glob(text, *ignore_case)?)))
         }
         Test::Match { pattern, ignore_case } => each(pattern, |text| {
+            literal::check_pattern(text)?;
             let pattern = if *ignore_case { format!("(?i){text}") } else { text.to_owned() };
             Ok(Expr::Regexp(subject.boxed(), Value::Text(pattern)))
         }),
@@ -204,10 +207,32 @@ impl Subject {
 
 /// An operand as JSON without needless white space: JSON, or PostgreSQL's array literal `{1,2}`.
 fn json_operand(text: &str) -> Result<String, Error> {
-    parse_json(text)
-        .or_else(|| array_json(text))
-        .map(|json| json.to_string())
-        .ok_or_else(|| Error::Literal { declared: "json", value: text.to_owned() })
+    json_value(text).map(|json| json.to_string())
+}
+
+fn json_value(text: &str) -> Result<serde_json::Value, Error> {
+    if let Some(json) = parse_json(text) {
+        return Ok(json);
+    }
+    check_depth(text)?;
+    array_json(text).ok_or_else(|| Error::Literal { declared: "json", value: text.to_owned() })
+}
+
+/// Arrays are read by recursion, and each level reads all that is inside it again.
+fn check_depth(text: &str) -> Result<(), Error> {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > MAX_DEPTH {
+        return Err(Error::TooComplex(format!("an array nests deeper than {MAX_DEPTH} levels")));
+    }
+    Ok(())
 }
 
 /// Whether an operand is an array: `[1,2]` or `{1,2}`.
@@ -239,9 +264,7 @@ fn array_json(text: &str) -> Option<serde_json::Value> {
 }
 
 fn containment(text: &str) -> Result<Containment, Error> {
-    let json = parse_json(text).or_else(|| array_json(text));
-    let json = json.ok_or_else(|| Error::Literal { declared: "json", value: text.to_owned() })?;
-    Ok(contains(&json))
+    json_value(text).map(|json| contains(&json))
 }
 
 fn contains(json: &serde_json::Value) -> Containment {
