@@ -37,8 +37,10 @@ pub struct ApiRequest {
     pub trace: Option<(Cow<'static, str>, String)>,
     /// Whether a page of another origin asks.
     pub origin: Asked,
-    /// The path with its parameters sorted, for `Content-Location`; none where they stood in the body.
-    pub content_location: Option<String>,
+    /// The path with its parameters sorted, for `Content-Location`.
+    pub content_location: String,
+    /// Whether the parameters stood in the body, so that there is no such location.
+    pub by_body: bool,
 }
 
 /// What a request does to its relation.
@@ -137,8 +139,7 @@ impl ApiRequest {
         match read_by_body(request)? {
             Some(target) => {
                 let read = Request { method: "GET", target: &target, body: b"", ..*request };
-                ApiRequest::parse_plain(config, &read)
-                    .map(|read| ApiRequest { content_location: None, ..read })
+                ApiRequest::parse_plain(config, &read).map(|read| ApiRequest { by_body: true, ..read })
             }
             None => ApiRequest::parse_plain(config, request),
         }
@@ -150,7 +151,7 @@ impl ApiRequest {
         let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
         let range = if is_get { range(request)? } else { None };
-        let content_location = Some(config.api.base_path.clone() + &content_location(path, query));
+        let content_location = config.api.base_path.clone() + &content_location(path, query);
         let origin = Asked::of(request);
         let conditional = Conditional::of(request);
         let trace = trace(config, request);
@@ -171,6 +172,7 @@ impl ApiRequest {
                     trace,
                     origin,
                     content_location,
+                    by_body: false,
                 })
             }
             Target::Batch => {
@@ -185,7 +187,8 @@ impl ApiRequest {
                     conditional: Conditional::default(),
                     trace,
                     origin,
-                    content_location: None,
+                    content_location,
+                    by_body: false,
                 })
             }
             Target::Function(name) => {
@@ -202,6 +205,7 @@ impl ApiRequest {
                     trace,
                     origin,
                     content_location,
+                    by_body: false,
                 })
             }
         }

@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -43,6 +44,11 @@ struct Operation<'a> {
 pub(crate) fn operations(config: &Config, request: &Request<'_>) -> Result<Vec<ApiRequest>, Error> {
     if request.method != "POST" {
         return Err(Error::Method(request.method.to_owned()));
+    }
+    // Pages of other origins send anything else without asking.
+    let content_type = request.header("content-type").unwrap_or_default();
+    if !is_document(&content_type.to_ascii_lowercase()) {
+        return Err(Error::Body("A batch has the Content-Type application/json".to_owned()));
     }
     let wrong = |error: serde_json::Error| {
         Error::Body(format!(
@@ -88,7 +94,9 @@ fn parse(config: &Config, request: &Request<'_>, operation: &Operation<'_>) -> R
     headers.extend(request.headers.iter().filter(|(name, _)| is_shared(name) && !is_said(name)));
     let json = operation.body.map_or("", RawValue::get);
     // What is not JSON is told as a string.
-    let is_json = own.iter().find(|(name, _)| name == "content-type").is_none_or(|(_, v)| is_document(v));
+    let content_type = own.iter().find(|(name, _)| name == "content-type").map(|(_, value)| *value);
+    let is_form = operation.method == "QUERY" && content_type.is_none();
+    let is_json = !is_form && content_type.is_none_or(is_document);
     let text: Option<String> = if is_json { None } else { serde_json::from_str(json).ok() };
     let body = text.as_deref().unwrap_or(json).as_bytes();
     let request = Request { method: &operation.method, target: &operation.path, headers: &headers, body };
@@ -111,12 +119,15 @@ pub(crate) fn append(response: &Response, out: &mut Vec<u8>) {
         format!("{{\"status\":{},\"headers\":{headers},\"body\":", response.status).as_bytes(),
     );
     let is_json = response.headers.iter().any(|(name, value)| name == "content-type" && is_document(value));
-    if response.body.is_empty() {
-        out.extend_from_slice(b"null");
-    } else if is_json {
-        out.extend_from_slice(&response.body);
-    } else {
-        crate::encode::write_text(&String::from_utf8_lossy(&response.body), out);
+    match std::str::from_utf8(&response.body) {
+        Ok("") => out.extend_from_slice(b"null"),
+        Ok(text) if is_json => out.extend_from_slice(text.as_bytes()),
+        Ok(text) => crate::encode::write_text(text, out),
+        Err(_) => {
+            let base64 = base64::engine::general_purpose::STANDARD.encode(&response.body);
+            crate::encode::write_text(&base64, out);
+            out.extend_from_slice(b",\"encoding\":\"base64\"");
+        }
     }
     out.push(b'}');
 }

@@ -6,9 +6,9 @@ use crate::config::Config;
 use crate::http::{Request, Response};
 use crate::query_params::decode_path;
 
-/// What a page of another origin may read of an answer: what PostgREST lists, and the fields of ours that are for clients.
+/// What a page of another origin may read of an answer.
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
-                       Transfer-Encoding, Range-Unit, ETag, Link";
+                       Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied";
 
 /// The whole answer to a preflight, whatever it is for: what follows it is answered in its own time.
 pub(crate) fn preflight(request: &Request<'_>) -> Option<Response> {
@@ -45,6 +45,7 @@ pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response
             if named.any(|udf| udf.readonly) { "OPTIONS,GET,HEAD,POST" } else { "OPTIONS,POST" }
         }
         None if matches!(path, "" | "/") => "OPTIONS,GET,HEAD",
+        None if path == crate::batch::PATH => "OPTIONS,POST",
         _ => return None,
     };
     let headers = vec![("allow".into(), allow.to_owned())];

@@ -6,6 +6,7 @@
 use crate::database::DbError;
 use crate::encode::{MOST_BYTES, TOO_LARGE};
 use crate::error::Error;
+use crate::run::NOT_INSERTED;
 use crate::schema::SchemaCache;
 
 /// The error that a failed statement is to the client. `relation` is what the request wrote to or read from.
@@ -39,6 +40,9 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     }
     if let Some(rest) = after("cannot store ") {
         return constraint("22P02", format!("cannot store {rest}"), None);
+    }
+    if message == NOT_INSERTED {
+        return constraint("23503", NOT_INSERTED.to_owned(), None);
     }
     if after("datatype mismatch").is_some() {
         return constraint("22P02", "invalid input syntax for type integer".to_owned(), None);
@@ -108,6 +112,11 @@ fn raised_error(text: &str) -> Error {
     let Ok(Raised { code, message, details, hint }) = serde_json::from_str(text) else {
         return constraint("P0001", text.to_owned(), None);
     };
+    // It goes into a header field.
+    let is_code = (1..=32).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_alphanumeric());
+    if !is_code {
+        return constraint("P0001", text.to_owned(), None);
+    }
     let status = code.strip_prefix("PT").and_then(|status| status.parse().ok());
     let status = status.filter(|status| (400..=599).contains(status)).unwrap_or(400);
     Error::Raised { status, code, message, details, hint }

@@ -26,8 +26,8 @@ pub enum Tags {
     List(Vec<String>),
 }
 
-/// The tag of rows in a media type.
-pub fn etag(rows: &[u8], media_type: &MediaType) -> String {
+/// The tag of rows in a media type, and of what is told beside them, if anything is.
+pub fn etag(rows: &[u8], beside: &str, media_type: &MediaType) -> String {
     let letter = match media_type {
         MediaType::Json => 'j',
         MediaType::Object => 'o',
@@ -38,7 +38,8 @@ pub fn etag(rows: &[u8], media_type: &MediaType) -> String {
         MediaType::Plan { .. } => 'p',
         MediaType::Other(_) => 'x',
     };
-    format!("\"{:016x}{letter}\"", XxHash3_64::oneshot(rows))
+    let seed = if beside.is_empty() { 0 } else { XxHash3_64::oneshot(beside.as_bytes()) };
+    format!("\"{:016x}{letter}\"", XxHash3_64::oneshot_with_seed(seed, rows))
 }
 
 impl Conditional {
@@ -75,13 +76,22 @@ impl Conditional {
         }
     }
 
+    /// Whether a client may be told at all of this many rows with this tag (`If-Match`).
+    pub fn allow_read(&self, etag: &str, rows: u64) -> bool {
+        match &self.if_match {
+            None => true,
+            Some(Tags::Any) => rows > 0,
+            Some(Tags::List(list)) => list.iter().any(|tag| tag == etag),
+        }
+    }
+
     /// Whether a write may go on, of these rows as JSON objects.
     pub fn allow_write(&self, rows: &[u8], count: u64) -> bool {
         let is_one_of = |tags: &Tags| match tags {
             Tags::Any => count > 0,
             Tags::List(list) => [MediaType::Json, MediaType::Object]
                 .iter()
-                .any(|media_type| list.contains(&etag(rows, media_type))),
+                .any(|media_type| list.contains(&etag(rows, "", media_type))),
         };
         self.if_match.as_ref().is_none_or(is_one_of) && !self.if_none_match.as_ref().is_some_and(is_one_of)
     }
@@ -97,12 +107,18 @@ mod tests {
 
     #[test]
     fn reads_and_writes() {
-        let tag = etag(b"{}", &MediaType::Json);
-        assert_eq!(tag, etag(b"{}", &MediaType::Json));
-        assert_ne!(tag, etag(b"{}", &MediaType::Csv));
+        let tag = etag(b"{}", "", &MediaType::Json);
+        assert_eq!(tag, etag(b"{}", "", &MediaType::Json));
+        assert_ne!(tag, etag(b"{}", "", &MediaType::Csv));
+        assert_ne!(tag, etag(b"{}", "0-0/3", &MediaType::Json));
+        assert!(
+            conditional(&[]).allow_read(&tag, 0)
+                && conditional(&[("if-match", tag.as_bytes())]).allow_read(&tag, 1)
+        );
+        assert!(!conditional(&[("if-match", b"\"a\"")]).allow_read(&tag, 1));
         let weak = format!("\"a\", W/{tag}");
         let none = conditional(&[("if-none-match", weak.as_bytes())]);
-        assert!(none.has(&tag) && !none.has(&etag(b"{ }", &MediaType::Json)));
+        assert!(none.has(&tag) && !none.has(&etag(b"{ }", "", &MediaType::Json)));
         assert!(none.allow_write(b"{}", 1), "a weak tag is never strongly equal");
         let strong = conditional(&[("if-match", b"\"a\""), ("if-match", tag.as_bytes())]);
         assert!(strong.allow_write(b"{}", 1) && !strong.allow_write(b"{ }", 1) && !strong.has(&tag));

@@ -161,7 +161,10 @@ fn batch(
     let mut body = Vec::new();
     for (at, operation) in operations.iter().enumerate() {
         match answer(config, schema, operation, db) {
-            Ok(response) => batch::append(&response, &mut body),
+            Ok(response) => {
+                batch::append(&response, &mut body);
+                encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
+            }
             Err(error) => return Err(Error::Operation { at, error: Box::new(error) }),
         }
     }

@@ -7,10 +7,9 @@ use crate::error::Error;
 use crate::field::Field;
 use crate::filter::{Condition, Connective, parse_filter, parse_logic};
 use crate::grammar::Cursor;
-use crate::keyset::parse_after;
+use crate::keyset::{Place, parse_after};
 use crate::order::{OrderTerm, parse_order};
 use crate::select::{SelectItem, parse_columns, parse_select};
-use crate::value::Value;
 
 /// How many parameters a query string may have.
 const MAX_PARAMETERS: usize = 1_000;
@@ -28,7 +27,7 @@ pub struct QueryParams {
     /// `on_conflict`: the columns of the key by which rows are the same.
     pub on_conflict: Option<Vec<String>>,
     /// `after`: the place in the order behind which the page begins. Beyond PostgREST.
-    pub after: Option<Vec<Value>>,
+    pub after: Option<Vec<Place>>,
     /// What is no filter, where the parameters are a function's arguments.
     pub arguments: Vec<(String, String)>,
     /// The filters and logic groups, in the order of the request.

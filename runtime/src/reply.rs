@@ -9,7 +9,7 @@ use crate::etag::etag;
 use crate::http::Response;
 use crate::keyset::next_link;
 use crate::media::MediaType;
-use crate::plan::{Call, Plan, Returning};
+use crate::plan::{Call, Plan, Read, Returning};
 use crate::preferences::{Preferences, Return};
 use crate::query_params::percent_encode;
 use crate::run::{Explained, Outcome};
@@ -32,7 +32,10 @@ pub(crate) fn reply(
         return Err(Error::Precondition);
     }
     if request.media_type.is_single() && !matches!(plan, Plan::Options(_)) {
-        let rows = if returns_rows(plan) { outcome.page_rows } else { outcome.written };
+        let rows = match plan {
+            Plan::Read { .. } | Plan::Call { .. } if returns_rows(plan) => outcome.page_rows,
+            _ => outcome.written,
+        };
         if rows != 1 {
             return Err(Error::NotSingular(rows));
         }
@@ -41,9 +44,7 @@ pub(crate) fn reply(
         return Err(Error::MaxAffected(outcome.written));
     }
     match plan {
-        Plan::Read { read, .. } => {
-            read_reply(request, read.offset, outcome, Envelope::of(&request.media_type))
-        }
+        Plan::Read { read, .. } => read_reply(request, read, outcome, Envelope::of(&request.media_type)),
         Plan::Call { call, .. } => call_reply(config, request, call, outcome),
         Plan::Insert(insert) => {
             let merged = insert.conflict.as_ref().is_some_and(|conflict| conflict.merge);
@@ -97,28 +98,41 @@ fn returns_rows(plan: &Plan) -> bool {
 
 fn read_reply(
     request: &ApiRequest,
-    offset: u64,
+    read: &Read,
     outcome: Outcome,
     envelope: Envelope,
 ) -> Result<Response, Error> {
+    let offset = read.offset;
     if let Some(total) = outcome.total.filter(|total| offset > *total) {
         return Err(Error::Offset { offset, total });
     }
     let rows = outcome.page_rows;
     let partial = outcome.total.is_some_and(|total| rows < total);
-    let etag = request.is_safe().then(|| etag(&outcome.body, &request.media_type));
-    if let Some(etag) = etag.as_ref().filter(|etag| request.conditional.has(etag)) {
-        let headers = vec![("etag".into(), etag.clone()), ("vary".into(), VARY.to_owned())];
-        return Ok(Response { status: 304, headers, ..Response::default() });
-    }
+    let content_range = content_range(Some(offset), rows, outcome.total);
+    let link = link(request, read, outcome.next.as_deref())?;
     let mut response = Response { status: if partial { 206 } else { 200 }, ..Response::default() };
+    if request.is_safe() {
+        // Beside the rows, what else a client is told and might keep.
+        let mut beside = link.clone().unwrap_or_default();
+        if outcome.total.is_some() || offset > 0 {
+            beside.push_str(&content_range);
+        }
+        beside.push_str(&String::from_utf8_lossy(&outcome.csv_header));
+        let etag = etag(&outcome.body, &beside, &request.media_type);
+        if !request.conditional.allow_read(&etag, rows) {
+            return Err(Error::Precondition);
+        }
+        if request.conditional.has(&etag) {
+            let headers = vec![("etag".into(), etag), ("vary".into(), VARY.to_owned())];
+            return Ok(Response { status: 304, headers, ..Response::default() });
+        }
+        response.headers.push(("etag".into(), etag));
+    }
     response.headers.push(("content-type".into(), request.media_type.content_type()));
-    response.headers.push(("content-range".into(), content_range(Some(offset), rows, outcome.total)));
-    let location = request.content_location.clone().filter(|_| matches!(request.action, Action::Read { .. }));
-    response.headers.extend(location.map(|location| ("content-location".into(), location)));
-    response.headers.extend(etag.map(|etag| ("etag".into(), etag)));
-    let next = outcome.next.as_deref().zip(request.content_location.as_deref());
-    let link = next.and_then(|(values, target)| next_link(target, values));
+    response.headers.push(("content-range".into(), content_range));
+    if matches!(request.action, Action::Read { .. }) && !request.by_body {
+        response.headers.push(("content-location".into(), request.content_location.clone()));
+    }
     response.headers.extend(link.map(|link| ("link".into(), link)));
     applied(request, &mut response);
     response.body = envelope.document(outcome);
@@ -127,6 +141,14 @@ fn read_reply(
         response.body.clear();
     }
     Ok(response)
+}
+
+/// The `Link` to the page behind the last row of this one, if there are rows.
+fn link(request: &ApiRequest, read: &Read, next: Option<&[Value]>) -> Result<Option<String>, Error> {
+    let (Some(values), Some(limit)) = (next, read.limit) else { return Ok(None) };
+    let link = next_link(&request.content_location, values, limit);
+    let untold = || Error::NotImplemented("A page by key behind a text that is not UTF-8".to_owned());
+    link.map(Some).ok_or_else(untold)
 }
 
 /// The answer of a function: its rows, its one row or value, or nothing.
@@ -149,7 +171,7 @@ fn call_reply(
         Some(read) => {
             let is_json = matches!(request.media_type, MediaType::Json | MediaType::JsonStripped);
             let envelope = if is_json && !is_set { Envelope::One } else { Envelope::of(&request.media_type) };
-            read_reply(request, read.offset, outcome, envelope)?
+            read_reply(request, read, outcome, envelope)?
         }
     };
     if let Action::Call(CallRequest { call, .. }) = &request.action
@@ -158,10 +180,13 @@ fn call_reply(
         if response.status != 304 {
             response.status = udf.response_status.unwrap_or(response.status);
         }
-        let own = udf
+        let own: Vec<(Cow<'static, str>, String)> = udf
             .response_headers
             .iter()
-            .map(|(name, value)| (Cow::Owned(name.to_ascii_lowercase()), value.clone()));
+            .map(|(name, value)| (Cow::Owned(name.to_ascii_lowercase()), value.clone()))
+            .collect();
+        // A tag of its own takes the place of ours.
+        response.headers.retain(|(name, _)| name != "etag" || !own.iter().any(|(own, _)| own == "etag"));
         response.headers.extend(own);
     }
     Ok(response)

@@ -96,6 +96,9 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
     Ok(outcome)
 }
 
+/// What is said where a trigger passes over a row (`RAISE(IGNORE)`) whose values others need.
+pub(crate) const NOT_INSERTED: &str = "a row that others refer to was not inserted";
+
 /// Inserts rows one by one; each gives others what they need of it.
 fn write_tree(
     rows: Vec<TreeStatement>,
@@ -121,6 +124,9 @@ fn write_tree(
         db.rows(&statement.sql, &values, &mut |returned| {
             row = returned.iter().map(|value| value.to_value()).collect();
         })?;
+        if row.is_empty() && count > 0 {
+            return Err(DbError { message: NOT_INSERTED.to_owned() });
+        }
         if is_root && !row.is_empty() {
             outcome.written += 1;
             if purpose.wants(keys) {

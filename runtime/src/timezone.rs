@@ -16,9 +16,6 @@ pub struct Zone {
     zone: TimeZone,
 }
 
-/// The longest fixed offset, in seconds: PostgreSQL's.
-const LARGEST_OFFSET: i32 = 168 * 3600;
-
 impl Zone {
     /// The zone that a preference names; `None` where there is none of that name.
     pub fn of_preference(text: &str) -> Option<Zone> {
@@ -69,7 +66,7 @@ impl Zone {
 /// Hours with a fraction, as seconds.
 fn seconds(hours: f64) -> Option<i32> {
     let seconds = hours * 3600.0;
-    (seconds.abs() <= f64::from(LARGEST_OFFSET)).then_some(seconds as i32)
+    (seconds.abs() <= f64::from(i32::MAX)).then_some(seconds as i32)
 }
 
 /// `+05:30`, `-3:00:00`: seconds, as written.
@@ -85,7 +82,7 @@ fn iso_offset(text: &str) -> Option<i32> {
     let hours = parts.next()??;
     let minutes = parts.next().unwrap_or(Some(0))?;
     let seconds = parts.next().unwrap_or(Some(0))?;
-    let is_clock = hours <= 168 && minutes < 60 && seconds < 60 && parts.next().is_none();
+    let is_clock = minutes < 60 && seconds < 60 && parts.next().is_none();
     is_clock.then_some(sign * (hours * 3600 + minutes * 60 + seconds))
 }
 

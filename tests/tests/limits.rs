@@ -109,8 +109,8 @@ const LIMITS: &[Limit] = &[
     Limit {
         what: "terms of or",
         request: |n| get(format!("/docs?or=({})", same(n, "id.eq.1"))),
-        most: 32_766,
-        refused: 32_767,
+        most: 10_000,
+        refused: 10_001,
     },
     Limit {
         what: "groups in groups",

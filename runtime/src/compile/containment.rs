@@ -134,7 +134,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Arrays are ordered by their first elements that differ, and one that ends sooner comes before, as in PostgreSQL.
+    /// Arrays are ordered by their first elements that differ, null behind all else, and one that ends sooner comes before, as in PostgreSQL.
     pub(super) fn array_order(
         &self,
         sql: &mut Sql,
@@ -147,11 +147,12 @@ impl Compiler<'_> {
         sql.raw(" IS NOT NULL AND json_type(");
         self.json(sql, &Place::Operand(operand))?;
         sql.raw(") = 'array' THEN ifnull((SELECT CASE WHEN a.key IS NULL THEN -1 WHEN b.key IS NULL THEN 1 ");
-        sql.raw("WHEN a.value < b.value THEN -1 ELSE 1 END FROM json_each(");
+        sql.raw("WHEN a.value IS NULL THEN 1 WHEN b.value IS NULL OR a.value < b.value THEN -1 ELSE 1 END ");
+        sql.raw("FROM json_each(");
         self.json(sql, &Place::Operand(operand))?;
         sql.raw(") AS a FULL JOIN json_each(").value(json.clone());
         sql.raw(
-            ") AS b ON b.key = a.key WHERE a.value IS NOT b.value ORDER BY ifnull(a.key, b.key) LIMIT 1), 0)",
+            ") AS b ON b.key = a.key WHERE a.key IS NOT b.key OR a.value IS NOT b.value ORDER BY ifnull(a.key, b.key) LIMIT 1), 0)",
         );
         sql.raw(comparison_sql(comparison)).raw("0 END");
         Ok(())

@@ -56,6 +56,7 @@ impl Compiler<'_> {
     pub(super) fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
         match expr {
             Expr::Column(value) => self.value(sql, value)?,
+            Expr::Rowid(source) => self.rowid(sql, *source)?,
             Expr::Value(value) => {
                 sql.value(value.clone());
             }
@@ -169,18 +170,25 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// How well a row fits a full-text query: FTS5's rank, which is less the better a row fits, turned round.
-    fn rank(&self, sql: &mut Sql, column: ColumnRef, index: &str, expression: &str) -> Result<(), Error> {
-        let relation = self.relation(column.source.relation)?;
+    /// `t0.rowid`
+    pub(super) fn rowid(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
+        let relation = self.relation(source.relation)?;
         let RowKey::Rowid(rowid) = relation.row_key else {
             return Err(Error::Internal(format!("{} has no rowid", relation.name)));
         };
+        sql.occurrence(source.alias, &relation.name).raw(".").raw(rowid);
+        Ok(())
+    }
+
+    /// How well a row fits a full-text query: FTS5's rank, which is less the better a row fits, turned round.
+    fn rank(&self, sql: &mut Sql, column: ColumnRef, index: &str, expression: &str) -> Result<(), Error> {
         if self.called == Some(column.source) {
             return Err(Error::NotImplemented("The rank of rows that a function gives".to_owned()));
         }
         sql.raw("(SELECT -r.rank FROM ").name(index).raw(" AS r WHERE r.").name(index).raw(" MATCH ");
         sql.text(expression).raw(" AND r.rowid = ");
-        sql.occurrence(column.source.alias, &relation.name).raw(".").raw(rowid).raw(")");
+        self.rowid(sql, column.source)?;
+        sql.raw(")");
         Ok(())
     }
 
@@ -217,6 +225,10 @@ impl Compiler<'_> {
                     never_null = value.path.is_none()
                         && value.aggregate.is_none()
                         && (column.not_null || column.is_rowid);
+                }
+                OrderValue::Rowid(source) => {
+                    self.rowid(sql, *source)?;
+                    never_null = true;
                 }
                 OrderValue::CountRows => {
                     sql.raw("count(*)");

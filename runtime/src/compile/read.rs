@@ -89,6 +89,7 @@ impl Compiler<'_> {
         sql.raw("SELECT ");
         sql.list(", ", &read.order, |sql, term| match &term.value {
             OrderValue::Column(value) => self.order_value(sql, value),
+            OrderValue::Rowid(source) => self.rowid(sql, *source),
             _ => Err(Error::Internal("a page by key in an order by more than columns".to_owned())),
         })?;
         sql.raw(" FROM ");

@@ -1,5 +1,6 @@
 //! Resolves the names of a request against the schema: the second stage.
 
+use super::order::grouped;
 use super::value::{bare_count, field_value, selected, whole_column};
 use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
@@ -17,6 +18,12 @@ use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
 /// ambiguous, a write that the relation does not take.
 pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<Plan, Error> {
     if let Action::Call(call) = &request.action {
+        if !call.is_safe && !request.conditional.is_none() {
+            return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
+        }
+        if request.params.after.is_some() {
+            return Err(Error::NotImplemented("A page by key of what a function gives".to_owned()));
+        }
         let mut build = Build { config, schema, params: &request.params, aliases: 0 };
         let mut call = build.call(&call.call)?;
         if let Some(read) = &mut call.read {
@@ -32,6 +39,9 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
         near: schema.near(&request.relation),
     })?;
     let mut build = Build { config, schema, params: &request.params, aliases: 0 };
+    if matches!(request.action, Action::Insert(_)) && !request.conditional.is_none() {
+        return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
+    }
     match &request.action {
         Action::Read { .. } => {
             let mut read = build.root(id)?;
@@ -160,7 +170,10 @@ impl<'a> Build<'a> {
         for term in self.last(&params.order, stack).into_iter().flatten() {
             let value = match &term.embed {
                 None => self.order_value(&level, term, &read)?,
-                Some(name) => self.related_order(&level, name, term, stack)?,
+                Some(name) => {
+                    grouped(&read, !read.is_aggregated() && !read.distinct, name)?;
+                    self.related_order(&level, name, term, stack)?
+                }
             };
             read.order.push(OrderBy { value, direction: term.direction, nulls: term.nulls });
         }

@@ -1,13 +1,18 @@
 //! Pages that begin behind a place in the order (`after=`).
 
 use super::build::Build;
+use super::literal;
 use super::value::whole_column;
 use super::{ColumnValue, Expr, OrderBy, OrderValue, Read};
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
+use crate::keyset::Place;
 use crate::order::{Direction, Nulls};
-use crate::schema::Relation;
+use crate::schema::{ColumnType, Relation, RowKey};
 use crate::value::Value;
+
+/// How many terms the order of such pages may have: the conditions lie in each other.
+const MAX_TERMS: usize = 32;
 
 impl Build<'_> {
     /// Makes the order of a read one in which no two rows are equal, and begins it behind `after`, where there is one.
@@ -19,39 +24,26 @@ impl Build<'_> {
             return Err(Error::NotImplemented("A page by key of groups or distinct rows".to_owned()));
         }
         let relation = self.relation(read.source.relation)?;
-        for place in &relation.primary_key {
-            let value = whole_column(read.source, *place);
-            if !read.order.iter().any(|term| term.value == OrderValue::Column(value.clone())) {
-                let value = OrderValue::Column(value);
-                read.order.push(OrderBy { value, direction: Direction::Ascending, nulls: Nulls::Last });
-            }
-        }
-        if read.order.is_empty() {
-            let what =
-                format!("A page by key of '{}', which has no primary key, without an order", relation.name);
-            return Err(Error::NotImplemented(what));
+        complete(read, relation)?;
+        if read.order.len() > MAX_TERMS {
+            return Err(Error::TooComplex(format!("the order of pages by key may have {MAX_TERMS} terms")));
         }
         let mut terms = Vec::with_capacity(read.order.len());
         for term in &read.order {
-            terms.push(Term { key: key(&term.value)?, term, never_null: never_null(relation, &term.value) });
+            terms.push(Term::of(relation, term)?);
         }
-        let Some(values) = &self.params.after else { return Ok(()) };
-        if values.len() != terms.len() {
-            return Err(Error::After { given: values.len(), wanted: terms.len() });
+        let Some(places) = &self.params.after else { return Ok(()) };
+        if places.len() != terms.len() {
+            return Err(Error::After { given: places.len(), wanted: terms.len() });
         }
-        let mut equal: Vec<Expr> = Vec::new();
-        let mut any = Vec::with_capacity(terms.len());
-        for (term, value) in terms.iter().zip(values) {
-            let mut all = equal.clone();
-            all.push(term.behind(value));
-            any.push(Expr::And(all));
-            equal.push(match value {
-                Value::Null => Expr::Is(Is::Null, Box::new(term.key.clone())),
-                _ => term.compare(Comparison::Eq, value),
-            });
+        let values: Vec<Value> = terms.iter().zip(places).map(|(term, place)| term.value(place)).collect();
+        // From the last term to the first: behind by this one, or equal by it and behind by those after it.
+        let mut behind = Expr::Or(Vec::new());
+        for (term, value) in terms.iter().zip(&values).rev() {
+            behind = Expr::Or(vec![term.behind(value), Expr::And(vec![term.equal(value), behind])]);
         }
         // An index can find the first row of the page by this; by the rest it could not.
-        if let ([first, _, ..], Some(value)) = (terms.as_slice(), values.first())
+        if let ([first, _, ..], [value, ..]) = (terms.as_slice(), values.as_slice())
             && first.never_null
         {
             let not_before = match first.term.direction {
@@ -61,32 +53,92 @@ impl Build<'_> {
             let not_before = first.compare(not_before, value);
             read.conditions.push(not_before);
         }
-        read.conditions.push(Expr::Or(any));
+        read.conditions.push(behind);
         Ok(())
     }
 }
 
-/// What a term of the order sorts by, as an expression.
-fn key(value: &OrderValue) -> Result<Expr, Error> {
-    match value {
-        OrderValue::Column(value) => Ok(match &value.path {
-            Some(path) if !path.as_text => Expr::JsonScalar(value.clone()),
-            _ => Expr::Column(value.clone()),
-        }),
-        OrderValue::CountRows | OrderValue::Embed(_) | OrderValue::Rank { .. } => {
-            Err(Error::NotImplemented("A page by key in an order by more than columns".to_owned()))
+/// Takes repeated columns out of an order, and adds what makes it one in which no two rows are equal: a key that is sure, or
+/// the rowid.
+fn complete(read: &mut Read, relation: &Relation) -> Result<(), Error> {
+    let mut order: Vec<OrderBy> = Vec::with_capacity(read.order.len());
+    for term in read.order.drain(..) {
+        if !order.iter().any(|known| known.value == term.value) {
+            order.push(term);
         }
     }
+    let key: Vec<OrderValue> = match relation.row_key {
+        _ if relation.key_is_sure => {
+            let column = |place: &usize| OrderValue::Column(whole_column(read.source, *place));
+            relation.primary_key.iter().map(column).collect()
+        }
+        RowKey::Rowid(_) => vec![OrderValue::Rowid(read.source)],
+        RowKey::PrimaryKey | RowKey::None => {
+            let what =
+                format!("A page by key of '{}', of which no key is known to name one row", relation.name);
+            return Err(Error::NotImplemented(what));
+        }
+    };
+    for value in key {
+        if !order.iter().any(|known| known.value == value) {
+            order.push(OrderBy { value, direction: Direction::Ascending, nulls: Nulls::Last });
+        }
+    }
+    read.order = order;
+    Ok(())
 }
 
 /// A term of the order.
 struct Term<'t> {
     key: Expr,
     term: &'t OrderBy,
+    literal_type: ColumnType,
     never_null: bool,
 }
 
-impl Term<'_> {
+impl<'t> Term<'t> {
+    fn of(relation: &Relation, term: &'t OrderBy) -> Result<Self, Error> {
+        let (key, literal_type, never_null) = match &term.value {
+            OrderValue::Rowid(source) => (Expr::Rowid(*source), ColumnType::Integer, true),
+            OrderValue::Column(value) => {
+                let key = match &value.path {
+                    Some(path) if !path.as_text => Expr::JsonScalar(value.clone()),
+                    _ => Expr::Column(value.clone()),
+                };
+                (key, value.literal_type(relation), never_null(relation, value))
+            }
+            OrderValue::CountRows | OrderValue::Embed(_) | OrderValue::Rank { .. } => {
+                let what = "A page by key in an order by more than columns".to_owned();
+                return Err(Error::NotImplemented(what));
+            }
+        };
+        Ok(Term { key, term, literal_type, never_null })
+    }
+
+    /// A value as the column would read it. SQLite stores any value in almost any column, so what does not fit is no mistake.
+    fn value(&self, place: &Place) -> Value {
+        match place {
+            Place::Value(value) => value.clone(),
+            Place::Bare(text) => match self.literal_type {
+                ColumnType::Any
+                | ColumnType::Other
+                | ColumnType::Time
+                | ColumnType::Json
+                | ColumnType::Blob => None,
+                literal_type => literal::from_text(literal_type, text).ok(),
+            }
+            .or_else(|| literal::number(text))
+            .unwrap_or_else(|| Value::Text(text.clone())),
+        }
+    }
+
+    fn equal(&self, value: &Value) -> Expr {
+        match value {
+            Value::Null => Expr::Is(Is::Null, Box::new(self.key.clone())),
+            _ => self.compare(Comparison::Eq, value),
+        }
+    }
+
     /// Whether the key comes behind a value.
     fn behind(&self, value: &Value) -> Expr {
         if *value == Value::Null {
@@ -111,11 +163,8 @@ impl Term<'_> {
     }
 }
 
-fn never_null(relation: &Relation, value: &OrderValue) -> bool {
-    match value {
-        OrderValue::Column(ColumnValue { column, path: None, .. }) => {
-            relation.columns.get(column.column).is_some_and(|column| column.not_null || column.is_rowid)
-        }
-        _ => false,
-    }
+fn never_null(relation: &Relation, value: &ColumnValue) -> bool {
+    let column = relation.columns.get(value.column.column);
+    let is_sure_key = relation.key_is_sure && relation.primary_key.contains(&value.column.column);
+    value.path.is_none() && (is_sure_key || column.is_some_and(|column| column.not_null || column.is_rowid))
 }

@@ -226,6 +226,8 @@ pub struct ColumnRef {
 pub enum Expr {
     /// A column, or something made of it.
     Column(ColumnValue),
+    /// The rowid of an occurrence.
+    Rowid(Source),
     /// A value, bound as a parameter.
     Value(Value),
     /// `a = b` and its kin.
@@ -289,6 +291,8 @@ pub enum Containment {
 pub enum OrderValue {
     /// A column, or something made of it.
     Column(ColumnValue),
+    /// The rowid.
+    Rowid(Source),
     /// The number of rows of a group: `count()`
     CountRows,
     /// The one field of a to-one embed, or an aggregate of any embed's rows.

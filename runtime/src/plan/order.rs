@@ -24,10 +24,13 @@ impl<'a> Build<'a> {
         let value = field_value(level.source, level.relation, &term.field)?;
         let name = &term.field.name;
         match term.function {
-            Some(OrderFunction::Rank) => rank(&read.conditions, value.column).ok_or_else(|| {
-                let what = format!("An order by the rank of '{name}' without one full-text filter on it");
-                Error::NotImplemented(what)
-            }),
+            Some(OrderFunction::Rank) => {
+                grouped(read, !read.is_aggregated() && !read.distinct, name)?;
+                rank(&read.conditions, value.column).ok_or_else(|| {
+                    let what = format!("An order by the rank of '{name}' without one full-text filter on it");
+                    Error::NotImplemented(what)
+                })
+            }
             Some(OrderFunction::Aggregate(aggregate)) => {
                 let aggregate = Some(self.allowed(aggregate)?);
                 grouped(read, read.is_aggregated(), name)?;
@@ -35,13 +38,10 @@ impl<'a> Build<'a> {
             }
             None => {
                 let is_told = read.fields.iter().any(|field| match &field.value {
-                    FieldValue::Column(told) => told.column == value.column,
+                    FieldValue::Column(told) => told.column == value.column && told.path == value.path,
                     _ => false,
                 });
-                grouped(read, is_told || !read.is_aggregated(), name)?;
-                if read.distinct && !is_told {
-                    return Err(Error::DistinctOrder);
-                }
+                grouped(read, is_told || !read.is_aggregated() && !read.distinct, name)?;
                 Ok(OrderValue::Column(value))
             }
         }
@@ -49,9 +49,12 @@ impl<'a> Build<'a> {
 }
 
 /// A value of single rows has no place among groups of them, nor an aggregate among single rows.
-fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> {
+pub(super) fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> {
     if fits {
         return Ok(());
+    }
+    if read.distinct {
+        return Err(Error::DistinctOrder);
     }
     Err(if read.is_aggregated() {
         Error::NotGrouped(name.to_owned())

@@ -1,11 +1,14 @@
 //! Writes: which columns get which values, and what is told of the rows.
 
+use std::collections::HashSet;
+
 use super::build::Build;
 use super::{
     Change, Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Precondition, Read, Returning, Source,
     Update,
 };
 use crate::api_request::ApiRequest;
+use crate::encode::keys_json;
 use crate::error::Error;
 use crate::filter::{Comparison, Condition, Operand, Test};
 use crate::payload::{Json, Payload};
@@ -118,7 +121,9 @@ impl Build<'_> {
                 _ => return Err(Error::PutFilters),
             }
         }
-        if key.is_empty() || key.len() != relation.primary_key.len() {
+        let has = |place: &usize| key.iter().any(|(known, _)| known == place);
+        let is_whole = !relation.primary_key.is_empty() && relation.primary_key.iter().all(has);
+        if !is_whole || key.len() != relation.primary_key.len() {
             return Err(Error::PutFilters);
         }
         Ok(key)
@@ -151,7 +156,8 @@ impl Build<'_> {
         };
         let changes = changes.into_iter().filter(|change| !change.assignments.is_empty()).collect();
         let precondition = self.precondition(id, request)?;
-        Ok(Update { target, changes, returning: self.read_back(id, request, true)?, precondition })
+        let keeps_key = !columns.iter().any(|place| relation.primary_key.contains(place)) || is_by_key;
+        Ok(Update { target, changes, returning: self.read_back(id, request, keeps_key)?, precondition })
     }
 
     /// PATCH of an array: the new values of each row, found by its key. Beyond PostgREST.
@@ -172,16 +178,22 @@ impl Build<'_> {
             || Error::Body(format!("Every object must have the columns of the key: {}", names.join(", ")));
         let (target, shared) = self.conditions(id)?;
         let mut changes = Vec::with_capacity(payload.rows.len());
+        let mut seen = HashSet::with_capacity(payload.rows.len());
         for row in &payload.rows {
             let all = assignments(relation, columns, row, request.preferences.missing)?;
             let mut conditions = shared.clone();
+            let mut own = Vec::with_capacity(key.len());
             for place in &key {
                 let value =
                     all.iter().find(|(column, _)| column == place).and_then(|(_, value)| value.clone());
                 let value = value.filter(|value| *value != Value::Null).ok_or_else(without)?;
+                own.push(value.clone());
                 let column = Expr::Column(super::value::whole_column(target, *place));
                 let value = Expr::Value(value);
                 conditions.push(Expr::Compare(Comparison::Eq, Box::new(column), Box::new(value)));
+            }
+            if !seen.insert(keys_json(&[own])) {
+                return Err(Error::Body("Two objects have the same key".to_owned()));
             }
             let assignments = all.into_iter().filter(|(column, _)| !key.contains(column)).collect();
             changes.push(Change { assignments, conditions });
@@ -195,7 +207,13 @@ impl Build<'_> {
             return Ok(None);
         }
         let mut read = self.root(id)?;
+        if read.limit.is_some() || read.offset > 0 {
+            // The write is of every row that the filters find.
+            return Err(Error::NotImplemented("If-Match or If-None-Match with limit or offset".to_owned()));
+        }
         self.cap(&mut read);
+        // Where a GET would leave rows out, its tag is not that of all the rows that are written.
+        read.limit = None;
         Ok(Some(Precondition { read, tests: request.conditional.clone() }))
     }
 
@@ -233,7 +251,7 @@ impl Build<'_> {
     }
 
     /// The rows of an insert or update are found by their keys: what was filtered by may have changed.
-    /// `gives_key`: whether every row of the write says its primary key, for a trigger may choose another.
+    /// `gives_key`: whether the key of every row is known before the write.
     pub(super) fn read_back(
         &mut self,
         id: RelationId,
@@ -244,16 +262,20 @@ impl Build<'_> {
         let Returning::Rows(mut read) = returning else { return Ok(returning) };
         read.conditions.truncate(read.conditions.len().saturating_sub(self.own_filters()));
         let relation = self.relation(id)?;
+        // A trigger may choose another key than the one that is given, and does not tell.
         let has_key = relation.row_key != RowKey::None
-            || !relation.primary_key.is_empty() && (gives_key || relation.rewrite.is_some());
-        if has_key {
-            return Ok(Returning::Rows(read));
+            || relation.key_is_sure && (gives_key || relation.rewrite.is_some());
+        // A row that the view does not show, or no longer, cannot be read through it.
+        let may_leave = relation.rewrite.as_ref().is_some_and(|rewrite| !rewrite.whole);
+        match (has_key, is_written(relation, &read)) {
+            (true, true) if may_leave => Ok(Returning::Written(read)),
+            (true, _) => Ok(Returning::Rows(read)),
+            (false, true) => Ok(Returning::Written(read)),
+            (false, false) => {
+                let what = "More than bare columns of rows that are written through a view without their key";
+                Err(Error::NotImplemented(what.to_owned()))
+            }
         }
-        if !is_plain(&read) {
-            let what = "More than bare columns of rows that are written through a view without their key";
-            return Err(Error::NotImplemented(what.to_owned()));
-        }
-        Ok(Returning::Written(read))
     }
 
     fn returning(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
@@ -261,20 +283,30 @@ impl Build<'_> {
         if request.preferences.representation != Some(Return::Representation) {
             return Ok(Returning::Count);
         }
+        if read.distinct {
+            return Err(Error::NotImplemented("distinct() of the rows of a write".to_owned()));
+        }
         // A write concerns every row that it names; a page of them would be told of wrongly.
         (read.limit, read.offset) = (None, 0);
         Ok(Returning::Rows(read))
     }
 }
 
-/// Whether a read is of bare columns, as RETURNING can give them.
-fn is_plain(read: &Read) -> bool {
-    read.fields.iter().all(|field| match &field.value {
-        FieldValue::Column(value) => {
-            value.path.is_none() && value.cast.is_none() && value.aggregate.is_none()
-        }
-        _ => false,
-    })
+/// Whether a read is of bare columns in the order of the write, as RETURNING can give them.
+fn is_written(relation: &Relation, read: &Read) -> bool {
+    let is_there = |place: usize| match &relation.rewrite {
+        Some(rewrite) => rewrite.columns.get(place).is_some_and(Option::is_some),
+        None => true,
+    };
+    read.order.is_empty()
+        && read.conditions.is_empty()
+        && read.fields.iter().all(|field| match &field.value {
+            FieldValue::Column(value) => {
+                let is_bare = value.path.is_none() && value.cast.is_none() && value.aggregate.is_none();
+                is_bare && is_there(value.column.column)
+            }
+            _ => false,
+        })
 }
 
 pub(super) fn writable(relation: &Relation, takes: bool, verb: &'static str) -> Result<(), Error> {

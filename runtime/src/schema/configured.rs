@@ -110,6 +110,7 @@ fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Optio
         row_key: RowKey::None,
         strict: false,
         writable: Writable::default(),
+        key_is_sure: false,
         rewrite: None,
     });
     Some(schema.relations.len() - 1)

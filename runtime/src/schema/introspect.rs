@@ -77,6 +77,9 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
         settle_keys(relation);
     }
     read_unique_keys(db, &mut schema)?;
+    for relation in &mut schema.relations {
+        relation.key_is_sure |= has_sure_key(relation);
+    }
     read_foreign_keys(db, &mut schema, &ddl)?;
     read_triggers(db, &mut schema)?;
     if has_views {
@@ -133,6 +136,7 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
         row_key: if !is_table || without_rowid { RowKey::None } else { RowKey::Rowid("rowid") },
         strict,
         writable: Writable { insert: is_table, update: is_table, delete: is_table },
+        key_is_sure: is_table && without_rowid,
         rewrite: None,
     }
 }
@@ -218,6 +222,13 @@ fn settle_keys(relation: &mut Relation) {
     {
         column.is_rowid = column.declared_type.eq_ignore_ascii_case("integer");
     }
+}
+
+/// SQLite takes NULL in the primary key of a table that has rowids, unless it is the rowid
+/// (<https://www.sqlite.org/lang_createtable.html#the_primary_key>).
+fn has_sure_key(relation: &Relation) -> bool {
+    let sure = |place: &usize| relation.columns.get(*place).is_some_and(|c| c.not_null || c.is_rowid);
+    !relation.primary_key.is_empty() && relation.primary_key.iter().all(sure)
 }
 
 fn read_unique_keys(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), DbError> {

@@ -69,6 +69,8 @@ pub struct Relation {
     pub strict: bool,
     /// Which writes it takes.
     pub writable: Writable,
+    /// Whether its primary key names one row: no column of it is ever NULL, and no row is shown twice. Not known of most views.
+    pub key_is_sure: bool,
     /// The table of a simple view, through which it is written.
     pub rewrite: Option<Rewrite>,
 }
@@ -76,7 +78,7 @@ pub struct Relation {
 /// The table that is written where a simple view is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rewrite {
-    /// The table's name. It may be one that is not exposed.
+    /// The table's name.
     pub table: String,
     /// For each column of the view, the table's column that it shows.
     pub columns: Vec<Option<String>>,

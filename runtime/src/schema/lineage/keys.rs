@@ -23,8 +23,8 @@ struct View {
 /// Views by the tables of which they show something.
 type Views<'a> = HashMap<RelationId, Vec<&'a View>>;
 
-/// Gives views their primary keys and the simple ones the way to their table, and adds the foreign keys from views, to views and between them. Every name stays that
-/// of the key in the table. What is `hidden` passes its keys on, but gets none.
+/// Gives views their primary keys and the simple ones the way to their table, and adds the foreign keys from views, to views
+/// and between them. Every name stays that of the key in the table. What is `hidden` passes its keys on, but gets none.
 pub(in crate::schema) fn add_view_relationships(
     schema: &mut SchemaCache,
     view_sql: &[(RelationId, String)],
@@ -41,7 +41,7 @@ pub(in crate::schema) fn add_view_relationships(
             view.primary_key = primary_key;
         }
         if let Some((_, sql)) = view_sql.iter().find(|(id, _)| *id == relation) {
-            add_rewrite(schema, relation, sql, &origins);
+            add_rewrite(schema, relation, sql, &origins, &is_hidden);
         }
         views.push(View { relation, places: places(&origins) });
     }

@@ -41,14 +41,21 @@ const AGGREGATES: [&str; 12] = [
     "jsonb_group_object",
 ];
 
-/// Gives a simple view that has no INSTEAD OF trigger the way to its table, and the defaults of its columns. Needs the view's
-/// primary key.
-pub(super) fn add_rewrite(schema: &mut SchemaCache, view: RelationId, sql: &str, origins: &[Option<Origin>]) {
+/// Says of a simple view whether its key names one row; where it has no INSTEAD OF trigger and its table is not hidden, gives
+/// it the way to the table and the defaults of its columns. Needs the view's primary key.
+pub(super) fn add_rewrite(
+    schema: &mut SchemaCache,
+    view: RelationId,
+    sql: &str,
+    origins: &[Option<Origin>],
+    is_hidden: &impl Fn(RelationId) -> bool,
+) {
+    let Some(table) = only_table(schema, sql) else { return };
+    let base_key = schema.relations.get(table).map(|base| (base.primary_key.len(), base.key_is_sure));
     let has_trigger = schema.relations.get(view).is_none_or(|view| view.writable != Writable::default());
-    if has_trigger {
-        return;
-    }
-    if let Some(table) = only_table(schema, sql) {
+    let Some(relation) = schema.relations.get_mut(view) else { return };
+    relation.key_is_sure = base_key == Some((relation.primary_key.len(), true));
+    if !has_trigger && !is_hidden(table) {
         let whole = !tokens(sql).iter().any(|token| token.is("where"));
         rewrite(schema, view, (table, whole), origins);
     }
@@ -83,12 +90,15 @@ fn rewrite(
     let Some(base) = schema.relations.get(table) else { return };
     let shown: Vec<_> = origins
         .iter()
-        .map(|origin| {
-            origin.filter(|o| o.relation == table).and_then(|o| base.columns.get(o.column)).cloned()
+        .enumerate()
+        .map(|(at, origin)| {
+            // A column that is shown twice could be given two values.
+            let is_first = !origins.iter().take(at).any(|before| before == origin);
+            let origin = origin.filter(|origin| origin.relation == table && is_first);
+            origin.and_then(|origin| base.columns.get(origin.column)).cloned()
         })
         .collect();
     let name = base.name.clone();
-    let key_length = base.primary_key.len();
     let Some(view) = schema.relations.get_mut(view) else { return };
     for (column, base) in view.columns.iter_mut().zip(&shown) {
         if let Some(base) = base {
@@ -99,10 +109,9 @@ fn rewrite(
             column.generated = true;
         }
     }
-    let has_key = key_length > 0 && view.primary_key.len() == key_length;
     let columns = shown.into_iter().map(|column| column.map(|column| column.name)).collect();
     view.rewrite = Some(Rewrite { table: name, columns, whole });
     view.writable.insert = true;
-    view.writable.update = has_key;
-    view.writable.delete = has_key;
+    view.writable.update = view.key_is_sure;
+    view.writable.delete = view.key_is_sure;
 }

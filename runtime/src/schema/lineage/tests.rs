@@ -69,6 +69,7 @@ fn add(schema: &mut SchemaCache, name: &str, kind: RelationKind, columns: &[&str
         row_key: RowKey::None,
         strict: false,
         writable: Writable::default(),
+        key_is_sure: false,
         rewrite: None,
     });
     id
