@@ -1,5 +1,6 @@
 //! What the tests of this package share: scenario files, fixtures built from SQL text, and both engines over them.
 
+pub mod document;
 pub mod double;
 pub mod fixture;
 pub mod scenario;

@@ -43,7 +43,7 @@ impl Compiler<'_> {
         self.embed_rows(sql, embed)?;
         self.group_clause(sql, &embed.read)?;
         self.order_clause(sql, &embed.read.order)?;
-        sql.raw(" LIMIT 1");
+        sql.raw(if embed.read.limit == Some(0) { " LIMIT 0" } else { " LIMIT 1" });
         if embed.read.offset > 0 {
             sql.raw(" OFFSET ").rows(embed.read.offset);
         }

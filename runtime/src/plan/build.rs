@@ -1,7 +1,7 @@
 //! Resolves the names of a request against the schema: the second stage.
 
 use super::order::grouped;
-use super::value::{as_told, field_value, selected, whole_column};
+use super::value::{as_told, bare_count, field_value, selected, whole_column};
 use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
@@ -155,8 +155,13 @@ impl<'a> Build<'a> {
                 SelectItem::Distinct => read.distinct = true,
                 SelectItem::Star => read.fields.extend(star(&level)),
                 SelectItem::Column(column) => {
-                    column.aggregate.map(|aggregate| self.allowed(aggregate)).transpose()?;
-                    read.fields.push(selected(source, level.relation, column)?);
+                    let count = bare_count(level.relation, column);
+                    // Alone in its list it takes no leave, as in PostgREST.
+                    if count.is_none() || select.len() > 1 {
+                        let aggregate = count.as_ref().unwrap_or(column).aggregate;
+                        aggregate.map(|aggregate| self.allowed(aggregate)).transpose()?;
+                    }
+                    read.fields.push(selected(source, level.relation, count.as_ref().unwrap_or(column))?);
                 }
                 SelectItem::Embed(embed) => self.embed(&mut read, embed, stack)?,
             }

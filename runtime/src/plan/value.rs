@@ -4,7 +4,7 @@ use super::{CastType, ColumnRef, ColumnValue, FieldValue, JsonPath, Source};
 use crate::error::Error;
 use crate::field::{Field, JsonKey, JsonStep};
 use crate::schema::{ColumnType, Relation};
-use crate::select::SelectColumn;
+use crate::select::{Aggregate, SelectColumn};
 
 /// The place of a column that a read names.
 pub(super) fn column(relation: &Relation, name: &str) -> Result<usize, Error> {
@@ -53,6 +53,18 @@ pub(super) fn selected(
 pub(super) fn as_told(relation: &Relation, value: ColumnValue) -> ColumnValue {
     let is_other = relation.representation(value.column.column).is_some_and(|r| r.read.is_some());
     ColumnValue { represented: is_other && value.is_bare(), ..value }
+}
+
+/// `count` without parentheses, where the relation has no such column: the number of rows. Clients of PostgREST asked for it
+/// so before there were aggregates, and still do: `select=name,orders(count)`.
+pub(super) fn bare_count(relation: &Relation, item: &SelectColumn) -> Option<SelectColumn> {
+    let is_bare = item.field.name == "count" && item.field.path.is_empty() && item.aggregate.is_none();
+    (is_bare && relation.column("count").is_none()).then(|| SelectColumn {
+        alias: item.alias.clone(),
+        aggregate: Some(Aggregate::Count),
+        aggregate_cast: item.cast.clone(),
+        ..SelectColumn::default()
+    })
 }
 
 /// The whole column.
