@@ -154,67 +154,39 @@ impl ApiRequest {
         let accept = Accept::parse(request.texts("accept"));
         let is_get = request.method == "GET";
         let range = if is_get { range(request)? } else { None };
-        let content_location = config.api.base_path.clone() + &content_location(path, query);
-        let origin = Asked::of(request);
-        let conditional = Conditional::of(request);
-        let trace = trace(config, request);
         check_schema(config, request)?;
-        match target(config, path)? {
+        let (relation, action, params, media_type) = match target(config, path)? {
             Target::Relation(relation) => {
                 let params = QueryParams::parse(query, Unfiltered::Refused)?;
                 let action = action(request, &params)?;
                 let media_type = accept.choose(|m| m.is_common(config.api.plan), MediaType::Json)?;
-                Ok(ApiRequest {
-                    relation,
-                    action,
-                    params,
-                    range,
-                    preferences,
-                    media_type,
-                    conditional,
-                    timing: Timing::default(),
-                    trace,
-                    origin,
-                    content_location,
-                    by_body: false,
-                })
+                (relation, action, params, media_type)
             }
             Target::Batch => {
-                let operations = batch::operations(config, request)?;
-                Ok(ApiRequest {
-                    relation: String::new(),
-                    action: Action::Batch(operations),
-                    params: QueryParams::default(),
-                    range: None,
-                    preferences,
-                    media_type: accept.choose(|m| *m == MediaType::Json, MediaType::Json)?,
-                    conditional: Conditional::default(),
-                    timing: Timing::default(),
-                    trace,
-                    origin,
-                    content_location,
-                    by_body: false,
-                })
+                let action = Action::Batch(batch::operations(config, request)?);
+                let media_type = accept.choose(|m| *m == MediaType::Json, MediaType::Json)?;
+                (String::new(), action, QueryParams::default(), media_type)
             }
             Target::Function(name) => {
                 let (action, params) = call(config, request, &name, query)?;
                 let media_type = call_media_type(config, &action, &accept)?;
-                Ok(ApiRequest {
-                    relation: name,
-                    action,
-                    params,
-                    range,
-                    preferences,
-                    media_type,
-                    conditional,
-                    timing: Timing::default(),
-                    trace,
-                    origin,
-                    content_location,
-                    by_body: false,
-                })
+                (name, action, params, media_type)
             }
-        }
+        };
+        Ok(ApiRequest {
+            relation,
+            action,
+            params,
+            range,
+            preferences,
+            media_type,
+            conditional: Conditional::of(request),
+            timing: Timing::default(),
+            trace: trace(config, request),
+            origin: Asked::of(request),
+            content_location: config.api.base_path.clone() + &content_location(path, query),
+            by_body: false,
+        })
     }
 
     /// Whether the body of the answer is left out.

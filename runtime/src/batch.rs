@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use crate::api_request::{Action, ApiRequest};
 use crate::config::Config;
 use crate::error::Error;
+use crate::etag::Conditional;
 use crate::http::{Request, Response};
 
 /// The path.
@@ -49,6 +50,9 @@ pub(crate) fn operations(config: &Config, request: &Request<'_>) -> Result<Vec<A
     let content_type = request.header("content-type").unwrap_or_default();
     if !is_document(&content_type.to_ascii_lowercase()) {
         return Err(Error::Body("A batch has the Content-Type application/json".to_owned()));
+    }
+    if !Conditional::of(request).is_none() {
+        return Err(Error::NotImplemented("If-Match or If-None-Match on a batch".to_owned()));
     }
     let wrong = |error: serde_json::Error| {
         Error::Body(format!(

@@ -1,6 +1,6 @@
 //! Resolves the names of a request against the schema: the second stage.
 
-use super::order::grouped;
+use super::order::{grouped, is_spread};
 use super::value::{as_told, bare_count, field_value, selected, whole_column};
 use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
@@ -17,12 +17,16 @@ use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
 /// A name that the schema does not have, a literal that does not fit its column, a relationship that is missing or
 /// ambiguous, a write that the relation does not take.
 pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<Plan, Error> {
+    let is_read = matches!(request.action, Action::Read { .. } | Action::Options);
+    if request.params.after.is_some() && !is_read {
+        // Passed over, it would let a write touch what was not meant.
+        return Err(Error::NotImplemented(
+            "A page by key of a write, or of what a function gives".to_owned(),
+        ));
+    }
     if let Action::Call(call) = &request.action {
         if !call.is_safe && !request.conditional.is_none() {
             return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
-        }
-        if request.params.after.is_some() {
-            return Err(Error::NotImplemented("A page by key of what a function gives".to_owned()));
         }
         let mut build = Build { config, schema, params: &request.params, aliases: 0 };
         let mut call = build.call(&call.call)?;
@@ -171,8 +175,10 @@ impl<'a> Build<'a> {
             let value = match &term.embed {
                 None => self.order_value(&level, term, &read)?,
                 Some(name) => {
-                    grouped(&read, !read.is_aggregated() && !read.distinct, name)?;
-                    self.related_order(&level, name, term, stack)?
+                    let value = self.related_order(&level, name, term, stack)?;
+                    let is_single = !read.is_aggregated() && !read.distinct;
+                    grouped(&read, is_single || is_spread(&read, &value), name)?;
+                    value
                 }
             };
             read.order.push(OrderBy { value, direction: term.direction, nulls: term.nulls });

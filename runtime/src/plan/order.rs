@@ -2,7 +2,7 @@
 
 use super::build::{Build, Level};
 use super::value::field_value;
-use super::{ColumnRef, ColumnValue, Expr, FieldValue, OrderValue, Read};
+use super::{ColumnRef, ColumnValue, Embed, Expr, FieldValue, OrderValue, Read};
 use crate::error::Error;
 use crate::full_text::Found;
 use crate::order::{OrderFunction, OrderTerm};
@@ -61,6 +61,23 @@ pub(super) fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> 
     } else {
         Error::NoGroups(name.to_owned())
     })
+}
+
+/// Whether the column of an embed by which rows are sorted is told of each of them (`...`).
+pub(super) fn is_spread(read: &Read, order: &OrderValue) -> bool {
+    let OrderValue::Embed(sorted) = order else { return false };
+    let column = |embed: &Embed| match embed.read.fields.first().map(|field| &field.value) {
+        Some(FieldValue::Column(value)) if value.aggregate.is_none() => {
+            Some((embed.relationship.clone(), value.column.column, value.path.clone()))
+        }
+        _ => None,
+    };
+    let wanted = column(sorted);
+    wanted.is_some()
+        && read.fields.iter().any(|field| match &field.value {
+            FieldValue::Lifted(embed) => column(embed) == wanted,
+            _ => false,
+        })
 }
 
 /// The full-text filter on a column, where there is just one.

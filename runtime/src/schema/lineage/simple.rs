@@ -90,24 +90,18 @@ fn rewrite(
     let Some(base) = schema.relations.get(table) else { return };
     let shown: Vec<_> = origins
         .iter()
-        .enumerate()
-        .map(|(at, origin)| {
-            // A column that is shown twice could be given two values.
-            let is_first = !origins.iter().take(at).any(|before| before == origin);
-            let origin = origin.filter(|origin| origin.relation == table && is_first);
+        .map(|origin| {
+            let origin = origin.filter(|origin| origin.relation == table);
             origin.and_then(|origin| base.columns.get(origin.column)).cloned()
         })
         .collect();
     let name = base.name.clone();
     let Some(view) = schema.relations.get_mut(view) else { return };
-    for (column, base) in view.columns.iter_mut().zip(&shown) {
-        if let Some(base) = base {
-            column.default = base.default.clone();
-            column.generated = base.generated;
-        } else {
-            // What is made of columns cannot be given a value.
-            column.generated = true;
-        }
+    for (at, (column, base)) in view.columns.iter_mut().zip(&shown).enumerate() {
+        column.default = base.as_ref().and_then(|base| base.default.clone());
+        // What is made of columns cannot be given a value, and one that is shown again would be given two.
+        let is_again = origins.iter().take(at).any(|before| origins.get(at) == Some(before));
+        column.generated = is_again || base.as_ref().is_none_or(|base| base.generated);
     }
     let columns = shown.into_iter().map(|column| column.map(|column| column.name)).collect();
     view.rewrite = Some(Rewrite { table: name, columns, whole });
