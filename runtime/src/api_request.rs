@@ -40,7 +40,7 @@ pub struct ApiRequest {
     pub trace: Option<(Cow<'static, str>, String)>,
     /// Whether a page of another origin asks.
     pub origin: Asked,
-    /// The path with its parameters sorted, for `Content-Location`.
+    /// The path with its parameters sorted, for `Content-Location` and `Link`.
     pub content_location: String,
     /// Whether the parameters stood in the body, so that there is no such location.
     pub by_body: bool,
@@ -133,7 +133,7 @@ impl ApiRequest {
     /// Reads the request, whose target is below `api.base_path`.
     ///
     /// # Errors
-    /// PGRST1xx for what does not fit, PGRST202 for functions, which this version has none of.
+    /// PGRST1xx for what does not fit, PGRST2xx for a function that is not there or not the one.
     pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Error> {
         let limit = config.server.max_body.0;
         if request.body.len() as u64 > limit {
@@ -255,10 +255,12 @@ enum Target {
 
 fn target(config: &Config, path: &str) -> Result<Target, Error> {
     let segments: Vec<&str> = path.strip_prefix('/').unwrap_or(path).split('/').collect();
+    if path == batch::PATH {
+        return Ok(Target::Batch);
+    }
     match segments.as_slice() {
         [""] if config.api.root.is_empty() => Err(Error::NoRoot),
         [""] => Ok(Target::Function(config.api.root.clone())),
-        ["_batch"] => Ok(Target::Batch),
         ["rpc", name] => decode_path(name).map(Target::Function),
         [name] => decode_path(name).map(Target::Relation),
         _ => Err(Error::Path),

@@ -138,6 +138,6 @@ pub(crate) fn append(response: &Response, out: &mut Vec<u8>) {
 
 /// Whether a content type is that of one JSON document.
 fn is_document(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence == "application/json" || essence.ends_with("+json")
 }

@@ -122,7 +122,7 @@ impl Udf {
         let fits =
             is_name(&self.name) && self.params.iter().all(|param| is_name(&param.name) && !param.variadic);
         let arguments: Vec<String> = self.params.iter().map(|param| format!(":{}", param.name)).collect();
-        fits.then(|| format!("SELECT {}({})", self.name, arguments.join(", ")))
+        fits.then(|| format!("SELECT {0}({1}) AS \"{0}\"", self.name, arguments.join(", ")))
     }
 }
 
@@ -544,6 +544,12 @@ impl Config {
             return Err(ConfigError(format!(
                 "{origin}: api.root = \"{root}\" is none of the exposed functions"
             )));
+        }
+        for DataRepresentation { table, column, read, write, .. } in &self.data_representation {
+            if read.is_none() && write.is_none() {
+                let what = "has neither read nor write, of which it needs one";
+                return Err(ConfigError(format!("{origin}: data_representation of {table}.{column} {what}")));
+            }
         }
         for udf in &mut self.udf {
             if udf.sql.is_empty() {

@@ -44,6 +44,9 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     if message == NOT_INSERTED {
         return constraint("23503", NOT_INSERTED.to_owned(), None);
     }
+    if after("malformed JSON").is_some() {
+        return constraint("22P02", "invalid input syntax for type json".to_owned(), None);
+    }
     if after("datatype mismatch").is_some() {
         return constraint("22P02", "invalid input syntax for type integer".to_owned(), None);
     }

@@ -14,6 +14,9 @@ use crate::select::{SelectItem, parse_columns, parse_select};
 /// How many parameters a query string may have.
 const MAX_PARAMETERS: usize = 1_000;
 
+/// How many filters a request may have, those in `and` and `or` included: each is tested on every row.
+const MAX_FILTERS: usize = 10_000;
+
 /// The embeds from the outermost to the one that a parameter is for; empty for the relation of the path.
 pub type EmbedPath = Vec<String>;
 
@@ -56,6 +59,7 @@ impl QueryParams {
     /// PGRST100 for text that does not fit its grammar, PGRST103 for a negative limit.
     pub fn parse(query: &str, unfiltered: Unfiltered) -> Result<QueryParams, Error> {
         let mut params = QueryParams::default();
+        let (mut known, mut filters) = (0, 0);
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
         for (count, pair) in pairs.enumerate() {
             if count >= MAX_PARAMETERS {
@@ -65,6 +69,12 @@ impl QueryParams {
             }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             params.take(&decode(key)?, &decode(value)?, unfiltered)?;
+            let latest = params.filters.get(known..).unwrap_or_default();
+            filters += latest.iter().map(|(_, condition)| condition.size()).sum::<usize>();
+            known = params.filters.len();
+            if filters > MAX_FILTERS {
+                return Err(Error::TooComplex(format!("a request may have {MAX_FILTERS} filters")));
+            }
         }
         Ok(params)
     }

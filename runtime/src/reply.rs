@@ -34,14 +34,17 @@ pub(crate) fn reply(
     if request.media_type.is_single() && !matches!(plan, Plan::Options(_)) {
         let rows = match plan {
             Plan::Read { .. } | Plan::Call { .. } if returns_rows(plan) => outcome.page_rows,
+            // Written, but not told, as where an `!inner` embed of it has no row.
+            _ if outcome.written == 1 && returns_rows(plan) => outcome.page_rows,
             _ => outcome.written,
         };
         if rows != 1 {
             return Err(Error::NotSingular(rows));
         }
     }
-    let is_write = !matches!(plan, Plan::Read { .. } | Plan::Call { .. } | Plan::Options(_));
-    if is_write && returns_rows(plan) && outcome.page_rows > outcome.written {
+    // The rows of a DELETE are read before it: some may stay, and others go with them.
+    let is_read_back = matches!(plan, Plan::Insert(_) | Plan::InsertTree(_) | Plan::Update(_));
+    if is_read_back && returns_rows(plan) && outcome.page_rows > outcome.written {
         let what = "The representation of rows of a view whose key names several".to_owned();
         return Err(Error::NotImplemented(what));
     }
@@ -190,8 +193,8 @@ fn call_reply(
             .iter()
             .map(|(name, value)| (Cow::Owned(name.to_ascii_lowercase()), value.clone()))
             .collect();
-        // A tag of its own takes the place of ours.
-        response.headers.retain(|(name, _)| name != "etag" || !own.iter().any(|(own, _)| own == "etag"));
+        // They take the place of ours.
+        response.headers.retain(|(name, _)| !own.iter().any(|(own, _)| own == name));
         response.headers.extend(own);
     }
     Ok(response)
@@ -289,6 +292,7 @@ fn meant(request: &ApiRequest) -> Preferences {
     meant.missing = meant.missing.filter(|_| rows);
     meant.representation = meant.representation.filter(|_| returned);
     meant.max_affected = meant.max_affected.filter(|_| limited);
+    meant.links &= matches!(request.action, Action::Read { .. });
     meant
 }
 

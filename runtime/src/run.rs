@@ -8,7 +8,7 @@ use crate::value::{Value, ValueRef};
 /// What a program did.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
-    /// The rows of the page, as JSON objects with commas between them.
+    /// The rows of the page, as their shape has them, with its separators between them.
     pub body: Vec<u8>,
     /// The first line of a CSV document.
     pub csv_header: Vec<u8>,

@@ -225,10 +225,10 @@ impl Compiler<'_> {
             match &term.value {
                 OrderValue::Column(value) => {
                     self.order_value(sql, value)?;
-                    let column = self.column_of(value.column.source.relation, value.column.column)?;
+                    let relation = self.relation(value.column.source.relation)?;
                     never_null = value.path.is_none()
                         && value.aggregate.is_none()
-                        && (column.not_null || column.is_rowid);
+                        && relation.never_null(value.column.column);
                 }
                 OrderValue::Rowid(source) => {
                     self.rowid(sql, *source)?;

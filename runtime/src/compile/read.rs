@@ -1,7 +1,7 @@
 //! Reads as SQL: the page, the count, and embeds as correlated subqueries that are JSON text.
 
 use super::embed::lifted_field;
-use super::value::{aggregate_value, aggregated, cast_to, cast_value};
+use super::value::{Write, aggregate_value, aggregated, cast_to, cast_value};
 use super::writer::Sql;
 use super::{Compiler, Param, Step};
 use crate::encode::{Kind, RowFormat};
@@ -229,19 +229,28 @@ impl Compiler<'_> {
             sql.occurrence(source.alias, &relation.name).raw(".").raw(rowid).raw(" = k.value");
             return Ok(());
         }
-        self.same_key(sql, source, &relation.primary_key)
+        self.same_key(sql, source, &relation.primary_key, &|sql, _, value| value(sql))
     }
 
-    /// Whether a row has the key that `k.value` is: an array of its columns' values.
-    pub(super) fn same_key(&self, sql: &mut Sql, source: Source, key: &[usize]) -> Result<(), Error> {
+    /// Whether a row has the key that `k.value` is: an array of its columns' values, of which `made` makes what is stored.
+    pub(super) fn same_key(
+        &self,
+        sql: &mut Sql,
+        source: Source,
+        key: &[usize],
+        made: &dyn Fn(&mut Sql, usize, Write<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         sql.list(" AND ", key.iter().enumerate(), |sql, (i, place)| {
             self.column(sql, ColumnRef { source, column: *place })?;
+            sql.raw(" IS ");
             // A BLOB travels as {"b": hexadecimal}: see `encode::keys_json`.
-            sql.raw(" IS CASE json_type(k.value, '$[")
-                .number(i)
-                .raw("]') WHEN 'object' THEN unhex(k.value ->> '$[");
-            sql.number(i).raw("].b') ELSE k.value ->> '$[").number(i).raw("]' END");
-            Ok(())
+            made(sql, *place, &|sql| {
+                sql.raw("CASE json_type(k.value, '$[")
+                    .number(i)
+                    .raw("]') WHEN 'object' THEN unhex(k.value ->> '$[");
+                sql.number(i).raw("].b') ELSE k.value ->> '$[").number(i).raw("]' END");
+                Ok(())
+            })
         })
     }
 

@@ -1,7 +1,7 @@
 //! Inserts of rows with others inside: a statement for each row, which returns what others need of it.
 
 use super::read::From;
-use super::write::{names, stored, written};
+use super::write::{names, stored, told, written};
 use super::writer::Sql;
 use super::{Compiler, Keys, Param, Step, TreeStatement};
 use crate::error::Error;
@@ -71,7 +71,7 @@ impl Compiler<'_> {
         sql.raw(if own.is_empty() { "" } else { ", " });
         match (row.is_root, returning, &relation.row_key) {
             (true, Returning::Location, _) if !relation.primary_key.is_empty() => {
-                names(&mut sql, relation, &relation.primary_key)?;
+                sql.list(", ", &relation.primary_key, |sql, place| told(sql, relation, *place))?;
             }
             (true, Returning::Rows(_), RowKey::Rowid(rowid)) => drop(sql.raw(rowid)),
             (true, Returning::Rows(_), _) => names(&mut sql, relation, &relation.primary_key)?,

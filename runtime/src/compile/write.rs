@@ -2,6 +2,7 @@
 //! with RETURNING the keys, then read the rows back by their keys; for DELETE the rows are read first.
 
 use super::read::From;
+use super::value::Write;
 use super::writer::Sql;
 use super::{Compiler, Keys, Output, Statement, Step};
 use crate::encode::{Shape, keys_json};
@@ -83,7 +84,12 @@ impl Compiler<'_> {
         sql.raw("SELECT count(*) FROM json_each(").text(&keys_json(&keys)).raw(") AS k CROSS JOIN ");
         self.source(&mut sql, source)?;
         sql.raw(" ON ");
-        self.same_key(&mut sql, source, &conflict.key)?;
+        let relation = self.relation(source.relation)?;
+        let sent = |sql: &mut Sql, place: usize, value: Write<'_>| match written_by(relation, place) {
+            Some(write) => sql.representation(write, value),
+            None => value(sql),
+        };
+        self.same_key(&mut sql, source, &conflict.key, &sent)?;
         Ok(Step::CountExisting(sql.finish()))
     }
 
@@ -182,7 +188,7 @@ impl Compiler<'_> {
         sql.raw(" RETURNING ");
         match (returning, &relation.row_key) {
             (Returning::Location, _) if !relation.primary_key.is_empty() => {
-                names(sql, relation, &relation.primary_key)
+                sql.list(", ", &relation.primary_key, |sql, place| told(sql, relation, *place))
             }
             (Returning::Count | Returning::Location, _) => {
                 sql.raw("1");
@@ -210,7 +216,7 @@ fn returned_fields(sql: &mut Sql, relation: &Relation, read: &Read) -> Result<()
         sql.raw("NULL");
     }
     sql.list(", ", places, |sql, (place, field)| {
-        names(sql, relation, &[place])?;
+        told(sql, relation, place)?;
         sql.raw(" AS ").name(&field.name);
         Ok(())
     })
@@ -261,9 +267,22 @@ pub(super) fn names(sql: &mut Sql, relation: &Relation, places: &[usize]) -> Res
     })
 }
 
+/// The SQL that makes what is sent for a column what is stored.
+fn written_by(relation: &Relation, place: usize) -> Option<&str> {
+    relation.representation(place)?.write.as_deref()
+}
+
+/// A column of the table that is written, as it is told.
+pub(super) fn told(sql: &mut Sql, relation: &Relation, place: usize) -> Result<(), Error> {
+    match relation.representation(place).and_then(|representation| representation.read.as_deref()) {
+        Some(read) => sql.representation(read, &|sql| names(sql, relation, &[place])),
+        None => names(sql, relation, &[place]),
+    }
+}
+
 /// A value as it is stored, made of the one that is sent.
 pub(super) fn stored(sql: &mut Sql, relation: &Relation, place: usize, value: &Value) -> Result<(), Error> {
-    match relation.representation(place).and_then(|representation| representation.write.as_deref()) {
+    match written_by(relation, place) {
         Some(write) => sql.representation(write, &|sql| {
             sql.value(value.clone());
             Ok(())

@@ -119,8 +119,10 @@ impl<'t> Term<'t> {
     fn value(&self, place: &Place) -> Value {
         match place {
             Place::Value(value) => value.clone(),
+            // What is called TEXT may be a number all the same, in a view.
             Place::Bare(text) => match self.literal_type {
-                ColumnType::Any
+                ColumnType::Text
+                | ColumnType::Any
                 | ColumnType::Other
                 | ColumnType::Time
                 | ColumnType::Json
@@ -164,7 +166,5 @@ impl<'t> Term<'t> {
 }
 
 fn never_null(relation: &Relation, value: &ColumnValue) -> bool {
-    let column = relation.columns.get(value.column.column);
-    let is_sure_key = relation.key_is_sure && relation.primary_key.contains(&value.column.column);
-    value.path.is_none() && (is_sure_key || column.is_some_and(|column| column.not_null || column.is_rowid))
+    value.path.is_none() && relation.never_null(value.column.column)
 }

@@ -38,7 +38,10 @@ impl<'a> Build<'a> {
             }
             None => {
                 let is_told = read.fields.iter().any(|field| match &field.value {
-                    FieldValue::Column(told) => told.column == value.column && told.path == value.path,
+                    FieldValue::Column(told) => {
+                        let is_made = told.aggregate.is_some() || told.cast.is_some();
+                        !is_made && told.column == value.column && told.path == value.path
+                    }
                     _ => false,
                 });
                 grouped(read, is_told || !read.is_aggregated() && !read.distinct, name)?;
@@ -67,7 +70,7 @@ pub(super) fn grouped(read: &Read, fits: bool, name: &str) -> Result<(), Error> 
 pub(super) fn is_spread(read: &Read, order: &OrderValue) -> bool {
     let OrderValue::Embed(sorted) = order else { return false };
     let column = |embed: &Embed| match embed.read.fields.first().map(|field| &field.value) {
-        Some(FieldValue::Column(value)) if value.aggregate.is_none() => {
+        Some(FieldValue::Column(value)) if value.aggregate.is_none() && value.cast.is_none() => {
             Some((embed.relationship.clone(), value.column.column, value.path.clone()))
         }
         _ => None,

@@ -116,7 +116,7 @@ impl Build<'_> {
                 relation.column(&filter.field.name).filter(|place| relation.primary_key.contains(place));
             match place.and_then(|place| Some((place, relation.columns.get(place)?))) {
                 Some((place, column)) if !filter.negated && filter.field.path.is_empty() => {
-                    key.push((place, literal::from_text(column.column_type, text)?));
+                    key.push((place, literal::from_text(sent_type(column), text)?));
                 }
                 _ => return Err(Error::PutFilters),
             }
@@ -139,7 +139,8 @@ impl Build<'_> {
         writable(relation, relation.writable.update, "update")?;
         let columns = given_columns(relation, payload)?;
         let is_by_key = payload.array
-            && (payload.rows.len() > 1
+            && (payload.rows.is_empty()
+                || payload.rows.len() > 1
                 || self.params.on_conflict.is_some()
                 || self.own_filters() == 0
                     && !relation.primary_key.is_empty()
@@ -171,6 +172,7 @@ impl Build<'_> {
     ) -> Result<(Source, Vec<Change>), Error> {
         let key = match self.conflict(relation, true)? {
             Some(conflict) => conflict.key,
+            None if payload.rows.is_empty() => Vec::new(),
             None => return Err(Error::NoUniqueKey),
         };
         let names: Vec<&str> = relation.column_names(&key).collect();
@@ -189,8 +191,8 @@ impl Build<'_> {
                 let value = value.filter(|value| *value != Value::Null).ok_or_else(without)?;
                 own.push(value.clone());
                 let column = Expr::Column(super::value::whole_column(target, *place));
-                let value = Expr::Value(value);
-                conditions.push(Expr::Compare(Comparison::Eq, Box::new(column), Box::new(value)));
+                let stored = stored(relation, *place, value);
+                conditions.push(Expr::Compare(Comparison::Eq, Box::new(column), Box::new(stored)));
             }
             if !seen.insert(keys_json(&[own])) {
                 return Err(Error::Body("Two objects have the same key".to_owned()));
@@ -210,6 +212,10 @@ impl Build<'_> {
         if read.limit.is_some() || read.offset > 0 {
             // The write is of every row that the filters find.
             return Err(Error::NotImplemented("If-Match or If-None-Match with limit or offset".to_owned()));
+        }
+        if read.conditions.len() > self.own_filters() {
+            // `!inner` says which rows are shown, not which are written.
+            return Err(Error::NotImplemented("If-Match or If-None-Match with an inner embed".to_owned()));
         }
         self.cap(&mut read);
         // Where a GET would leave rows out, its tag is not that of all the rows that are written.
@@ -264,8 +270,11 @@ impl Build<'_> {
         let relation = self.relation(id)?;
         // A trigger may choose another key than the one that is given, and does not tell. (That the key of a view names one
         // row is not always known; `reply` refuses to tell of more rows than were written.)
-        let has_key = relation.row_key != RowKey::None
-            || !relation.primary_key.is_empty() && (gives_key || relation.rewrite.is_some());
+        let has_key = match (&relation.row_key, &relation.rewrite) {
+            (RowKey::Rowid(_) | RowKey::PrimaryKey, _) => true,
+            (RowKey::None, Some(_)) => relation.key_is_sure,
+            (RowKey::None, None) => gives_key && !relation.primary_key.is_empty(),
+        };
         // A row that the view does not show, or no longer, cannot be read through it.
         let may_leave = relation.rewrite.as_ref().is_some_and(|rewrite| !rewrite.whole);
         match (has_key, is_written(relation, &read)) {
@@ -302,7 +311,10 @@ fn is_written(relation: &Relation, read: &Read) -> bool {
     read.order.is_empty()
         && read.conditions.is_empty()
         && read.fields.iter().all(|field| match &field.value {
-            FieldValue::Column(value) => value.is_bare() && is_there(value.column.column),
+            FieldValue::Column(value) => {
+                let is_whole = value.path.is_none() && value.cast.is_none() && value.aggregate.is_none();
+                is_whole && is_there(value.column.column)
+            }
             _ => false,
         })
 }
@@ -341,6 +353,14 @@ pub(super) fn sent_type(column: &Column) -> ColumnType {
     let representation =
         column.representation.as_ref().filter(|representation| representation.write.is_some());
     representation.map_or(column.column_type, |representation| representation.column_type)
+}
+
+/// What a client sends for a column, as it is stored.
+fn stored(relation: &Relation, place: usize, value: Value) -> Expr {
+    match relation.representation(place).and_then(|representation| representation.write.clone()) {
+        Some(write) => Expr::Represented(write, value),
+        None => Expr::Value(value),
+    }
 }
 
 fn values(relation: &Relation, columns: &[usize], row: &[Option<Json>]) -> Result<Vec<Value>, Error> {

@@ -48,16 +48,28 @@ pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Da
             }
         }
     }
+    let mut warnings = Vec::new();
     for DataRepresentation { table, column, declared, read, write } in &config.data_representation {
         let column_type = ColumnType::of(declared);
         match column_mut(schema, table, column) {
             Some(found) => {
                 let (read, write) = (read.clone(), write.clone());
+                let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+                let reads = read.as_ref().map(|sql| (sql.replace("{value}", &name(column)), name(table)));
+                let writes =
+                    write.as_ref().map(|sql| (sql.replace("{value}", "NULL"), "(SELECT 1)".to_owned()));
+                for (sql, from) in reads.into_iter().chain(writes) {
+                    if let Err(error) = db.columns(&format!("SELECT ({sql}) FROM {from} LIMIT 0"), &[]) {
+                        let reason = error.message;
+                        warnings.push(format!("data_representation of {table}.{column}: {reason}"));
+                    }
+                }
                 found.representation = Some(Representation { column_type, read, write });
             }
             None => schema.warnings.push(format!("data_representation: there is no {table}.{column}")),
         }
     }
+    schema.warnings.append(&mut warnings);
     for (table, index) in &config.fts {
         match relation_mut(schema, table) {
             Some(relation) => relation.full_text = Some(index.clone()),

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::ddl::{InsteadOf, instead_of, named_foreign_keys, raise_messages};
+use super::tokens::tokens;
 use super::{
     Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
 };
@@ -77,8 +78,8 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
         settle_keys(relation);
     }
     read_unique_keys(db, &mut schema)?;
-    for relation in &mut schema.relations {
-        relation.key_is_sure |= has_sure_key(relation);
+    for (relation, sql) in schema.relations.iter_mut().zip(&ddl) {
+        relation.key_is_sure = has_sure_key(relation, sql);
     }
     read_foreign_keys(db, &mut schema, &ddl)?;
     read_triggers(db, &mut schema)?;
@@ -227,9 +228,15 @@ fn settle_keys(relation: &mut Relation) {
 
 /// SQLite takes NULL in the primary key of a table that has rowids, unless it is the rowid
 /// (<https://www.sqlite.org/lang_createtable.html#the_primary_key>).
-fn has_sure_key(relation: &Relation) -> bool {
-    let sure = |place: &usize| relation.columns.get(*place).is_some_and(|c| c.not_null || c.is_rowid);
-    !relation.primary_key.is_empty() && relation.primary_key.iter().all(sure)
+fn has_sure_key(relation: &Relation, sql: &str) -> bool {
+    let is_rowid = |place: &usize| relation.columns.get(*place).is_some_and(|c| c.is_rowid);
+    // A key may tell apart what its columns, of another collation, do not.
+    let tells_apart =
+        relation.primary_key.iter().all(is_rowid) || !tokens(sql).iter().any(|t| t.is("collate"));
+    let is_full = |place: &usize| relation.columns.get(*place).is_some_and(|c| c.not_null || c.is_rowid);
+    // Without rowids SQLite takes no NULL; that was found when the relation was.
+    let is_full = relation.key_is_sure || relation.primary_key.iter().all(is_full);
+    !relation.primary_key.is_empty() && is_full && tells_apart
 }
 
 fn read_unique_keys(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), DbError> {

@@ -239,6 +239,12 @@ impl Relation {
         Methods { post: insert, put, patch: update, delete }
     }
 
+    /// Whether the column at this place is never NULL.
+    pub fn never_null(&self, place: usize) -> bool {
+        let is_key = self.key_is_sure && self.primary_key.contains(&place);
+        is_key || self.columns.get(place).is_some_and(|column| column.not_null || column.is_rowid)
+    }
+
     /// Whether it can be upserted: a trigger cannot, and a view that does not show every row would change what it hides.
     pub fn takes_conflicts(&self) -> bool {
         self.kind == RelationKind::Table || self.rewrite.as_ref().is_some_and(|rewrite| rewrite.whole)
