@@ -32,6 +32,7 @@ fn load() -> Result<Config, String> {
         .filter(|(name, _)| name.starts_with("SQLITREST_"))
         .collect();
     let inline = pairs.iter().position(|(name, _)| name == INLINE).map(|at| pairs.swap_remove(at).1);
+    let is_ours = inline.is_some();
     let (origin, text) = match inline {
         Some(text) => (INLINE, text),
         None => {
@@ -43,7 +44,16 @@ fn load() -> Result<Config, String> {
         }
     };
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    Config::load(origin, &text, pairs).map_err(|error| error.to_string())
+    let config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
+    // Our own host sees to it that nobody else is served; of another, we cannot know.
+    match config.unenforced().as_slice() {
+        [] => Ok(config),
+        _ if is_ours => Ok(config),
+        asked => Err(format!(
+            "{origin}: this version does not enforce {} yet, so it serves nothing",
+            asked.join(", ")
+        )),
+    }
 }
 
 /// The mounted file's text, empty where none is mounted.

@@ -19,7 +19,7 @@ use crate::pool::Pool;
 
 /// The core, a pool of connections and what is known of the schema.
 pub struct Native {
-    config: Config,
+    config: Box<Config>,
     pool: Arc<Pool>,
     /// The newest schema seen; each request holds its own reference.
     schema: Mutex<Arc<SchemaCache>>,
@@ -31,7 +31,7 @@ impl Native {
     /// # Errors
     /// One sentence on what is wrong with the file and what to do.
     pub fn new(config: &Config) -> Result<Self> {
-        Ok(Native { config: config.clone(), pool: Pool::open(config)?, schema: Mutex::default() })
+        Ok(Native { config: Box::new(config.clone()), pool: Pool::open(config)?, schema: Mutex::default() })
     }
 
     /// The connections.

@@ -35,11 +35,20 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let signals = Signals::new().map_err(Failure::Start)?;
         let listener = listen(config).await.map_err(Failure::Start)?;
         let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
+        let unenforced = config.unenforced().join(", ");
+        if !unenforced.is_empty() && !address.ip().is_loopback() {
+            return Err(Failure::Start(anyhow!(
+                "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
+            )));
+        }
         let examples = match settings.examples {
             true => curl_lines(engine.pool(), config, address).await,
             false => Vec::new(),
         };
         announce(&settings, &engine, address, &examples);
+        if !unenforced.is_empty() {
+            log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
+        }
         for warning in warnings(engine.pool(), config).await {
             log(format_args!("warning: {warning}"));
         }

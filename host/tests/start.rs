@@ -167,3 +167,27 @@ fn read_only_by_configuration() {
         assert_eq!(support::count(&database, "tracks"), 3);
     }
 }
+
+#[test]
+fn what_is_not_enforced_yet_is_served_to_this_machine_alone() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let config = scratch.path("auth.toml");
+    std::fs::write(
+        &config,
+        "[auth]\nenabled = true\n[policies]\nfile = \"p.toml\"\n[api]\nanonymous_role = \"anon\"\n",
+    )
+    .unwrap();
+    let flags =
+        ["serve", path(&database), "--config", path(&config), "--listen", "0.0.0.0:0", "--engine", "native"];
+    let ended = run(&flags, &[]);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let asked = "[auth], [policies], api.anonymous_role";
+    assert!(ended.stderr.contains(&format!("does not enforce {asked} yet")), "{}", ended.stderr);
+    for engine in ENGINES {
+        let server = serve_with(engine, &database, &["--config", path(&config)], &[]);
+        assert_eq!(get(&server.address, "/tracks?id=eq.1&select=name").status, 200);
+        let ended = server.stop();
+        assert!(ended.stderr.contains(&format!("warning: {asked}: not enforced")), "{}", ended.stderr);
+    }
+}

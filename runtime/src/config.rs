@@ -38,6 +38,18 @@ pub struct Config {
     pub fts: BTreeMap<String, FullTextIndex>,
     /// `[middleware]`: what HTTP needs beside the API.
     pub middleware: Middleware,
+    /// `[auth]`: who asks. Not built yet: see [`Config::unenforced`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<toml::Table>,
+    /// `[policies]`: who may see what. Not built yet: see [`Config::unenforced`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policies: Option<toml::Table>,
+    /// `[comments]`, for documents. Not built yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comments: Option<toml::Table>,
+    /// `[log]`. Not built yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<toml::Table>,
 }
 
 /// `[fts.RELATION]`: the FTS5 table behind a relation's columns. Its rowids are the relation's, its columns have the same
@@ -57,11 +69,16 @@ pub struct FullTextIndex {
 pub struct Middleware {
     /// The origins whose pages may call the API (CORS); `*` stands for all.
     pub cors_origins: Vec<String>,
+    /// Requests a second from one address; 0 = no cap. Not built yet: see [`Config::unenforced`].
+    pub rate_limit_per_ip: u64,
+    /// How long a request may take. Not built yet: it is 30 s.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_timeout: Option<Span>,
 }
 
 impl Default for Middleware {
     fn default() -> Self {
-        Middleware { cors_origins: vec!["*".to_owned()] }
+        Middleware { cors_origins: vec!["*".to_owned()], rate_limit_per_ip: 0, request_timeout: None }
     }
 }
 
@@ -324,6 +341,15 @@ pub struct Api {
     pub error_verbosity: Verbosity,
     /// Whether answers say how long each stage took (`server-timing-enabled`).
     pub server_timing: bool,
+    /// The role of who does not sign in. Not built yet: see [`Config::unenforced`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous_role: Option<String>,
+    /// Whom the OpenAPI document tells what. Not built yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openapi: Option<String>,
+    /// Its version. Not built yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub openapi_version: Option<String>,
     /// The path under which the API is served: `/rest/v1`. Empty: at the root.
     pub base_path: String,
 }
@@ -341,6 +367,9 @@ impl Default for Api {
             root: String::new(),
             error_verbosity: Verbosity::default(),
             server_timing: false,
+            anonymous_role: None,
+            openapi: None,
+            openapi_version: None,
             base_path: String::new(),
         }
     }
@@ -504,6 +533,20 @@ impl Config {
             .try_into()
             .map_err(|e: toml::de::Error| ConfigError(format!("environment: {}", e.message())))?;
         config.validate(origin)
+    }
+
+    /// What the configuration asks for to protect the database, and this version does not do yet. Where there is any, only who
+    /// is on the machine itself may be served.
+    pub fn unenforced(&self) -> Vec<&'static str> {
+        [
+            ("[auth]", self.auth.is_some()),
+            ("[policies]", self.policies.is_some()),
+            ("api.anonymous_role", self.api.anonymous_role.is_some()),
+            ("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0),
+        ]
+        .into_iter()
+        .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
+        .collect()
     }
 
     /// This configuration as the text of a file.
