@@ -10,6 +10,7 @@ use sqlitrest_runtime::compile::{Output, Program, compile};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::encode::Shape;
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::plan::{Plan, build};
 use sqlitrest_runtime::schema::{SchemaCache, add_configured, read_schema};
 use sqlitrest_tests::double::Double;
@@ -118,7 +119,7 @@ fn staged(config: &Config, schema: &SchemaCache, request: &(&str, &'static str, 
 }
 
 fn parse_one(config: &Config, request: &Request<'_>) -> ApiRequest {
-    sqlitrest_runtime::parse(config, request).unwrap()
+    sqlitrest_runtime::parse(config, &Identity::anonymous(config).into(), request).unwrap()
 }
 
 impl Staged {

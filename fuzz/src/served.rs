@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::limits::Limit;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::media::MediaType;
 use sqlitrest_runtime::{ApiRequest, SchemaCache};
 
@@ -34,7 +35,7 @@ static CONFIG: LazyLock<Config> =
 
 /// The first stage alone.
 pub(crate) fn parse(request: &Request<'_>) -> Result<ApiRequest, Box<Response>> {
-    sqlitrest_runtime::parse(&CONFIG, request).map_err(Box::new)
+    sqlitrest_runtime::parse(&CONFIG, &Identity::anonymous(&CONFIG).into(), request).map_err(Box::new)
 }
 
 /// A database with its schema, as one thread uses it.

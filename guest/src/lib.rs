@@ -14,10 +14,11 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use sqlitrest_runtime::auth::authenticate;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::timing::{Stage, Timing};
-use sqlitrest_runtime::{SchemaCache, parse, respond};
+use sqlitrest_runtime::{SchemaCache, parse, refuse, respond};
 
 thread_local! {
     /// The last schema seen. Taken while a request runs; one instance serves one request at a time.
@@ -38,7 +39,11 @@ fn answer(config: &Config, request: &Request<'_>) -> Response {
 
 fn answer_with(database: &mut database::SpinDatabase, config: &Config, request: &Request<'_>) -> Response {
     let mut timing = Timing::start(config, now);
-    match parse(config, request) {
+    let identity = match authenticate(config, request) {
+        Ok(identity) => identity,
+        Err(error) => return refuse(config, request, &error),
+    };
+    match parse(config, &identity, request) {
         Ok(mut parsed) => {
             timing.spend(Stage::Parse);
             parsed.timing = timing;

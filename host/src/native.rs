@@ -4,12 +4,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use sqlitrest_runtime::auth::authenticate;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::value::{Value, ValueRef};
-use sqlitrest_runtime::{Access, SchemaCache, parse, respond};
+use sqlitrest_runtime::{Access, SchemaCache, parse, refuse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
@@ -43,7 +44,11 @@ impl Native {
     /// more than the query.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
         let mut timing = Timing::start(&self.config, now);
-        let mut parsed = match parse(&self.config, request) {
+        let identity = match authenticate(&self.config, request) {
+            Ok(identity) => identity,
+            Err(error) => return refuse(&self.config, request, &error).into(),
+        };
+        let mut parsed = match parse(&self.config, &identity, request) {
             Ok(parsed) => parsed,
             Err(response) => return response.into(),
         };

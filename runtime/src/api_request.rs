@@ -3,6 +3,7 @@
 //! Knows HTTP and the URL grammar; must not know the schema.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::batch;
 use crate::config::{Config, TxEnd};
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::etag::Conditional;
 use crate::function::{self, Arguments, Call, Context, RawBody};
 use crate::http::Request;
+use crate::identity::Identity;
 use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::preferences::Preferences;
@@ -20,6 +22,8 @@ use crate::timing::Timing;
 /// A request that fits the grammar.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiRequest {
+    /// Who asks.
+    pub identity: Arc<Identity>,
     /// The relation named by the path.
     pub relation: String,
     /// What is done to it.
@@ -134,7 +138,11 @@ impl ApiRequest {
     ///
     /// # Errors
     /// PGRST1xx for what does not fit, PGRST2xx for a function that is not there or not the one.
-    pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Error> {
+    pub fn parse(
+        config: &Config,
+        identity: &Arc<Identity>,
+        request: &Request<'_>,
+    ) -> Result<ApiRequest, Error> {
         let limit = config.server.max_body.0;
         if request.body.len() as u64 > limit {
             return Err(Error::BodyTooLarge(limit));
@@ -142,13 +150,18 @@ impl ApiRequest {
         match read_by_body(request)? {
             Some(target) => {
                 let read = Request { method: "GET", target: &target, body: b"", ..*request };
-                ApiRequest::parse_plain(config, &read).map(|read| ApiRequest { by_body: true, ..read })
+                ApiRequest::parse_plain(config, identity, &read)
+                    .map(|read| ApiRequest { by_body: true, ..read })
             }
-            None => ApiRequest::parse_plain(config, request),
+            None => ApiRequest::parse_plain(config, identity, request),
         }
     }
 
-    fn parse_plain(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Error> {
+    fn parse_plain(
+        config: &Config,
+        identity: &Arc<Identity>,
+        request: &Request<'_>,
+    ) -> Result<ApiRequest, Error> {
         let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
         let preferences = preferences(config, request)?;
         let accept = Accept::parse(request.texts("accept"));
@@ -163,17 +176,18 @@ impl ApiRequest {
                 (relation, action, params, media_type)
             }
             Target::Batch => {
-                let action = Action::Batch(batch::operations(config, request)?);
+                let action = Action::Batch(batch::operations(config, identity, request)?);
                 let media_type = accept.choose(|m| *m == MediaType::Json, MediaType::Json)?;
                 (String::new(), action, QueryParams::default(), media_type)
             }
             Target::Function(name) => {
-                let (action, params) = call(config, request, &name, query)?;
+                let (action, params) = call(config, identity, request, &name, query)?;
                 let media_type = call_media_type(config, &action, &accept)?;
                 (name, action, params, media_type)
             }
         };
         Ok(ApiRequest {
+            identity: Arc::clone(identity),
             relation,
             action,
             params,
@@ -270,6 +284,7 @@ fn target(config: &Config, path: &str) -> Result<Target, Error> {
 /// Reads a call: arguments from the query string, or from the body.
 fn call(
     config: &Config,
+    identity: &Identity,
     request: &Request<'_>,
     name: &str,
     query: &str,
@@ -288,7 +303,8 @@ fn call(
         let (arguments, raw) = body_arguments(request, params.columns.as_deref())?;
         (arguments, Some(raw))
     };
-    let call = function::resolve(&config.udf, name, &arguments, raw.as_ref(), &Context { request })?;
+    let call =
+        function::resolve(&config.udf, name, &arguments, raw.as_ref(), &Context { request, identity })?;
     let udf = config.udf.get(call.function);
     if udf.is_some_and(|udf| !udf.roles.iter().any(|role| role == "*")) {
         return Err(Error::FunctionForbidden(name.to_owned()));

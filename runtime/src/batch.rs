@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use serde::Deserialize;
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::etag::Conditional;
 use crate::http::{Request, Response};
+use crate::identity::Identity;
 
 /// The path.
 pub const PATH: &str = "/_batch";
@@ -42,7 +44,11 @@ struct Operation<'a> {
 ///
 /// # Errors
 /// PGRST102 for a body that is no list of requests; for a request that cannot be understood, what it would get by itself.
-pub(crate) fn operations(config: &Config, request: &Request<'_>) -> Result<Vec<ApiRequest>, Error> {
+pub(crate) fn operations(
+    config: &Config,
+    identity: &Arc<Identity>,
+    request: &Request<'_>,
+) -> Result<Vec<ApiRequest>, Error> {
     if request.method != "POST" {
         return Err(Error::Method(request.method.to_owned()));
     }
@@ -64,7 +70,8 @@ pub(crate) fn operations(config: &Config, request: &Request<'_>) -> Result<Vec<A
         return Err(Error::TooComplex(format!("a batch may have {MAX_OPERATIONS} operations")));
     }
     let read = |(at, operation): (usize, Operation<'_>)| {
-        parse(config, request, &operation).map_err(|error| Error::Operation { at, error: Box::new(error) })
+        parse(config, identity, request, &operation)
+            .map_err(|error| Error::Operation { at, error: Box::new(error) })
     };
     operations.into_iter().enumerate().map(read).collect()
 }
@@ -85,7 +92,12 @@ fn is_shared(name: &str) -> bool {
     !own.contains(&name)
 }
 
-fn parse(config: &Config, request: &Request<'_>, operation: &Operation<'_>) -> Result<ApiRequest, Error> {
+fn parse(
+    config: &Config,
+    identity: &Arc<Identity>,
+    request: &Request<'_>,
+    operation: &Operation<'_>,
+) -> Result<ApiRequest, Error> {
     let path = operation.path.split('?').next().unwrap_or_default();
     if !path.starts_with('/') || path == PATH {
         return Err(Error::Path);
@@ -104,7 +116,7 @@ fn parse(config: &Config, request: &Request<'_>, operation: &Operation<'_>) -> R
     let text: Option<String> = if is_json { None } else { serde_json::from_str(json).ok() };
     let body = text.as_deref().unwrap_or(json).as_bytes();
     let request = Request { method: &operation.method, target: &operation.path, headers: &headers, body };
-    let mut parsed = ApiRequest::parse(config, &request)?;
+    let mut parsed = ApiRequest::parse(config, identity, &request)?;
     if matches!(parsed.action, Action::Options) {
         return Err(Error::Method(operation.method.clone().into_owned()));
     }

@@ -11,6 +11,7 @@
 
 pub mod api_request;
 pub mod array;
+pub mod auth;
 pub mod authorize;
 pub mod batch;
 pub mod compile;
@@ -27,6 +28,7 @@ pub mod full_text;
 pub mod function;
 mod grammar;
 pub mod http;
+pub mod identity;
 pub mod keyset;
 pub mod media;
 pub mod order;
@@ -58,18 +60,23 @@ use encode::Shape;
 use error::Error;
 use function::Returns;
 use http::{Request, Response};
+use identity::Identity;
 use media::MediaType;
 use plan::Plan;
 use preferences::TransactionEnd;
 use timing::{Stage, Timing};
 
-/// The first stage, pure: HTTP and the URL grammar.
+/// The first stage, pure: HTTP and the URL grammar. `identity` is who asks.
 ///
 /// # Errors
 /// The finished answer to a request that cannot be understood.
 // The response is handed on at once; a box would only be unpacked.
 #[allow(clippy::result_large_err)]
-pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Response> {
+pub fn parse(
+    config: &Config,
+    identity: &Arc<Identity>,
+    request: &Request<'_>,
+) -> Result<ApiRequest, Response> {
     let error = |error: Error| reply::error(&error, config.api.error_verbosity);
     let parse = || {
         if let Some(response) = cors::preflight(request) {
@@ -78,7 +85,7 @@ pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Respo
         let request = &api_request::below_base_path(config, request).map_err(error)?;
         match cors::options(config, request) {
             Some(response) => Err(response),
-            None => ApiRequest::parse(config, request).map_err(error),
+            None => ApiRequest::parse(config, identity, request).map_err(error),
         }
     };
     parse().map_err(|mut response| {
@@ -86,6 +93,14 @@ pub fn parse(config: &Config, request: &Request<'_>) -> Result<ApiRequest, Respo
         response.headers.extend(api_request::trace(config, request));
         response
     })
+}
+
+/// The answer to a request whose credentials are refused.
+pub fn refuse(config: &Config, request: &Request<'_>, error: &Error) -> Response {
+    let mut response = reply::error(error, config.api.error_verbosity);
+    cors::allow_origin(config, &cors::Asked::of(request), &mut response);
+    response.headers.extend(api_request::trace(config, request));
+    response
 }
 
 /// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the

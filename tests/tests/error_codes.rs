@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use sqlitrest::{Config, Request};
 use sqlitrest_runtime::SchemaCache;
 use sqlitrest_runtime::database::{Database, DbError};
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::value::{Value, ValueRef};
 use sqlitrest_tests::double::Double;
 
@@ -83,7 +84,7 @@ fn cases(directory: &Path, found: &mut BTreeSet<String>) {
 fn code(db: &mut dyn Database) -> String {
     let config = Config::load("codes", "[databases.main]\npath = \"memory.db\"\n", []).unwrap();
     let request = Request { method: "POST", target: "/t", headers: &[], body: br#"{"n":1}"# };
-    let parsed = sqlitrest_runtime::parse(&config, &request).unwrap();
+    let parsed = sqlitrest_runtime::parse(&config, &Identity::anonymous(&config).into(), &request).unwrap();
     let mut schema = Arc::new(SchemaCache::default());
     let response = sqlitrest_runtime::respond(&config, &mut schema, parsed, db);
     let status = response.headers.iter().find(|(name, _)| name == "proxy-status");

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as RunnerConfig, TestRunner};
 use sqlitrest::{Engine, Request};
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::{SchemaCache, read_schema};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
@@ -186,7 +187,10 @@ fn no_text_of_a_request_stands_in_sql() {
         let headers: [(&str, &[u8]); 2] =
             [("prefer", b"return=representation, count=exact, links=keyset"), ("if-none-match", b"\"x\"")];
         let request = Request { method, target: &target, headers: &headers, body: body.as_bytes() };
-        let Ok(parsed) = sqlitrest_runtime::parse(&config, &request) else { return Ok(()) };
+        let Ok(parsed) = sqlitrest_runtime::parse(&config, &Identity::anonymous(&config).into(), &request)
+        else {
+            return Ok(());
+        };
         let Ok((_, program)) = sqlitrest_runtime::plan(&config, &schema, &parsed) else { return Ok(()) };
         for step in &program.steps {
             for statement in step.statements() {

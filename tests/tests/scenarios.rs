@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::{add_configured, read_schema};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
@@ -105,7 +106,7 @@ fn program(fixture: &Fixture, extra: &str, exchange: &Exchange) -> String {
     let mut schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
     add_configured(&config, &mut schema, &mut db);
     exchange.with_request(|request| {
-        sqlitrest_runtime::parse(&config, request)
+        sqlitrest_runtime::parse(&config, &Identity::anonymous(&config).into(), request)
             .ok()
             .and_then(|request| sqlitrest_runtime::plan(&config, &schema, &request).ok())
             .map(|(_, program)| show_program(&program))

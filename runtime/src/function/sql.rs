@@ -1,6 +1,7 @@
 //! The SQL of a function: what of it stands for its arguments and for what the request says.
 
 use crate::http::Request;
+use crate::identity::Identity;
 use crate::value::Value;
 
 /// A piece of a function's SQL.
@@ -17,12 +18,15 @@ pub enum Piece {
 pub struct Context<'a> {
     /// The request.
     pub request: &'a Request<'a>,
+    /// Who asks.
+    pub identity: &'a Identity,
 }
 
 impl Context<'_> {
     /// The value, or null.
     fn value(&self, kind: &str, name: Option<&str>) -> Value {
         let text = match (kind, name) {
+            ("request.jwt.claims", Some(path)) => return self.identity.claim(path),
             ("request.method", _) => Some(self.request.method.to_owned()),
             ("request.path", _) => self.request.target.split('?').next().map(str::to_owned),
             ("request.headers", Some(name)) => {
@@ -171,10 +175,11 @@ mod tests {
     fn what_the_request_says() {
         let headers: [(&str, &[u8]); 2] = [("x-name", b"ada"), ("cookie", b"a=1; b=2")];
         let request = Request { method: "POST", target: "/rpc/f?x=1", headers: &headers, body: b"" };
+        let identity = Identity::default();
         let values =
             [("k", Value::Text("request.headers".to_owned())), ("n", Value::Text("X-Name".to_owned()))];
         let value = |sql: &str| {
-            let pieces = pieces(sql, &values, Some(&Context { request: &request }));
+            let pieces = pieces(sql, &values, Some(&Context { request: &request, identity: &identity }));
             pieces.into_iter().find_map(|p| if let Piece::Value(value) = p { Some(value) } else { None })
         };
         let text = |text: &str| Some(Value::Text(text.to_owned()));
