@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use divan::Bencher;
 use sqlitrest_runtime::ApiRequest;
-use sqlitrest_runtime::authorize::{Authorized, Policies, authorize};
+use sqlitrest_runtime::asker::Asker;
+use sqlitrest_runtime::authorize::{Authorized, authorize};
 use sqlitrest_runtime::compile::{Output, Program, compile};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::encode::Shape;
@@ -134,7 +135,8 @@ impl Staged {
 }
 
 fn compile_one(schema: &SchemaCache, authorized: &Authorized) -> Program {
-    compile(schema, authorized, &OUTPUT).unwrap()
+    let asker = Asker { identity: &Identity::default(), said: None };
+    compile(schema, authorized, &OUTPUT, &asker).unwrap()
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
@@ -160,15 +162,13 @@ fn build_stage(bencher: Bencher<'_, '_>, name: &str) {
 #[divan::bench(args = names(), name = "authorize")]
 fn authorize_stage(bencher: Bencher<'_, '_>, name: &str) {
     let staged = staged_of(name);
-    bencher
-        .with_inputs(|| staged.plan.clone())
-        .bench_values(|plan| authorize(&Policies::AllowAll, plan).unwrap());
+    bencher.with_inputs(|| staged.plan.clone()).bench_values(|plan| authorize(&BENCH.schema, plan).unwrap());
 }
 
 #[divan::bench(args = names(), name = "compile")]
 fn compile_stage(bencher: Bencher<'_, '_>, name: &str) {
     let staged = staged_of(name);
-    let authorized = authorize(&Policies::AllowAll, staged.plan.clone()).unwrap();
+    let authorized = authorize(&BENCH.schema, staged.plan.clone()).unwrap();
     bencher.bench(|| compile_one(&BENCH.schema, &authorized));
 }
 
@@ -178,7 +178,7 @@ fn together(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench(|| {
         let parsed = parse_one(&BENCH.config, &staged.request());
         let plan = build(&BENCH.config, &BENCH.schema, &parsed).unwrap();
-        compile_one(&BENCH.schema, &authorize(&Policies::AllowAll, plan).unwrap())
+        compile_one(&BENCH.schema, &authorize(&BENCH.schema, plan).unwrap())
     });
 }
 

@@ -44,7 +44,8 @@ fn load() -> Result<Config, String> {
         }
     };
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
+    let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
+    config.read_files(&|name| read_mounted(name)).map_err(|error| error.to_string())?;
     // Our own host sees to it that nobody else is served; of another, we cannot know.
     match config.unenforced().as_slice() {
         [] => Ok(config),
@@ -54,6 +55,12 @@ fn load() -> Result<Config, String> {
             asked.join(", ")
         )),
     }
+}
+
+/// A file that the configuration names, mounted beside it.
+fn read_mounted(name: &str) -> Result<String, String> {
+    let path = std::path::Path::new("/").join(name.trim_start_matches("./"));
+    fs::read_to_string(path).map_err(|error| error.to_string())
 }
 
 /// The mounted file's text, empty where none is mounted.

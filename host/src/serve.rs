@@ -41,6 +41,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
                 "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
             )));
         }
+        let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
         let examples = match settings.examples {
             true => curl_lines(engine.pool(), config, address).await,
             false => Vec::new(),
@@ -49,7 +50,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         if !unenforced.is_empty() {
             log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
         }
-        for warning in warnings(engine.pool(), config).await {
+        for warning in warnings {
             log(format_args!("warning: {warning}"));
         }
         until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)

@@ -101,6 +101,10 @@ impl Settings {
         let by_environment = own("SQLITREST_DATABASES_MAIN_PATH").is_some();
         let directory = file.as_deref().filter(|_| !by_environment);
         set_path(&mut config, flags.path.as_deref(), directory)?;
+        let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        config.read_files(&|name| {
+            fs::read_to_string(directory.join(name)).map_err(|error| error.to_string())
+        })?;
         let guest = flags.guest.clone().or_else(|| own(GUEST_VARIABLE));
         Ok(Settings {
             config,

@@ -5,16 +5,18 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::asker::{Asker, Said};
 use crate::batch;
-use crate::config::{Config, TxEnd};
+use crate::config::{Config, TxEnd, Udf};
 use crate::cors::Asked;
 use crate::error::Error;
 use crate::etag::Conditional;
-use crate::function::{self, Arguments, Call, Context, RawBody};
+use crate::function::{self, Arguments, Call, RawBody};
 use crate::http::Request;
 use crate::identity::Identity;
 use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
+use crate::plan;
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
 use crate::timing::Timing;
@@ -24,6 +26,8 @@ use crate::timing::Timing;
 pub struct ApiRequest {
     /// Who asks.
     pub identity: Arc<Identity>,
+    /// What policies may ask of the request, if any does.
+    pub said: Option<Said>,
     /// The relation named by the path.
     pub relation: String,
     /// What is done to it.
@@ -188,6 +192,7 @@ impl ApiRequest {
         };
         Ok(ApiRequest {
             identity: Arc::clone(identity),
+            said: config.asks_request.then(|| Said::of(request)),
             relation,
             action,
             params,
@@ -303,16 +308,28 @@ fn call(
         let (arguments, raw) = body_arguments(request, params.columns.as_deref())?;
         (arguments, Some(raw))
     };
-    let call =
-        function::resolve(&config.udf, name, &arguments, raw.as_ref(), &Context { request, identity })?;
+    let ask = |asked: &plan::Asked| {
+        let said = matches!(asked, plan::Asked::Request { .. }).then(|| Said::of(request));
+        Asker { identity, said: said.as_ref() }.value(asked)
+    };
+    let call = function::resolve(&config.udf, name, &arguments, raw.as_ref(), &ask)?;
     let udf = config.udf.get(call.function);
-    if udf.is_some_and(|udf| !udf.roles.iter().any(|role| role == "*")) {
-        return Err(Error::FunctionForbidden(name.to_owned()));
+    if !udf.is_some_and(|udf| may_call(config, udf, identity)) {
+        let message = format!("permission denied for function {name}");
+        return Err(Error::Forbidden { message, anonymous: identity.is_anonymous });
     }
     if reads && !call.readonly {
         return Err(Error::CallWrites(name.to_owned()));
     }
     Ok((Action::Call(CallRequest { call, head: request.method == "HEAD", is_safe: reads }), params))
+}
+
+/// Whether who asks has one of a function's roles.
+fn may_call(config: &Config, udf: &Udf, identity: &Identity) -> bool {
+    udf.roles.iter().any(|role| role == "*") || {
+        let roles = config.roles_of(identity.role.as_deref());
+        udf.roles.iter().any(|role| roles.contains(role))
+    }
 }
 
 /// The arguments in a body, and the body itself, which may be one.

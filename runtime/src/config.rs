@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy;
 use crate::similar::closest;
 
 /// Everything that can be configured, resolved.
@@ -41,15 +42,18 @@ pub struct Config {
     /// `[auth]`: who asks. Not built yet: see [`Config::unenforced`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<toml::Table>,
-    /// `[policies]`: who may see what. Not built yet: see [`Config::unenforced`].
+    /// `[policies]`: who may see and do what. None: everyone everything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub policies: Option<toml::Table>,
+    pub policies: Option<policy::Settings>,
     /// `[comments]`, for documents. Not built yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comments: Option<toml::Table>,
     /// `[log]`. Not built yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<toml::Table>,
+    /// Whether anything asks what a request says (`request_value`), other than functions, which are told at once.
+    #[serde(skip)]
+    pub asks_request: bool,
 }
 
 /// `[fts.RELATION]`: the FTS5 table behind a relation's columns. Its rowids are the relation's, its columns have the same
@@ -127,6 +131,9 @@ pub struct Udf {
     /// Header fields of its answers.
     #[serde(default)]
     pub response_headers: Vec<(String, String)>,
+    /// Whose rights a query reads tables with: `invoker`, those of who calls, or `definer`, all. A function that writes has all.
+    #[serde(default = "invoker")]
+    pub security: policy::Security,
 }
 
 impl Udf {
@@ -149,6 +156,10 @@ fn yes() -> bool {
 
 fn setof_record() -> String {
     "setof record".to_owned()
+}
+
+fn invoker() -> policy::Security {
+    policy::Security::Invoker
 }
 
 fn everyone() -> Vec<String> {
@@ -507,6 +518,9 @@ pub const KEYS: &[&str] = &[
     "api.server_timing",
     "api.base_path",
     "middleware.cors_origins",
+    "policies.file",
+    "policies.default_action",
+    "policies.bypass_roles",
 ];
 
 impl Config {
@@ -519,7 +533,10 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Config, ConfigError> {
-        let config: Config = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
+        let mut config: Config = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
+        if let Some(policies) = &mut config.policies {
+            policy::settle(&mut policies.policy, origin, text)?;
+        }
         let mut own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).peekable();
         if own.peek().is_none() {
             return config.validate(origin);
@@ -529,9 +546,14 @@ impl Config {
         for (name, value) in own {
             override_key(&mut table, name, value)?;
         }
-        let config: Config = table
+        let rules = config.policies.map(|policies| policies.policy);
+        let mut config: Config = table
             .try_into()
             .map_err(|e: toml::de::Error| ConfigError(format!("environment: {}", e.message())))?;
+        // The environment sets no rule; those of the file know where they stand.
+        if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
+            policies.policy = rules;
+        }
         config.validate(origin)
     }
 
@@ -540,13 +562,32 @@ impl Config {
     pub fn unenforced(&self) -> Vec<&'static str> {
         [
             ("[auth]", self.auth.is_some()),
-            ("[policies]", self.policies.is_some()),
-            ("api.anonymous_role", self.api.anonymous_role.is_some()),
             ("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0),
         ]
         .into_iter()
         .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
         .collect()
+    }
+
+    /// Reads the files that the configuration names, by their paths as it has them.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is wrong, in words.
+    pub fn read_files(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(), ConfigError> {
+        if let Some(policies) = &mut self.policies
+            && let Some(file) = policies.file.take()
+        {
+            let text = read(&file)
+                .map_err(|reason| ConfigError(format!("policies.file {file} cannot be read: {reason}")))?;
+            policies.policy.extend(policy::read_file(&file, &text)?);
+        }
+        self.asks_request = self.finds("request_value");
+        Ok(())
+    }
+
+    /// A role and those that it has, too.
+    pub fn roles_of(&self, role: Option<&str>) -> std::collections::BTreeSet<String> {
+        role.into_iter().map(str::to_owned).collect()
     }
 
     /// This configuration as the text of a file.
@@ -564,7 +605,18 @@ impl Config {
         self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
     }
 
+    /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
+    fn finds(&self, word: &str) -> bool {
+        let rules = self.policies.iter().flat_map(|policies| &policies.policy);
+        let texts =
+            rules.flat_map(|rule| rule.using.iter().chain(&rule.check).chain(rule.columns.masked.values()));
+        let columns = self.computed_column.iter().map(|computed| &computed.sql);
+        let relationships = self.computed_relationship.iter().map(|computed| &computed.sql);
+        texts.chain(columns).chain(relationships).any(|text| text.to_ascii_lowercase().contains(word))
+    }
+
     fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
+        self.asks_request = self.finds("request_value");
         if self.databases.len() > 1 {
             let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
             return Err(ConfigError(format!(
@@ -655,11 +707,16 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
     Ok(())
 }
 
+/// The line, from 1, of the byte at a place.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    text.get(..at).unwrap_or_default().matches('\n').count() + 1
+}
+
 /// `sqlitrest.toml:3:1: unknown field `prot`, expected …; perhaps `port``
-fn in_file(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+pub(crate) fn in_file(origin: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let at = error.span().map_or(0, |span| span.start);
     let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
+    let line = line_of(text, at);
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     let message = error.message();
     // serde writes: unknown field `prot`, expected one of `host`, `port`

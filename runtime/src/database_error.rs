@@ -7,7 +7,7 @@ use crate::database::DbError;
 use crate::encode::{MOST_BYTES, TOO_LARGE};
 use crate::error::Error;
 use crate::run::NOT_INSERTED;
-use crate::schema::SchemaCache;
+use crate::schema::{Relation, SchemaCache};
 
 /// The error that a failed statement is to the client. `relation` is what the request wrote to or read from.
 pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) -> Error {
@@ -18,6 +18,9 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     }
     if let Some(column) = after("NOT NULL constraint failed: ") {
         let (table, column) = column.rsplit_once('.').unwrap_or((relation, column));
+        if !may_be_named(schema, table, &[column]) {
+            return constraint("23502", "null value violates not-null constraint".to_owned(), None);
+        }
         return constraint(
             "23502",
             format!("null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"),
@@ -25,6 +28,10 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         );
     }
     if let Some(name) = after("CHECK constraint failed: ") {
+        if !is_seen_whole(schema, relation) {
+            // The constraint may be another table's, which a trigger writes, or tell of columns that are hidden.
+            return constraint("23514", "new row violates a check constraint".to_owned(), None);
+        }
         return constraint(
             "23514",
             format!("new row for relation \"{relation}\" violates check constraint \"{name}\""),
@@ -39,6 +46,10 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         );
     }
     if let Some(rest) = after("cannot store ") {
+        let named = rest.rsplit_once(" column ").and_then(|(_, column)| column.rsplit_once('.'));
+        if !named.is_some_and(|(table, column)| may_be_named(schema, table, &[column])) {
+            return constraint("22P02", "a value does not fit the type of its column".to_owned(), None);
+        }
         return constraint("22P02", format!("cannot store {rest}"), None);
     }
     if message == NOT_INSERTED {
@@ -125,16 +136,37 @@ fn raised_error(text: &str) -> Error {
     Error::Raised { status, code, message, details, hint }
 }
 
+/// Whether a client may be told of these columns of a table: that it is exposed, and that its role sees them.
+fn may_be_named(schema: &SchemaCache, table: &str, columns: &[&str]) -> bool {
+    let found = schema.exposed().find(|(_, relation)| relation.name.eq_ignore_ascii_case(table));
+    let is_seen = |relation: &Relation, name: &str| {
+        relation.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name) && (!c.hidden || c.writable))
+    };
+    found.is_some_and(|(_, relation)| columns.iter().all(|column| is_seen(relation, column)))
+}
+
+/// Whether a role sees all columns of a relation.
+fn is_seen_whole(schema: &SchemaCache, relation: &str) -> bool {
+    !schema.is_narrowed
+        || schema.relation(relation).is_some_and(|(_, relation)| relation.columns.iter().all(|c| !c.hidden))
+}
+
 /// `t.a, t.b`, or `index 'name'` for an index on expressions.
 fn unique(columns: &str, schema: &SchemaCache, relation: &str) -> Error {
     if let Some(index) = columns.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
-        return constraint("23505", duplicate(index), None);
+        return match is_seen_whole(schema, relation) {
+            true => constraint("23505", duplicate(index), None),
+            false => constraint("23505", NAMELESS_DUPLICATE.to_owned(), None),
+        };
     }
     let table = columns.split_once('.').map_or(relation, |(table, _)| table);
     let names: Vec<&str> = columns
         .split(", ")
         .map(|column| column.strip_prefix(table).and_then(|rest| rest.strip_prefix('.')).unwrap_or(column))
         .collect();
+    if !may_be_named(schema, table, &names) {
+        return constraint("23505", NAMELESS_DUPLICATE.to_owned(), None);
+    }
     let is_primary = schema.relation(table).is_some_and(|(_, relation)| {
         let mut key: Vec<&str> = relation.column_names(&relation.primary_key).collect();
         let mut given = names.clone();
@@ -146,6 +178,9 @@ fn unique(columns: &str, schema: &SchemaCache, relation: &str) -> Error {
     let name = if is_primary { format!("{table}_pkey") } else { format!("{table}_{}_key", names.join("_")) };
     constraint("23505", duplicate(&name), Some(format!("Key ({}) already exists.", names.join(", "))))
 }
+
+/// Where the key may not be named.
+const NAMELESS_DUPLICATE: &str = "duplicate key value violates unique constraint";
 
 fn duplicate(name: &str) -> String {
     format!("duplicate key value violates unique constraint \"{name}\"")
@@ -163,6 +198,10 @@ mod tests {
     fn check(message: &str, expected: Expect) {
         let mut schema = SchemaCache::default();
         schema.raise_messages.insert("no more seats".to_owned());
+        for (name, columns) in [("t", ["a", "b c"].as_slice()), ("t.a", &["b"])] {
+            schema.names.insert(name.to_owned(), schema.relations.len());
+            schema.relations.push(Relation::of_columns(name, columns));
+        }
         let problem = classify(&DbError { message: message.to_owned() }, &schema, "t").problem();
         expected.assert_eq(&format!(
             "{} {} {} {}",
@@ -203,6 +242,14 @@ mod tests {
             expect![[
                 r#"409 23503 write to table "t" violates a foreign key constraint "A row refers to a key that does not exist, or would after this write.""#
             ]],
+        );
+        check(
+            "UNIQUE constraint failed: private.secret",
+            expect!["409 23505 duplicate key value violates unique constraint null"],
+        );
+        check(
+            "NOT NULL constraint failed: private.secret",
+            expect!["400 23502 null value violates not-null constraint null"],
         );
         check("datatype mismatch", expect!["400 22P02 invalid input syntax for type integer null"]);
         check(

@@ -69,8 +69,13 @@ pub enum Error {
     CallMethod(String),
     /// GET on a function that writes.
     CallWrites(String),
-    /// A function that this role may not call.
-    FunctionForbidden(String),
+    /// What this role may not do.
+    Forbidden {
+        /// What is refused.
+        message: String,
+        /// Whether nobody has signed in, so that signing in may help.
+        anonymous: bool,
+    },
     /// `max-affected` on a function that returns no rows.
     MaxAffectedCall,
     /// No such table or view is exposed.
@@ -304,6 +309,17 @@ impl Problem {
 }
 
 impl Error {
+    /// The same for who asks: what is refused to someone who has not signed in may be allowed to someone who has.
+    pub fn to(self, is_anonymous: bool) -> Error {
+        match self {
+            Error::Forbidden { message, .. } => Error::Forbidden { message, anonymous: is_anonymous },
+            Error::Operation { at, error } => {
+                Error::Operation { at, error: Box::new(error.to(is_anonymous)) }
+            }
+            other => other,
+        }
+    }
+
     /// What the client is told of this error. Total: every error has its row here.
     pub fn problem(&self) -> Problem {
         match self {
@@ -360,8 +376,8 @@ impl Error {
                 format!("cannot execute function {name} in a read-only transaction"),
             )
             .hint("Call it by POST.".to_owned()),
-            Error::FunctionForbidden(name) => {
-                Problem::new(401, "42501", format!("permission denied for function {name}"))
+            Error::Forbidden { message, anonymous } => {
+                Problem::new(if *anonymous { 401 } else { 403 }, "42501", message.as_str())
             }
             Error::MaxAffectedCall => Problem::new(
                 400,

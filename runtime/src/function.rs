@@ -15,7 +15,7 @@ use crate::schema::ColumnType;
 use crate::similar::closest;
 use crate::value::Value;
 
-pub use sql::{Context, Piece, pieces, returning_names};
+pub use sql::{Ask, Piece, pieces, returning_names};
 
 /// What a call gives, before the function is known.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +109,7 @@ pub fn resolve(
     name: &str,
     arguments: &Arguments,
     raw: Option<&RawBody>,
-    context: &Context<'_>,
+    ask: Ask<'_>,
 ) -> Result<Call, Error> {
     let given: BTreeSet<&str> = match arguments {
         Arguments::Texts(pairs) => pairs.iter().map(|(name, _)| name.as_str()).collect(),
@@ -118,13 +118,13 @@ pub fn resolve(
     let exposed = || udfs.iter().enumerate().filter(|(_, udf)| udf.expose && udf.name == name);
     let named: Vec<(usize, &Udf)> = exposed().filter(|(_, udf)| takes(udf, &given)).collect();
     match (named.as_slice(), raw) {
-        ([(at, udf)], raw) if raw.is_none_or(is_named) => bind(*at, udf, arguments, None, context),
+        ([(at, udf)], raw) if raw.is_none_or(is_named) => bind(*at, udf, arguments, None, ask),
         ([_, _, ..], _) => Err(Error::AmbiguousFunction {
             name: name.to_owned(),
             candidates: named.iter().map(|(_, udf)| signature(udf)).collect(),
         }),
         (_, Some(raw)) => match exposed().find(|(_, udf)| takes_body(udf, raw)) {
-            Some((at, udf)) => bind(at, udf, arguments, Some(raw), context),
+            Some((at, udf)) => bind(at, udf, arguments, Some(raw), ask),
             None => Err(not_found(udfs, name, &given, true)),
         },
         _ => Err(not_found(udfs, name, &given, false)),
@@ -184,7 +184,7 @@ fn bind(
     udf: &Udf,
     arguments: &Arguments,
     raw: Option<&RawBody>,
-    context: &Context<'_>,
+    ask: Ask<'_>,
 ) -> Result<Call, Error> {
     let mut values = Vec::with_capacity(udf.params.len());
     for param in &udf.params {
@@ -196,7 +196,7 @@ fn bind(
     }
     let returns = Returns::parse(&udf.returns)
         .ok_or_else(|| Error::Internal(format!("function {}: returns = {:?}", udf.name, udf.returns)))?;
-    Ok(Call { function: at, sql: pieces(&udf.sql, &values, Some(context)), returns, readonly: udf.readonly })
+    Ok(Call { function: at, sql: pieces(&udf.sql, &values, Some(ask)), returns, readonly: udf.readonly })
 }
 
 fn body_value(raw: &RawBody) -> Value {

@@ -11,6 +11,7 @@
 
 pub mod api_request;
 pub mod array;
+pub mod asker;
 pub mod auth;
 pub mod authorize;
 pub mod batch;
@@ -34,6 +35,7 @@ pub mod media;
 pub mod order;
 pub mod payload;
 pub mod plan;
+pub mod policy;
 pub mod preferences;
 pub mod query_params;
 mod reply;
@@ -51,7 +53,7 @@ pub use api_request::{Access, ApiRequest};
 use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
-use authorize::Policies;
+use asker::Asker;
 use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
 use database::Database;
@@ -130,16 +132,37 @@ pub fn error_response(error: &Error) -> Response {
     reply::error(error, Verbosity::Verbose)
 }
 
-/// The stages from `build` to `compile`: what a request means and the SQL that it becomes. [`respond`] goes this way; so
-/// may a tool that explains a request.
+/// The stages from `build` to `compile`: what a request means to who sends it, and the SQL that it becomes. [`respond`] goes
+/// this way; so may a tool that explains a request. `schema` is the whole one.
 ///
 /// # Errors
 /// Whatever the stages refuse.
-pub fn plan(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Result<(Plan, Program), Error> {
-    let plan = plan::build(config, schema, request)?;
-    let authorized = authorize::authorize(&Policies::AllowAll, plan)?;
-    let program = compile::compile(schema, &authorized, &output(request))?;
-    Ok((authorized.into_plan(), program))
+pub fn plan(
+    config: &Config,
+    schema: &Arc<SchemaCache>,
+    request: &ApiRequest,
+) -> Result<(Plan, Program), Error> {
+    plan_for_role(config, &schema.for_role(config, request.identity.role.as_deref()), request)
+}
+
+fn plan_for_role(
+    config: &Config,
+    schema: &SchemaCache,
+    request: &ApiRequest,
+) -> Result<(Plan, Program), Error> {
+    let plan = || {
+        let plan = plan::build(config, schema, request)?;
+        let authorized = authorize::authorize(schema, plan)?;
+        if matches!(request.media_type, MediaType::Plan { .. }) && authorized.is_restricted() {
+            // It names what policies read, and what they hide.
+            let message = "permission denied for the plan of what a policy restricts".to_owned();
+            return Err(Error::Forbidden { message, anonymous: false });
+        }
+        let asker = Asker { identity: &request.identity, said: request.said.as_ref() };
+        let program = compile::compile(schema, &authorized, &output(request), &asker)?;
+        Ok((authorized.into_plan(), program))
+    };
+    plan().map_err(|error: Error| error.to(request.identity.is_anonymous))
 }
 
 fn in_transaction(
@@ -243,19 +266,31 @@ fn answer(
         *schema = Arc::new(read);
     }
     timing.spend(Stage::Transaction);
-    let planned = plan(config, schema, request);
+    let schema = &schema.for_role(config, request.identity.role.as_deref());
+    let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);
     let (plan, program) = planned?;
     if let MediaType::Plan { json, verbose, .. } = request.media_type {
         let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
         return Ok(reply::explained(request, &explained, json, verbose));
     }
-    let outcome = run::run(program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    let outcome = run::run(program, db).map_err(|failure| match failure {
+        run::Failure::Database(error) => classify(&error, schema, &request.relation),
+        run::Failure::Policy(violation) => violates(&violation).to(request.identity.is_anonymous),
+    })?;
     timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
     let response = reply::reply(config, request, &plan, relation, outcome);
     timing.spend(Stage::Response);
     response
+}
+
+/// A row that breaks a policy, in PostgreSQL's words.
+fn violates(violation: &compile::Violation) -> Error {
+    let using = if violation.using { " (USING expression)" } else { "" };
+    let relation = &violation.relation;
+    let message = format!("new row violates row-level security policy{using} for table \"{relation}\"");
+    Error::Forbidden { message, anonymous: false }
 }
 
 fn statement(db: &mut dyn Database, sql: &str) -> Result<(), database::DbError> {

@@ -363,7 +363,11 @@ impl Envelope {
 
 /// `/relation?id=eq.5` below `api.base_path`, by the primary key of the row inserted.
 fn location(config: &Config, request: &ApiRequest, relation: &Relation, key: &[Value]) -> Option<String> {
-    if relation.primary_key.is_empty() || key.len() != relation.primary_key.len() {
+    let is_withheld = |place: &usize| crate::policy::is_withheld(relation, *place);
+    if relation.primary_key.is_empty()
+        || key.len() != relation.primary_key.len()
+        || relation.primary_key.iter().any(is_withheld)
+    {
         return None;
     }
     let filters: Vec<String> = relation

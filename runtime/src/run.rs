@@ -1,6 +1,6 @@
 //! The fifth stage: runs a program on one connection. The only stage that talks to the database.
 
-use crate::compile::{Keys, Param, Program, Statement, Step, TreeStatement};
+use crate::compile::{Keys, Param, Program, Statement, Step, TreeStatement, Violation};
 use crate::database::{Database, DbError};
 use crate::encode::{RowFormat, keys_json};
 use crate::value::{Value, ValueRef};
@@ -28,11 +28,26 @@ pub struct Outcome {
     pub key: Vec<Value>,
 }
 
+/// Why a program did not come to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// What the database says of the first statement that failed.
+    Database(DbError),
+    /// A row breaks a policy.
+    Policy(Violation),
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Failure {
+        Failure::Database(error)
+    }
+}
+
 /// Runs the steps in their order; the transaction around them is the caller's.
 ///
 /// # Errors
-/// What the database says of the first statement that fails.
-pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> {
+/// What went wrong first.
+pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let mut keys: Vec<Vec<Value>> = Vec::new();
     for step in program.steps {
@@ -72,20 +87,30 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
             }
             Step::Last { .. } => {}
             Step::CountExisting(statement) => {
-                db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
-                    if let Some(ValueRef::Integer(count)) = row.first() {
-                        outcome.existing = u64::try_from(*count).unwrap_or(0);
-                    }
-                })?;
+                outcome.existing = count_of(&statement.sql, &params(statement.params, &[]), db)?;
             }
-            Step::Write { statements, keys: purpose } => {
+            Step::Expect { statement, violation } => expect_none(statement, &keys, violation, db)?,
+            Step::Write { statements, keys: purpose, located, proposed, violation } => {
+                let mut proposed = proposed.into_iter();
                 for statement in statements {
-                    db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
+                    let proposed = proposed.next();
+                    let written = db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
                         outcome.written += 1;
-                        if purpose.wants(&keys) {
-                            keys.push(row.iter().map(|value| value.to_value()).collect());
+                        let (told, key) = row.split_at(located.min(row.len()));
+                        if outcome.key.is_empty() {
+                            outcome.key = told.iter().map(|value| value.to_value()).collect();
                         }
-                    })?;
+                        if purpose.wants(&keys) {
+                            keys.push(key.iter().map(|value| value.to_value()).collect());
+                        }
+                    });
+                    if let Err(error) = written {
+                        // Whoever may not write the row is told of that alone.
+                        if let (Some(proposed), Some(violation)) = (proposed, violation) {
+                            expect_none(proposed, &[], violation, db)?;
+                        }
+                        return Err(error.into());
+                    }
                 }
                 if purpose == Keys::Location {
                     outcome.key = keys.drain(..).next().unwrap_or_default();
@@ -99,6 +124,31 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, DbError> 
 /// What is said where a trigger passes over a row (`RAISE(IGNORE)`) whose values others need.
 pub(crate) const NOT_INSERTED: &str = "a row that others refer to was not inserted";
 
+/// Runs a statement that counts the rows which break a policy.
+fn expect_none(
+    statement: Statement,
+    keys: &[Vec<Value>],
+    violation: Violation,
+    db: &mut dyn Database,
+) -> Result<(), Failure> {
+    if count_of(&statement.sql, &params(statement.params, keys), db)? == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Policy(violation))
+    }
+}
+
+/// The number that a statement gives.
+fn count_of(sql: &str, params: &[Value], db: &mut dyn Database) -> Result<u64, DbError> {
+    let mut number = 0;
+    db.rows(sql, params, &mut |row| {
+        if let Some(ValueRef::Integer(count)) = row.first() {
+            number = u64::try_from(*count).unwrap_or(0);
+        }
+    })?;
+    Ok(number)
+}
+
 /// Inserts rows one by one; each gives others what they need of it.
 fn write_tree(
     rows: Vec<TreeStatement>,
@@ -106,26 +156,27 @@ fn write_tree(
     db: &mut dyn Database,
     keys: &mut Vec<Vec<Value>>,
     outcome: &mut Outcome,
-) -> Result<(), DbError> {
+) -> Result<(), Failure> {
     let mut given: Vec<Vec<Value>> = Vec::with_capacity(rows.len());
-    for TreeStatement { statement, given: count, is_root } in rows {
-        let values: Vec<Value> = statement
-            .params
-            .into_iter()
-            .map(|param| match param {
-                Param::Given { row, at } => {
-                    given.get(row).and_then(|row| row.get(at)).cloned().unwrap_or(Value::Null)
-                }
-                Param::Value(value) => value,
-                Param::Rowids | Param::PrimaryKeys => Value::Null,
-            })
-            .collect();
+    for TreeStatement { statement, given: count, is_root, check } in rows {
         let mut row = Vec::new();
-        db.rows(&statement.sql, &values, &mut |returned| {
+        let inserted = db.rows(&statement.sql, &tree_params(statement.params, &given), &mut |returned| {
             row = returned.iter().map(|value| value.to_value()).collect();
-        })?;
+        });
+        if let (Err(_), Some(check)) = (&inserted, &check) {
+            // Whoever may not insert the row is told of that alone.
+            let params = tree_params(check.proposed.params.clone(), &given);
+            if count_of(&check.proposed.sql, &params, db)? > 0 {
+                return Err(Failure::Policy(check.violation.clone()));
+            }
+        }
+        inserted?;
         if row.is_empty() && count > 0 {
-            return Err(DbError { message: NOT_INSERTED.to_owned() });
+            return Err(DbError { message: NOT_INSERTED.to_owned() }.into());
+        }
+        if let Some(check) = check.filter(|_| !row.is_empty()) {
+            let key = row.split_off(row.len().saturating_sub(check.key));
+            expect_none(check.statement, &[key], check.violation, db)?;
         }
         if is_root && !row.is_empty() {
             outcome.written += 1;
@@ -139,6 +190,18 @@ fn write_tree(
         outcome.key = keys.drain(..).next().unwrap_or_default();
     }
     Ok(())
+}
+
+/// The parameters of a row of a tree: what earlier rows gave among them.
+fn tree_params(params: Vec<Param>, given: &[Vec<Value>]) -> Vec<Value> {
+    let value = |param| match param {
+        Param::Given { row, at } => {
+            given.get::<usize>(row).and_then(|row| row.get::<usize>(at)).cloned().unwrap_or(Value::Null)
+        }
+        Param::Value(value) => value,
+        Param::Rowids | Param::PrimaryKeys => Value::Null,
+    };
+    params.into_iter().map(value).collect()
 }
 
 /// How the database would go about a statement.
@@ -204,13 +267,7 @@ fn count(
     if limit.is_none_or(|limit| rows < limit) && (rows > 0 || offset == 0) {
         return Ok(offset + rows);
     }
-    let mut total = 0;
-    db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
-        if let Some(ValueRef::Integer(count)) = row.first() {
-            total = u64::try_from(*count).unwrap_or(0);
-        }
-    })?;
-    Ok(total)
+    count_of(&statement.sql, &params(statement.params, &[]), db)
 }
 
 fn params(params: Vec<Param>, keys: &[Vec<Value>]) -> Vec<Value> {

@@ -179,7 +179,7 @@ fn no_text_of_a_request_stands_in_sql() {
     let fixture = Fixture::new("music");
     let config = fixture.config("double", ALLOWED);
     let mut db = Double::new(rusqlite::Connection::open(fixture.path("double")).unwrap());
-    let schema: SchemaCache = read_schema(&mut db, &[]).unwrap();
+    let schema: std::sync::Arc<SchemaCache> = read_schema(&mut db, &[]).unwrap().into();
     let compiled = Cell::new(0);
     let mut runner =
         TestRunner::new(RunnerConfig { cases: 5_000, failure_persistence: None, ..RunnerConfig::default() });

@@ -105,6 +105,7 @@ fn program(fixture: &Fixture, extra: &str, exchange: &Exchange) -> String {
     let mut db = Double::new(rusqlite::Connection::open(fixture.path("double")).unwrap());
     let mut schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
     add_configured(&config, &mut schema, &mut db);
+    let schema = std::sync::Arc::new(schema);
     exchange.with_request(|request| {
         sqlitrest_runtime::parse(&config, &Identity::anonymous(&config).into(), request)
             .ok()

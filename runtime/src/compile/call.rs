@@ -7,23 +7,44 @@ use super::{Compiler, Keys, Step};
 use crate::error::Error;
 use crate::function::Piece;
 use crate::plan::Call;
+use crate::policy::Security;
 use crate::schema::is_write;
 
 impl Compiler<'_> {
+    /// Notes what the SQL of a function reads with the rights of who calls it.
+    pub(super) fn mention_pieces(
+        &self,
+        sql: &mut Sql,
+        pieces: &[Piece],
+        security: Security,
+    ) -> Result<(), Error> {
+        if security == Security::Invoker {
+            for piece in pieces {
+                if let Piece::Sql(text) = piece {
+                    self.mention(sql, text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn call(&self, call: &Call, count: bool) -> Result<Vec<Step>, Error> {
+        let writes = matches!(call.sql.first(), Some(Piece::Sql(text)) if is_write(text));
         let statement = || {
             let mut sql = Sql::default();
+            // What a write changes cannot be held to policies, so that what it reads is not either.
+            let security = if writes { Security::Definer } else { call.security };
+            self.mention_pieces(&mut sql, &call.sql, security)?;
             sql.pieces(&call.sql);
-            sql.finish()
+            self.finish(sql)
         };
         let Some(read) = &call.read else {
-            return Ok(vec![Step::Write { statements: vec![statement()], keys: Keys::Count }]);
+            return Ok(vec![Step::write(vec![statement()?], Keys::Count)]);
         };
-        let writes = matches!(call.sql.first(), Some(Piece::Sql(text)) if is_write(text));
         if !writes {
-            return self.read(read, From::Call(&call.sql), count);
+            return self.read(read, From::Call(&call.sql, call.security), count);
         }
-        let mut steps = vec![Step::Write { statements: vec![statement()], keys: Keys::ReadBack }];
+        let mut steps = vec![Step::write(vec![statement()?], Keys::ReadBack)];
         steps.push(self.page(read, From::Returned)?);
         Ok(steps)
     }

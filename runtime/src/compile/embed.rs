@@ -92,10 +92,9 @@ impl Compiler<'_> {
         match &embed.relationship.computed {
             Some(template) => {
                 let outer = &self.relation(embed.outer.relation)?.name;
-                sql.raw("(")
-                    .template(template, embed.outer.alias, outer)
-                    .raw("\n) AS ")
-                    .occurrence(target.alias, "");
+                sql.raw("(");
+                self.template(sql, template, embed.outer.alias, outer)?;
+                sql.raw("\n) AS ").occurrence(target.alias, "");
                 return self.where_clause(sql, &embed.read.conditions);
             }
             None => self.source(sql, target)?,

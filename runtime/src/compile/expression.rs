@@ -1,12 +1,14 @@
 //! Conditions as SQL.
 
 use super::Compiler;
+use super::policy::raw_key;
 use super::writer::Sql;
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::order::{Direction, Nulls};
-use crate::plan::{ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
+use crate::plan::{Alias, ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
+use crate::policy::{Told, is_withheld};
 use crate::schema::{Column, Relation, RelationId, RowKey};
 
 impl Compiler<'_> {
@@ -42,15 +44,56 @@ impl Compiler<'_> {
     pub(super) fn column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
         let relation = self.relation(column.source.relation)?;
         let definition = self.column_of(column.source.relation, column.column)?;
+        let alias = column.source.alias;
+        let restriction = self.restriction(relation).filter(|_| self.called != Some(column.source));
+        let is_defined = matches!(alias, Alias::Request(_)) || alias == Alias::Own && sql.own_is_visible;
+        match (&definition.computed, restriction) {
+            // The definition has computed columns and masks as columns of its own.
+            (_, Some(_)) if is_defined => {
+                sql.occurrence(alias, &relation.name).raw(".").name(&definition.name);
+            }
+            (_, Some(access)) if alias == Alias::Own => match access.told.get(column.column) {
+                Some(Told::As(told)) => {
+                    sql.raw("(");
+                    sql.row_by_name(|sql| self.expr(sql, told))?;
+                    sql.raw(")");
+                }
+                Some(Told::Plain) => self.stored_column(sql, column)?,
+                Some(Told::Hidden) | None => {
+                    return Err(Error::Internal(format!("{} is hidden", definition.name)));
+                }
+            },
+            _ => self.stored_column(sql, column)?,
+        }
+        Ok(())
+    }
+
+    /// A column as it is, or as the configuration computes it.
+    fn stored_column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
+        let relation = self.relation(column.source.relation)?;
+        let definition = self.column_of(column.source.relation, column.column)?;
         match &definition.computed {
             Some(template) => {
-                sql.raw("(").template(template, column.source.alias, &relation.name).raw(")");
+                sql.raw("(");
+                self.template(sql, template, column.source.alias, &relation.name)?;
+                sql.raw(")");
             }
             None => {
                 sql.occurrence(column.source.alias, &relation.name).raw(".").name(&definition.name);
             }
         }
         Ok(())
+    }
+
+    /// A column of the key, by which a row is found whatever of it is told.
+    pub(super) fn key_column(&self, sql: &mut Sql, source: Source, place: usize) -> Result<(), Error> {
+        let relation = self.relation(source.relation)?;
+        let is_defined = matches!(source.alias, Alias::Request(_)) || sql.own_is_visible;
+        if self.restriction(relation).is_some() && is_withheld(relation, place) && is_defined {
+            sql.occurrence(source.alias, &relation.name).raw(".").name(&raw_key(place));
+            return Ok(());
+        }
+        self.column(sql, ColumnRef { source, column: place })
     }
 
     pub(super) fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
@@ -65,10 +108,12 @@ impl Compiler<'_> {
                 sql.value(value.clone());
             }
             Expr::Compare(comparison, left, right) => {
-                self.expr(sql, left)?;
+                self.operand(sql, left)?;
                 sql.raw(comparison_sql(*comparison));
-                self.expr(sql, right)?;
+                self.operand(sql, right)?;
             }
+            Expr::Asked(asked) => self.asked(sql, asked),
+            Expr::Sql(expr) => self.sql_expr(sql, expr)?,
             Expr::Glob(operand, pattern) => {
                 self.expr(sql, operand)?;
                 sql.raw(" GLOB ").value(pattern.clone());
@@ -109,7 +154,7 @@ impl Compiler<'_> {
                 sql.raw(")");
             }
             Expr::Is(is, operand) => {
-                self.expr(sql, operand)?;
+                self.operand(sql, operand)?;
                 sql.raw(match is {
                     Is::Null | Is::Unknown => " IS NULL",
                     Is::NotNull => " IS NOT NULL",
@@ -161,17 +206,34 @@ impl Compiler<'_> {
         let called = self.called == Some(column.column.source);
         if called {
             let stored =
-                ColumnRef { source: Source { alias: None, ..column.column.source }, ..column.column };
+                ColumnRef { source: Source { alias: Alias::Own, ..column.column.source }, ..column.column };
             self.column(sql, column.column)?;
             sql.raw(is_in).raw("SELECT ");
             self.column(sql, stored)?;
-            sql.raw(" FROM ").name(&relation.name).raw(" WHERE ").raw(rowid).raw(" IN (");
+            sql.raw(" FROM ");
+            self.raw_name(sql, relation);
+            sql.raw(" WHERE ").raw(rowid).raw(" IN (");
         } else {
             sql.occurrence(column.column.source.alias, &relation.name).raw(".").raw(rowid).raw(is_in);
         }
-        sql.raw("SELECT rowid FROM ").name(index).raw(" WHERE ").name(index).raw(" MATCH ").text(expression);
+        sql.raw("SELECT rowid FROM ")
+            .raw(self.main())
+            .name(index)
+            .raw(" WHERE ")
+            .name(index)
+            .raw(" MATCH ")
+            .text(expression);
         sql.raw(if called { ")) END" } else { ") END" });
         Ok(())
+    }
+
+    /// What stands before a name that means the table itself: where policies define names, its schema.
+    fn main(&self) -> &'static str {
+        if self.schema.restricted.is_empty() { "" } else { "main." }
+    }
+
+    fn raw_name(&self, sql: &mut Sql, relation: &Relation) {
+        sql.raw(self.main()).name(&relation.name);
     }
 
     /// `t0.rowid`
@@ -189,7 +251,12 @@ impl Compiler<'_> {
         if self.called == Some(column.source) {
             return Err(Error::NotImplemented("The rank of rows that a function gives".to_owned()));
         }
-        sql.raw("(SELECT -r.rank FROM ").name(index).raw(" AS r WHERE r.").name(index).raw(" MATCH ");
+        sql.raw("(SELECT -r.rank FROM ")
+            .raw(self.main())
+            .name(index)
+            .raw(" AS r WHERE r.")
+            .name(index)
+            .raw(" MATCH ");
         sql.text(expression).raw(" AND r.rowid = ");
         self.rowid(sql, column.source)?;
         sql.raw(")");

@@ -6,20 +6,24 @@ mod call;
 mod containment;
 mod embed;
 mod expression;
+mod policy;
 mod read;
 mod tree;
 mod value;
 mod write;
 mod writer;
 
-use crate::authorize::Authorized;
+use crate::asker::Asker;
+use crate::authorize::{Authorized, Limits};
 use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
 use crate::etag::Conditional;
 use crate::plan::{Plan, Source};
+use crate::policy::Rows;
 use crate::schema::SchemaCache;
 use crate::timezone::Zone;
 use crate::value::Value;
+pub(crate) use policy::denied;
 use read::From;
 
 /// The statements of one request, run in one transaction.
@@ -38,6 +42,30 @@ pub struct TreeStatement {
     pub given: usize,
     /// Whether the row is one of the outermost.
     pub is_root: bool,
+    /// What a policy wants of the row. Its key stands last in what is returned.
+    pub check: Option<TreeCheck>,
+}
+
+/// What a policy wants of a row of a tree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TreeCheck {
+    /// How many columns its key has.
+    pub key: usize,
+    /// Counts the rows of this key that break the check.
+    pub statement: Statement,
+    /// The same of the values, where the insert fails.
+    pub proposed: Statement,
+    /// What it is then.
+    pub violation: Violation,
+}
+
+/// A row that breaks a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Violation {
+    /// The relation's name.
+    pub relation: String,
+    /// Whether it is one that was there and may not be changed.
+    pub using: bool,
 }
 
 /// One statement and what becomes of its rows.
@@ -84,6 +112,20 @@ pub enum Step {
         statements: Vec<Statement>,
         /// What the keys are for.
         keys: Keys,
+        /// How many columns stand before the key, for `Location`.
+        located: usize,
+        /// For each statement one that counts the rows which break a policy's check, for where it fails: whoever may not write
+        /// a row is not told of what else is wrong with it.
+        proposed: Vec<Statement>,
+        /// What they break.
+        violation: Option<Violation>,
+    },
+    /// The row is the number of rows that break a policy; there must be none.
+    Expect {
+        /// The statement.
+        statement: Statement,
+        /// What they break.
+        violation: Violation,
     },
     /// Rows that need each other's values.
     WriteTree {
@@ -102,6 +144,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// A write that no policy checks.
+    fn write(statements: Vec<Statement>, keys: Keys) -> Step {
+        Step::Write { statements, keys, located: 0, proposed: Vec::new(), violation: None }
+    }
+
     /// What it is called in plans.
     pub fn name(&self) -> &'static str {
         match self {
@@ -110,6 +157,7 @@ impl Step {
             Step::Count { .. } => "count",
             Step::Last { .. } => "last",
             Step::CountExisting(_) => "count existing",
+            Step::Expect { .. } => "expect none",
             Step::Write { .. } | Step::WriteTree { .. } => "write",
             Step::WritePage { .. } => "write page",
         }
@@ -122,6 +170,7 @@ impl Step {
             | Step::Page { statement, .. }
             | Step::Count { statement, .. }
             | Step::Last { statement, .. }
+            | Step::Expect { statement, .. }
             | Step::CountExisting(statement) => (Some(statement), &[], &[]),
             Step::Write { statements, .. } | Step::WritePage { statements, .. } => (None, statements, &[]),
             Step::WriteTree { rows, .. } => (None, &[], rows),
@@ -195,12 +244,18 @@ pub struct Output {
 ///
 /// # Errors
 /// 54001 for a request of more parameters than a statement can have.
-pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -> Result<Program, Error> {
+pub fn compile(
+    schema: &SchemaCache,
+    authorized: &Authorized,
+    output: &Output,
+    asker: &Asker<'_>,
+) -> Result<Program, Error> {
     let called = match authorized.plan() {
         Plan::Call { call, .. } => call.read.as_ref().map(|read| read.source),
         _ => None,
     };
-    let compiler = Compiler { schema, output, called };
+    let limits = authorized.limits();
+    let compiler = Compiler { schema, output, called, asker, target: None };
     let steps = match authorized.plan() {
         Plan::Read { read, count, links } => {
             let mut steps = compiler.read(read, From::Relation, *count)?;
@@ -210,10 +265,10 @@ pub fn compile(schema: &SchemaCache, authorized: &Authorized, output: &Output) -
             steps
         }
         Plan::Call { call, count } => compiler.call(call, *count)?,
-        Plan::Insert(insert) => compiler.insert(insert)?,
-        Plan::InsertTree(tree) => compiler.insert_tree(tree)?,
-        Plan::Update(update) => compiler.update(update)?,
-        Plan::Delete(delete) => compiler.delete(delete)?,
+        Plan::Insert(insert) => compiler.insert(insert, limits)?,
+        Plan::InsertTree(tree) => compiler.insert_tree(tree, limits)?,
+        Plan::Update(update) => compiler.update(update, limits)?,
+        Plan::Delete(delete) => compiler.delete(delete, limits)?,
         Plan::Options(_) => Vec::new(),
     };
     for statement in steps.iter().flat_map(Step::statements) {
@@ -231,4 +286,15 @@ pub(crate) struct Compiler<'a> {
     pub(crate) output: &'a Output,
     /// The occurrence whose rows a function gives: they are those of its relation, but without a rowid.
     pub(crate) called: Option<Source>,
+    /// Who asks.
+    pub(crate) asker: &'a Asker<'a>,
+    /// The occurrence of which only the rows count that may be written, and those.
+    pub(crate) target: Option<(Source, Rows)>,
+}
+
+impl Limits {
+    /// What must hold of the rows written.
+    pub(crate) fn whole_check(&self) -> &Rows {
+        self.check.first().unwrap_or(&Rows::All)
+    }
 }

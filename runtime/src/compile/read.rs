@@ -3,11 +3,12 @@
 use super::embed::lifted_field;
 use super::value::{Write, aggregate_value, aggregated, cast_to, cast_value};
 use super::writer::Sql;
-use super::{Compiler, Param, Step};
+use super::{Compiler, Param, Step, denied};
 use crate::encode::{Kind, RowFormat};
 use crate::error::Error;
 use crate::function::Piece;
-use crate::plan::{CastType, ColumnRef, Field, FieldValue, OrderValue, Read, Source};
+use crate::plan::{Alias, CastType, ColumnRef, Field, FieldValue, OrderValue, Read, Source};
+use crate::policy::Security;
 use crate::schema::{ColumnType, RelationKind, RowKey};
 use crate::select::Aggregate;
 
@@ -19,7 +20,7 @@ pub(super) enum From<'f> {
     /// By the keys that the step before returned.
     Keys,
     /// In what a function's query gives.
-    Call(&'f [Piece]),
+    Call(&'f [Piece], Security),
     /// In the rows that a function's write returned in the step before.
     Returned,
 }
@@ -44,7 +45,7 @@ impl Compiler<'_> {
             self.where_clause(&mut sql, &read.conditions)?;
             self.group_clause(&mut sql, read)?;
             sql.raw(if grouped { ")" } else { "" });
-            steps.push(Step::Count { statement: sql.finish(), offset: read.offset, limit: read.limit });
+            steps.push(Step::Count { statement: self.finish(sql)?, offset: read.offset, limit: read.limit });
         }
         Ok(steps)
     }
@@ -80,7 +81,7 @@ impl Compiler<'_> {
             _ => {}
         }
         limit_clause(&mut sql, read);
-        Ok(Step::Page { statement: sql.finish(), format: self.format(read)? })
+        Ok(Step::Page { statement: self.finish(sql)?, format: self.format(read)? })
     }
 
     /// The place of the last row of a page in the order.
@@ -97,7 +98,7 @@ impl Compiler<'_> {
         self.where_clause(&mut sql, &read.conditions)?;
         self.order_clause(&mut sql, &read.order)?;
         sql.raw(" LIMIT 2 OFFSET ").rows(read.offset.saturating_add(limit) - 1);
-        Ok(Step::Last { statement: sql.finish(), limit })
+        Ok(Step::Last { statement: self.finish(sql)?, limit })
     }
 
     /// How the fields of a read are written.
@@ -164,8 +165,9 @@ impl Compiler<'_> {
         match from {
             From::Relation => self.source(sql, source),
             From::Keys => self.source_by_keys(sql, source),
-            From::Call(pieces) => {
+            From::Call(pieces, security) => {
                 let relation = self.relation(source.relation)?;
+                self.mention_pieces(sql, pieces, security)?;
                 // The line feed ends a comment that the function's SQL may end in.
                 if relation.kind == RelationKind::Function {
                     let all: Vec<usize> = (0..relation.columns.len()).collect();
@@ -209,9 +211,23 @@ impl Compiler<'_> {
 
     /// `"tracks" AS t0`
     pub(super) fn source(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
-        let name = &self.relation(source.relation)?.name;
-        sql.name(name);
-        if source.alias.is_some() {
+        let relation = self.relation(source.relation)?;
+        let name = &relation.name;
+        match self.restriction(relation) {
+            Some(access) if source.alias.is_of_request() => {
+                if access.select.is_none() {
+                    return Err(denied(relation));
+                }
+                let is_target = self.target.as_ref().is_some_and(|(target, _)| *target == source);
+                sql.visible(relation, source.relation, is_target);
+                sql.raw(" AS ").occurrence(source.alias, name);
+                return Ok(());
+            }
+            // The table itself, which goes by that name also where the name is defined otherwise.
+            Some(_) => sql.raw("main.").name(name),
+            None => sql.name(name),
+        };
+        if source.alias != Alias::Own {
             sql.raw(" AS ").occurrence(source.alias, name);
         }
         Ok(())
@@ -225,6 +241,12 @@ impl Compiler<'_> {
         sql.raw(") AS k CROSS JOIN ");
         self.source(sql, source)?;
         sql.raw(" ON ");
+        self.has_key(sql, source)
+    }
+
+    /// Whether a row has the key that `k.value` is, as the step before returned it.
+    pub(super) fn has_key(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
+        let relation = self.relation(source.relation)?;
         if let RowKey::Rowid(rowid) = relation.row_key {
             sql.occurrence(source.alias, &relation.name).raw(".").raw(rowid).raw(" = k.value");
             return Ok(());
@@ -241,7 +263,7 @@ impl Compiler<'_> {
         made: &dyn Fn(&mut Sql, usize, Write<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         sql.list(" AND ", key.iter().enumerate(), |sql, (i, place)| {
-            self.column(sql, ColumnRef { source, column: *place })?;
+            self.key_column(sql, source, *place)?;
             sql.raw(" IS ");
             // A BLOB travels as {"b": hexadecimal}: see `encode::keys_json`.
             made(sql, *place, &|sql| {

@@ -1,15 +1,19 @@
 //! Inserts of rows with others inside: a statement for each row, which returns what others need of it.
 
+use std::iter::repeat;
+
 use super::read::From;
-use super::write::{names, stored, told, written};
+use super::write::{names, row_key, stored, told, written};
 use super::writer::Sql;
-use super::{Compiler, Keys, Param, Step, TreeStatement};
+use super::{Compiler, Keys, Param, Step, TreeCheck, TreeStatement};
+use crate::authorize::Limits;
 use crate::error::Error;
 use crate::plan::{InsertTree, Returning, TreeRow, TreeValue};
+use crate::policy::Rows;
 use crate::schema::RowKey;
 
 impl Compiler<'_> {
-    pub(super) fn insert_tree(&self, tree: &InsertTree) -> Result<Vec<Step>, Error> {
+    pub(super) fn insert_tree(&self, tree: &InsertTree, limits: &Limits) -> Result<Vec<Step>, Error> {
         let mut needed: Vec<Vec<usize>> = vec![Vec::new(); tree.rows.len()];
         for (_, value) in tree.rows.iter().flat_map(|row| &row.values) {
             if let TreeValue::Of { row, column } = value
@@ -20,8 +24,9 @@ impl Compiler<'_> {
             }
         }
         let mut rows = Vec::with_capacity(tree.rows.len());
-        for (row, own) in tree.rows.iter().zip(&needed) {
-            rows.push(self.tree_row(row, own, &needed, &tree.returning)?);
+        let checks = limits.check.iter().chain(repeat(&Rows::All));
+        for ((row, own), check) in tree.rows.iter().zip(&needed).zip(checks) {
+            rows.push(self.tree_row(row, own, &needed, &tree.returning, check)?);
         }
         let keys = match tree.returning {
             Returning::Location => Keys::Location,
@@ -41,8 +46,18 @@ impl Compiler<'_> {
         own: &[usize],
         needed: &[Vec<usize>],
         returning: &Returning,
+        check: &Rows,
     ) -> Result<TreeStatement, Error> {
         let relation = self.relation(row.relation)?;
+        let value = |sql: &mut Sql, place: usize, value: &TreeValue| match value {
+            TreeValue::Given(value) => stored(sql, relation, place, value),
+            TreeValue::Of { row, column } => {
+                let at = needed.get(*row).and_then(|columns| columns.iter().position(|c| c == column));
+                let at = at.ok_or_else(|| Error::Internal("a row gives too little".to_owned()))?;
+                sql.keys(Param::Given { row: *row, at });
+                Ok(())
+            }
+        };
         let mut sql = Sql::default();
         sql.raw("INSERT INTO ").name(written(relation));
         if row.values.is_empty() {
@@ -52,18 +67,7 @@ impl Compiler<'_> {
             sql.raw(" (");
             names(&mut sql, relation, &columns)?;
             sql.raw(") VALUES (");
-            sql.list(", ", &row.values, |sql, (place, value)| {
-                match value {
-                    TreeValue::Given(value) => return stored(sql, relation, *place, value),
-                    TreeValue::Of { row, column } => {
-                        let at =
-                            needed.get(*row).and_then(|columns| columns.iter().position(|c| c == column));
-                        let at = at.ok_or_else(|| Error::Internal("a row gives too little".to_owned()))?;
-                        sql.keys(Param::Given { row: *row, at })
-                    }
-                };
-                Ok(())
-            })?;
+            sql.list(", ", &row.values, |sql, (place, given)| value(sql, *place, given))?;
             sql.raw(")");
         }
         sql.raw(" RETURNING ");
@@ -77,6 +81,24 @@ impl Compiler<'_> {
             (true, Returning::Rows(_), _) => names(&mut sql, relation, &relation.primary_key)?,
             _ => drop(sql.raw("1")),
         }
-        Ok(TreeStatement { statement: sql.finish(), given: own.len(), is_root: row.is_root })
+        let check = match check.condition() {
+            None => None,
+            Some(condition) => {
+                sql.raw(", ");
+                row_key(&mut sql, relation)?;
+                let columns: Vec<usize> = row.values.iter().map(|(column, _)| *column).collect();
+                let proposed = self.broken_proposals(condition, &|sql| {
+                    self.proposed_rows(sql, relation, &columns, 1, &|sql, _, at| match row.values.get(at) {
+                        Some((place, given)) => value(sql, *place, given),
+                        None => Ok(()),
+                    })
+                })?;
+                let key =
+                    if matches!(relation.row_key, RowKey::Rowid(_)) { 1 } else { relation.primary_key.len() };
+                let statement = self.broken_check(row.relation, condition)?;
+                Some(TreeCheck { key, statement, proposed, violation: self.violation(row.relation, false)? })
+            }
+        };
+        Ok(TreeStatement { statement: self.finish(sql)?, given: own.len(), is_root: row.is_root, check })
     }
 }

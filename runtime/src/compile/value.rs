@@ -33,7 +33,7 @@ impl Compiler<'_> {
     pub(super) fn type_of(&self, value: &ColumnValue) -> Result<ColumnType, Error> {
         let column = self.column_of(value.column.source.relation, value.column.column)?;
         let relation = self.relation(value.column.source.relation)?;
-        let representation = relation.representation(value.column.column).filter(|_| value.represented);
+        let representation = relation.read_representation(value.column.column).filter(|_| value.represented);
         let mut of = match &value.path {
             Some(path) if path.as_text => ColumnType::Text,
             Some(_) => ColumnType::Json,
@@ -51,7 +51,7 @@ impl Compiler<'_> {
             Stage::Column => {
                 let relation = self.relation(value.column.source.relation)?;
                 let representation =
-                    relation.representation(value.column.column).filter(|_| value.represented);
+                    relation.read_representation(value.column.column).filter(|_| value.represented);
                 match representation.and_then(|representation| representation.read.as_deref()) {
                     Some(read) => sql.representation(read, &|sql| self.column(sql, value.column)),
                     None => self.column(sql, value.column),
@@ -159,7 +159,10 @@ impl Compiler<'_> {
         let of = self.type_of(value)?;
         let is_bare = value.is_bare();
         let is_path = value.path.is_some() && value.cast.is_none() && value.aggregate.is_none();
-        if is_bare && (column.is_rowid || relation.strict && of == ColumnType::Integer)
+        // A mask may be anything, also what a JSON function gives.
+        let strict = relation.strict && !column.masked;
+        let kind = if column.masked { RelationKind::View } else { relation.kind };
+        if is_bare && (column.is_rowid || strict && of == ColumnType::Integer)
             || is_path && of == ColumnType::Json
         {
             sql.raw("ifnull(");
@@ -167,13 +170,13 @@ impl Compiler<'_> {
             sql.raw(", 'null')");
             return Ok(());
         }
-        if is_bare && relation.strict && of == ColumnType::Text || is_path {
+        if is_bare && strict && of == ColumnType::Text || is_path {
             sql.raw("json_quote(");
             self.value(sql, value)?;
             sql.raw(")");
             return Ok(());
         }
-        self.json_of(sql, of, relation.kind, &|sql| self.value(sql, value))
+        self.json_of(sql, of, kind, &|sql| self.value(sql, value))
     }
 
     /// Any value as JSON text, by its class; `of` says what it means, `kind` where it is from.

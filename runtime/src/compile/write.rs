@@ -1,16 +1,21 @@
 //! Writes as SQL. SQLite allows no INSERT, UPDATE or DELETE inside a larger statement, so a write is a short program: write
 //! with RETURNING the keys, then read the rows back by their keys; for DELETE the rows are read first.
 
+use std::iter::repeat;
+
+use super::policy::of_type;
 use super::read::From;
 use super::value::Write;
 use super::writer::Sql;
 use super::{Compiler, Keys, Output, Statement, Step};
+use crate::authorize::Limits;
 use crate::encode::{Shape, keys_json};
 use crate::error::Error;
 use crate::plan::{
-    ColumnRef, Conflict, Delete, Expr, FieldValue, Insert, Precondition, Read, Returning, Source, Update,
+    Alias, Change, Conflict, Delete, Expr, FieldValue, Insert, Precondition, Read, Returning, Source, Update,
 };
-use crate::schema::{Relation, RowKey};
+use crate::policy::Rows;
+use crate::schema::{Relation, RelationId, RowKey};
 use crate::value::Value;
 
 /// Parameters of one INSERT of many rows. Rows beyond go into the next statement, whose text is the same and therefore
@@ -18,9 +23,12 @@ use crate::value::Value;
 const PARAMETERS_PER_INSERT: usize = 1_000;
 
 impl Compiler<'_> {
-    pub(super) fn insert(&self, insert: &Insert) -> Result<Vec<Step>, Error> {
-        let relation = self.relation(insert.target.relation)?;
+    pub(super) fn insert(&self, insert: &Insert, limits: &Limits) -> Result<Vec<Step>, Error> {
+        let id = insert.target.relation;
+        let relation = self.relation(id)?;
+        let check = limits.whole_check();
         let mut statements = Vec::new();
+        let mut proposed = Vec::new();
         for run in &insert.rows {
             let per_statement = (PARAMETERS_PER_INSERT / run.columns.len().max(1)).max(1);
             // Without columns each row is one DEFAULT VALUES.
@@ -31,16 +39,58 @@ impl Compiler<'_> {
                 if let Some(conflict) = &insert.conflict {
                     conflict_clause(&mut sql, relation, &run.columns, conflict)?;
                 }
-                self.returning_clause(&mut sql, relation, &insert.returning)?;
-                statements.push(sql.finish());
+                self.returning_clause(&mut sql, relation, &insert.returning, check)?;
+                statements.push(self.finish(sql)?);
+                if let Some(condition) = check.condition() {
+                    proposed.push(self.proposed_insert(relation, &run.columns, rows, condition)?);
+                }
             }
         }
         let mut steps = self.precondition(insert.precondition.as_ref())?;
         if let Some(conflict) = insert.conflict.as_ref().filter(|conflict| conflict.merge) {
+            steps.extend(self.expect_writable(insert, conflict, limits)?);
             steps.push(self.count_existing(insert, conflict)?);
         }
-        steps.extend(self.write_steps(statements, &insert.returning)?);
+        steps.extend(self.write_steps(id, statements, proposed, &insert.returning, check)?);
         Ok(steps)
+    }
+
+    /// How many of the rows to be inserted break a check.
+    fn proposed_insert(
+        &self,
+        relation: &Relation,
+        columns: &[usize],
+        rows: &[Vec<Value>],
+        condition: &Expr,
+    ) -> Result<Statement, Error> {
+        self.broken_proposals(condition, &|sql| {
+            self.proposed_rows(sql, relation, columns, rows.len(), &|sql, row, at| {
+                let value = rows.get(row).and_then(|row| row.get(at)).unwrap_or(&Value::Null);
+                stored(sql, relation, columns.get(at).copied().unwrap_or_default(), value)
+            })
+        })
+    }
+
+    /// None of the rows that an upsert finds may be one that its role does not see or may not update.
+    fn expect_writable(
+        &self,
+        insert: &Insert,
+        conflict: &Conflict,
+        limits: &Limits,
+    ) -> Result<Option<Step>, Error> {
+        let id = insert.target.relation;
+        let using = limits.using.first().unwrap_or(&Rows::All);
+        let conditions = self.own_rows(self.relation(id)?, using);
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        let mut sql = Sql::default();
+        self.rows_of_keys(&mut sql, insert, conflict)?;
+        sql.raw(" WHERE (");
+        self.all(&mut sql, &conditions)?;
+        sql.raw(") IS NOT TRUE");
+        let statement = self.finish(sql)?;
+        Ok(Some(Step::Expect { statement, violation: self.violation(id, true)? }))
     }
 
     fn insert_values(
@@ -70,6 +120,13 @@ impl Compiler<'_> {
 
     /// How many of the rows to be inserted have a key that is there already: what an upsert answers goes by it.
     fn count_existing(&self, insert: &Insert, conflict: &Conflict) -> Result<Step, Error> {
+        let mut sql = Sql::default();
+        self.rows_of_keys(&mut sql, insert, conflict)?;
+        Ok(Step::CountExisting(self.finish(sql)?))
+    }
+
+    /// `SELECT count(*)` of the rows that have the key of one to be inserted.
+    fn rows_of_keys(&self, sql: &mut Sql, insert: &Insert, conflict: &Conflict) -> Result<(), Error> {
         let mut keys: Vec<Vec<Value>> = Vec::new();
         for run in &insert.rows {
             let places: Option<Vec<usize>> =
@@ -79,51 +136,96 @@ impl Compiler<'_> {
             let key = |row: &Vec<Value>| places.iter().filter_map(|at| row.get(*at).cloned()).collect();
             keys.extend(run.values.iter().map(key));
         }
-        let source = Source { relation: insert.target.relation, alias: Some(0) };
-        let mut sql = Sql::default();
+        let source = Source { relation: insert.target.relation, alias: Alias::Row };
         sql.raw("SELECT count(*) FROM json_each(").text(&keys_json(&keys)).raw(") AS k CROSS JOIN ");
-        self.source(&mut sql, source)?;
+        self.source(sql, source)?;
         sql.raw(" ON ");
         let relation = self.relation(source.relation)?;
         let sent = |sql: &mut Sql, place: usize, value: Write<'_>| match written_by(relation, place) {
             Some(write) => sql.representation(write, value),
             None => value(sql),
         };
-        self.same_key(&mut sql, source, &conflict.key, &sent)?;
-        Ok(Step::CountExisting(sql.finish()))
+        self.same_key(sql, source, &conflict.key, &sent)
     }
 
-    pub(super) fn update(&self, update: &Update) -> Result<Vec<Step>, Error> {
-        let relation = self.relation(update.target.relation)?;
+    pub(super) fn update(&self, update: &Update, limits: &Limits) -> Result<Vec<Step>, Error> {
+        let id = update.target.relation;
+        let relation = self.relation(id)?;
+        let check = limits.whole_check();
         let mut statements = Vec::with_capacity(update.changes.len());
-        for change in &update.changes {
+        let mut proposed = Vec::new();
+        for (change, using) in update.changes.iter().zip(limits.using.iter().chain(repeat(&Rows::All))) {
             let mut sql = Sql::default();
             sql.raw("UPDATE ").name(written(relation)).raw(" SET ");
             sql.list(", ", &change.assignments, |sql, (place, value)| {
-                let column = self.column_of(update.target.relation, *place)?;
                 names(sql, relation, &[*place])?;
                 sql.raw(" = ");
-                match (value, &column.default) {
-                    (Some(value), _) => return stored(sql, relation, *place, value),
-                    (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
-                    (None, None) => sql.raw("NULL"),
-                };
-                Ok(())
+                self.assigned(sql, relation, *place, value.as_ref())
             })?;
-            self.which_rows(&mut sql, update.target, &change.conditions)?;
-            self.returning_clause(&mut sql, relation, &update.returning)?;
-            statements.push(sql.finish());
+            self.which_rows(&mut sql, update.target, &change.conditions, using)?;
+            self.returning_clause(&mut sql, relation, &update.returning, check)?;
+            statements.push(self.finish(sql)?);
+            if let Some(condition) = check.condition() {
+                proposed.push(self.proposed_update(update.target, change, using, condition)?);
+            }
         }
         let mut steps = self.precondition(update.precondition.as_ref())?;
-        steps.extend(self.write_steps(statements, &update.returning)?);
+        steps.extend(self.write_steps(id, statements, proposed, &update.returning, check)?);
         Ok(steps)
+    }
+
+    /// The new value of a column, `None` for its default.
+    fn assigned(
+        &self,
+        sql: &mut Sql,
+        relation: &Relation,
+        place: usize,
+        value: Option<&Value>,
+    ) -> Result<(), Error> {
+        let default = relation.columns.get(place).and_then(|column| column.default.as_ref());
+        match (value, default) {
+            (Some(value), _) => return stored(sql, relation, place, value),
+            (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
+            (None, None) => sql.raw("NULL"),
+        };
+        Ok(())
+    }
+
+    /// How many of the rows to be updated would break a check.
+    fn proposed_update(
+        &self,
+        target: Source,
+        change: &Change,
+        using: &Rows,
+        condition: &Expr,
+    ) -> Result<Statement, Error> {
+        let relation = self.relation(target.relation)?;
+        self.broken_proposals(condition, &|sql| {
+            sql.raw("SELECT ");
+            let stored = relation.columns.iter().enumerate().filter(|(_, column)| column.computed.is_none());
+            sql.list(", ", stored, |sql, (place, column)| {
+                match change.assignments.iter().find(|(assigned, _)| *assigned == place) {
+                    Some((_, value)) => {
+                        of_type(sql, column, &|sql| self.assigned(sql, relation, place, value.as_ref()))?
+                    }
+                    None => drop(sql.name(&relation.name).raw(".").name(&column.name)),
+                }
+                sql.raw(" AS ").name(&column.name);
+                Ok(())
+            })?;
+            sql.raw(" FROM main.").name(&relation.name);
+            let mut conditions = self.own_rows(relation, using);
+            let own = conditions.len();
+            conditions.extend(change.conditions.iter().cloned());
+            self.conditions_by_name(sql, &conditions, own)
+        })
     }
 
     /// The rows of which the client must know: as JSON objects, whatever it wants to be told.
     fn precondition(&self, precondition: Option<&Precondition>) -> Result<Vec<Step>, Error> {
         let Some(Precondition { read, tests }) = precondition else { return Ok(Vec::new()) };
         let output = Output { shape: Shape::Objects, zone: self.output.zone.clone() };
-        let compiler = Compiler { output: &output, ..*self };
+        let compiler = Compiler { output: &output, target: None, ..*self };
         match compiler.page(read, From::Relation)? {
             Step::Page { statement, format } => {
                 Ok(vec![Step::Precondition { statement, format, tests: tests.clone() }])
@@ -132,50 +234,111 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn delete(&self, delete: &Delete) -> Result<Vec<Step>, Error> {
+    pub(super) fn delete(&self, delete: &Delete, limits: &Limits) -> Result<Vec<Step>, Error> {
         let relation = self.relation(delete.target.relation)?;
+        let using = limits.using.first().unwrap_or(&Rows::All);
         let mut sql = Sql::default();
         sql.raw("DELETE FROM ").name(written(relation));
-        self.which_rows(&mut sql, delete.target, &delete.conditions)?;
+        self.which_rows(&mut sql, delete.target, &delete.conditions, using)?;
         let mut steps = self.precondition(delete.precondition.as_ref())?;
         if let Returning::Rows(read) = &delete.returning {
-            steps.push(self.page(read, From::Relation)?);
+            let target = using.condition().map(|_| (read.source, using.clone()));
+            steps.push(Compiler { target, ..*self }.page(read, From::Relation)?);
         }
-        self.returning_clause(&mut sql, relation, &Returning::Count)?;
-        steps.push(Step::Write { statements: vec![sql.finish()], keys: Keys::Count });
+        self.returning_clause(&mut sql, relation, &Returning::Count, &Rows::All)?;
+        steps.push(Step::write(vec![self.finish(sql)?], Keys::Count));
         Ok(steps)
     }
 
     /// ` WHERE …` of an UPDATE or DELETE: of a simple view, the rows of its table that the view shows.
-    fn which_rows(&self, sql: &mut Sql, target: Source, conditions: &[Expr]) -> Result<(), Error> {
+    fn which_rows(
+        &self,
+        sql: &mut Sql,
+        target: Source,
+        conditions: &[Expr],
+        using: &Rows,
+    ) -> Result<(), Error> {
         let relation = self.relation(target.relation)?;
         if relation.rewrite.is_none() {
-            return self.where_clause(sql, conditions);
+            let mut all = self.own_rows(relation, using);
+            let own = all.len();
+            all.extend(conditions.iter().cloned());
+            return self.conditions_by_name(sql, &all, own);
         }
+        let compiler = Compiler { target: Some((target, using.clone())), ..*self };
         sql.raw(" WHERE (");
         names(sql, relation, &relation.primary_key)?;
         sql.raw(") IN (SELECT ");
-        sql.list(", ", &relation.primary_key, |sql, place| {
-            self.column(sql, ColumnRef { source: target, column: *place })
-        })?;
+        sql.own_is_visible = self.restriction(relation).is_some();
+        sql.list(", ", &relation.primary_key, |sql, place| compiler.key_column(sql, target, *place))?;
         sql.raw(" FROM ");
-        self.source(sql, target)?;
-        self.where_clause(sql, conditions)?;
+        compiler.source(sql, target)?;
+        let mut all = Vec::new();
+        if !sql.own_is_visible {
+            // What is seen whole carries no policy of its own.
+            all.extend(using.condition().cloned());
+        }
+        let own = all.len();
+        all.extend(conditions.iter().cloned());
+        compiler.conditions_by_name(sql, &all, own)?;
+        sql.own_is_visible = false;
         sql.raw(")");
         Ok(())
     }
 
-    fn write_steps(&self, statements: Vec<Statement>, returning: &Returning) -> Result<Vec<Step>, Error> {
-        Ok(match returning {
-            Returning::Count => vec![Step::Write { statements, keys: Keys::Count }],
-            Returning::Location => vec![Step::Write { statements, keys: Keys::Location }],
+    /// ` WHERE …`, the first conditions those of policies, for which the row goes by its relation's name.
+    fn conditions_by_name(&self, sql: &mut Sql, conditions: &[Expr], own: usize) -> Result<(), Error> {
+        let (own, others) = conditions.split_at(own.min(conditions.len()));
+        if conditions.is_empty() {
+            return Ok(());
+        }
+        sql.raw(" WHERE ");
+        if !own.is_empty() {
+            sql.row_by_name(|sql| self.all(sql, own))?;
+            sql.raw(if others.is_empty() { "" } else { " AND " });
+        }
+        if others.is_empty() { Ok(()) } else { self.all(sql, others) }
+    }
+
+    fn write_steps(
+        &self,
+        id: RelationId,
+        statements: Vec<Statement>,
+        proposed: Vec<Statement>,
+        returning: &Returning,
+        check: &Rows,
+    ) -> Result<Vec<Step>, Error> {
+        let relation = self.relation(id)?;
+        let violation = check.condition().map(|_| self.violation(id, false)).transpose()?;
+        let mut steps = Vec::new();
+        let has_key = has_key(relation);
+        if !has_key && let Some(violation) = &violation {
+            // Nothing is known of what the triggers make of it, so that what it proposes is looked at before.
+            let expect = |statement| Step::Expect { statement, violation: violation.clone() };
+            steps.extend(proposed.iter().cloned().map(expect));
+        }
+        let keys = match returning {
             Returning::Written(read) => {
-                vec![Step::WritePage { statements, format: self.format(read)? }]
+                steps.push(Step::WritePage { statements, format: self.format(read)? });
+                return Ok(steps);
             }
-            Returning::Rows(read) => {
-                vec![Step::Write { statements, keys: Keys::ReadBack }, self.page(read, From::Keys)?]
-            }
-        })
+            _ if violation.is_some() && has_key => Keys::ReadBack,
+            Returning::Count => Keys::Count,
+            Returning::Location => Keys::Location,
+            Returning::Rows(_) => Keys::ReadBack,
+        };
+        let located = match returning {
+            Returning::Location if keys == Keys::ReadBack => relation.primary_key.len(),
+            _ => 0,
+        };
+        steps.push(Step::Write { statements, keys, located, proposed, violation });
+        if has_key {
+            steps.extend(self.check_written(id, check)?);
+        }
+        if let Returning::Rows(read) = returning {
+            steps.push(self.page(read, From::Keys)?);
+        }
+        Ok(steps)
     }
 
     /// ` RETURNING …`: the key by which a row is found again, or for a view the row itself.
@@ -184,25 +347,40 @@ impl Compiler<'_> {
         sql: &mut Sql,
         relation: &Relation,
         returning: &Returning,
+        check: &Rows,
     ) -> Result<(), Error> {
         sql.raw(" RETURNING ");
-        match (returning, &relation.row_key) {
-            (Returning::Location, _) if !relation.primary_key.is_empty() => {
-                sql.list(", ", &relation.primary_key, |sql, place| told(sql, relation, *place))
+        let is_checked = check.condition().is_some() && has_key(relation);
+        match returning {
+            Returning::Location if !relation.primary_key.is_empty() => {
+                sql.list(", ", &relation.primary_key, |sql, place| told(sql, relation, *place))?;
+                sql.raw(if is_checked { ", " } else { "" });
+                if is_checked { row_key(sql, relation) } else { Ok(()) }
             }
-            (Returning::Count | Returning::Location, _) => {
+            Returning::Written(read) => returned_fields(sql, relation, read),
+            Returning::Rows(_) => row_key(sql, relation),
+            Returning::Count | Returning::Location if is_checked => row_key(sql, relation),
+            Returning::Count | Returning::Location => {
                 sql.raw("1");
                 Ok(())
             }
-            (Returning::Rows(_), RowKey::Rowid(rowid)) => {
-                sql.raw(rowid);
-                Ok(())
-            }
-            (Returning::Rows(_), RowKey::PrimaryKey | RowKey::None) => {
-                names(sql, relation, &relation.primary_key)
-            }
-            (Returning::Written(read), _) => returned_fields(sql, relation, read),
         }
+    }
+}
+
+/// Whether rows that are written can be found again.
+fn has_key(relation: &Relation) -> bool {
+    relation.row_key != RowKey::None || relation.rewrite.is_some()
+}
+
+/// What a row is found by.
+pub(super) fn row_key(sql: &mut Sql, relation: &Relation) -> Result<(), Error> {
+    match &relation.row_key {
+        RowKey::Rowid(rowid) => {
+            sql.raw(rowid);
+            Ok(())
+        }
+        RowKey::PrimaryKey | RowKey::None => names(sql, relation, &relation.primary_key),
     }
 }
 

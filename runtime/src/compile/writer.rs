@@ -4,9 +4,12 @@
 //! text that stands in this program; `definition` takes what the database or the configuration defines; `name` quotes;
 //! `value` binds.
 
+use super::policy::after_with;
 use super::{Param, Statement};
 use crate::error::Error;
 use crate::function::Piece;
+use crate::plan::Alias;
+use crate::schema::RelationId;
 use crate::value::Value;
 
 /// SQL being written.
@@ -15,6 +18,42 @@ pub(super) struct Sql {
     text: String,
     params: Vec<Param>,
     numbers: usize,
+    /// Whether an occurrence under its own name is what a role sees of its relation, and not the relation itself.
+    pub(super) own_is_visible: bool,
+    /// Whether the row that a policy is about goes by its relation's name, as in an UPDATE or DELETE.
+    row_goes_by_name: bool,
+    /// What of the schema stands in the text by a name that policies give a meaning.
+    pub(super) uses: Vec<Use>,
+}
+
+/// A name in a statement that policies give a meaning.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Use {
+    /// What a role sees of a relation.
+    Visible(RelationId),
+    /// The rows of it that a write is about.
+    Target(RelationId),
+    /// A relation by its own name, in SQL of the configuration or of a view.
+    Mentioned {
+        /// The relation.
+        relation: RelationId,
+        /// Whether the SQL names a rowid.
+        rowid: bool,
+    },
+}
+
+impl Use {
+    /// The relation.
+    pub(super) fn relation(&self) -> RelationId {
+        match self {
+            Use::Visible(relation) | Use::Target(relation) | Use::Mentioned { relation, .. } => *relation,
+        }
+    }
+
+    /// Whether both are one name.
+    pub(super) fn defines_same(&self, other: &Use) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && self.relation() == other.relation()
+    }
 }
 
 impl Sql {
@@ -38,10 +77,13 @@ impl Sql {
     }
 
     /// What an occurrence goes by: its alias (`t0`) or the relation's name.
-    pub(super) fn occurrence(&mut self, alias: Option<usize>, name: &str) -> &mut Self {
+    pub(super) fn occurrence(&mut self, alias: Alias, name: &str) -> &mut Self {
         match alias {
-            Some(number) => self.raw("t").number(number),
-            None => self.name(name),
+            Alias::Request(number) => self.raw("t").number(number),
+            Alias::Own => self.name(name),
+            Alias::Policy(number) => self.raw("p").number(number),
+            Alias::Row if self.row_goes_by_name => self.name(name),
+            Alias::Row => self.raw("p"),
         }
     }
 
@@ -65,17 +107,6 @@ impl Sql {
     /// SQL of the schema itself or of the configuration: a default, a computed column.
     pub(super) fn definition(&mut self, sql: &str) -> &mut Self {
         self.text.push_str(sql);
-        self
-    }
-
-    /// SQL of the configuration in which `{row}` stands for an occurrence.
-    pub(super) fn template(&mut self, sql: &str, alias: Option<usize>, name: &str) -> &mut Self {
-        for (i, part) in sql.split("{row}").enumerate() {
-            if i > 0 {
-                self.occurrence(alias, name);
-            }
-            self.definition(part);
-        }
         self
     }
 
@@ -163,6 +194,29 @@ impl Sql {
                 Ok(())
             }
         }
+    }
+
+    /// Writes with the row that a policy is about under its relation's name.
+    pub(super) fn row_by_name<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.row_goes_by_name, true);
+        let written = write(self);
+        self.row_goes_by_name = before;
+        written
+    }
+
+    /// These definitions (`WITH …`) in front of a statement.
+    pub(super) fn in_front_of(self, statement: Sql) -> Statement {
+        let mut params = self.params;
+        params.extend(statement.params);
+        let sql = match after_with(&statement.text) {
+            None => format!("{} {}", self.text, statement.text),
+            Some((is_recursive, rest)) => {
+                let definitions = self.text.strip_prefix("WITH ").unwrap_or_default();
+                let word = if is_recursive { "WITH RECURSIVE " } else { "WITH " };
+                format!("{word}{definitions}, {rest}")
+            }
+        };
+        Statement { sql, params }
     }
 
     /// The finished statement.

@@ -1,7 +1,6 @@
 //! The SQL of a function: what of it stands for its arguments and for what the request says.
 
-use crate::http::Request;
-use crate::identity::Identity;
+use crate::plan::Asked;
 use crate::value::Value;
 
 /// A piece of a function's SQL.
@@ -13,41 +12,12 @@ pub enum Piece {
     Value(Value),
 }
 
-/// What of a request a function can ask for: `request_value('request.headers', 'x-name')`. The kinds are PostgREST's
-/// settings of the same names.
-pub struct Context<'a> {
-    /// The request.
-    pub request: &'a Request<'a>,
-    /// Who asks.
-    pub identity: &'a Identity,
-}
+/// What answers to `current_role()` and the like.
+pub type Ask<'a> = &'a dyn Fn(&Asked) -> Value;
 
-impl Context<'_> {
-    /// The value, or null.
-    fn value(&self, kind: &str, name: Option<&str>) -> Value {
-        let text = match (kind, name) {
-            ("request.jwt.claims", Some(path)) => return self.identity.claim(path),
-            ("request.method", _) => Some(self.request.method.to_owned()),
-            ("request.path", _) => self.request.target.split('?').next().map(str::to_owned),
-            ("request.headers", Some(name)) => {
-                self.request.texts(&name.to_ascii_lowercase()).next().map(str::to_owned)
-            }
-            ("request.cookies", Some(name)) => self
-                .request
-                .texts("cookie")
-                .flat_map(|field| field.split(';'))
-                .filter_map(|cookie| cookie.trim().split_once('='))
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value.to_owned()),
-            _ => None,
-        };
-        text.map_or(Value::Null, Value::Text)
-    }
-}
-
-/// The SQL in pieces: outside quotes and comments each `:name` becomes the parameter's value, and each `request_value(…)`
-/// what the request says (null where there is none yet).
-pub fn pieces(sql: &str, values: &[(&str, Value)], context: Option<&Context<'_>>) -> Vec<Piece> {
+/// The SQL in pieces: outside quotes and comments each `:name` becomes the parameter's value, and each `current_role()`,
+/// `request_value(…)` and the like what there is to say (null where nobody asks yet). `now()` is SQLite's time.
+pub fn pieces(sql: &str, values: &[(&str, Value)], ask: Option<Ask<'_>>) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut plain = String::new();
     let mut rest = sql.trim().trim_end_matches(';');
@@ -76,11 +46,14 @@ pub fn pieces(sql: &str, values: &[(&str, Value)], context: Option<&Context<'_>>
                 let end = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
                 let word = rest.get(..end).unwrap_or_default();
                 let after = rest.get(end..).unwrap_or_default();
-                if word.eq_ignore_ascii_case("request_value")
-                    && let Some((value, length)) = request_value(after, values, context)
-                {
-                    pieces.push(Piece::Sql(std::mem::take(&mut plain)));
-                    pieces.push(Piece::Value(value));
+                if let Some((own, length)) = own_call(word, after, values) {
+                    match own {
+                        Own::Now => plain.push_str("datetime('now')"),
+                        Own::Asked(asked) => {
+                            pieces.push(Piece::Sql(std::mem::take(&mut plain)));
+                            pieces.push(Piece::Value(ask.map_or(Value::Null, |ask| ask(&asked))));
+                        }
+                    }
                     rest = after.get(length..).unwrap_or_default();
                     continue;
                 }
@@ -100,17 +73,24 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The value of `(kind, name)` behind `request_value`, and the length of these parentheses. The arguments are texts in
-/// quotes or parameters.
-fn request_value(
-    text: &str,
-    values: &[(&str, Value)],
-    context: Option<&Context<'_>>,
-) -> Option<(Value, usize)> {
-    let inside = text.strip_prefix('(')?;
+/// What a call of one of our functions means.
+enum Own {
+    Now,
+    Asked(Asked),
+}
+
+/// A call of one of our functions, and the length of its parentheses. Arguments are texts in quotes or parameters.
+fn own_call(word: &str, after: &str, values: &[(&str, Value)]) -> Option<(Own, usize)> {
+    let word = word.to_ascii_lowercase();
+    if !["current_user_id", "current_role", "current_claim", "request_value", "now"].contains(&word.as_str())
+    {
+        return None;
+    }
+    let inside = after.strip_prefix('(')?;
     let end = inside.find(')')?;
+    let inside = inside.get(..end)?.trim();
     let mut arguments = Vec::new();
-    for argument in inside.get(..end)?.split(',').map(str::trim) {
+    for argument in inside.split(',').map(str::trim).filter(|_| !inside.is_empty()) {
         arguments.push(match argument.strip_prefix(':') {
             Some(name) => match values.iter().find(|(known, _)| *known == name)? {
                 (_, Value::Text(text)) => text.clone(),
@@ -119,9 +99,18 @@ fn request_value(
             None => argument.strip_prefix('\'')?.strip_suffix('\'')?.to_owned(),
         });
     }
-    let kind = arguments.first()?;
-    let value = context.map_or(Value::Null, |c| c.value(kind, arguments.get(1).map(String::as_str)));
-    Some((value, end + 2))
+    let asked = match (word.as_str(), arguments.as_slice()) {
+        ("now", []) => return Some((Own::Now, end + 2)),
+        ("current_user_id", []) => Asked::Claim("sub".to_owned()),
+        ("current_role", []) => Asked::Role,
+        ("current_claim", [path]) => Asked::Claim(path.clone()),
+        ("request_value", [kind, path, ..]) if kind == "request.jwt.claims" => Asked::Claim(path.clone()),
+        ("request_value", [kind, rest @ ..]) => {
+            Asked::Request { kind: kind.clone(), name: rest.first().cloned().unwrap_or_default() }
+        }
+        _ => return None,
+    };
+    Some((Own::Asked(asked), end + 2))
 }
 
 /// Where the quotes that open here close, doubled ones passed over.
@@ -151,6 +140,9 @@ pub fn returning_names(sql: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asker::{Asker, Said};
+    use crate::http::Request;
+    use crate::identity::Identity;
     use expect_test::expect;
     use proptest::prelude::*;
 
@@ -179,7 +171,9 @@ mod tests {
         let values =
             [("k", Value::Text("request.headers".to_owned())), ("n", Value::Text("X-Name".to_owned()))];
         let value = |sql: &str| {
-            let pieces = pieces(sql, &values, Some(&Context { request: &request, identity: &identity }));
+            let said = Said::of(&request);
+            let asker = Asker { identity: &identity, said: Some(&said) };
+            let pieces = pieces(sql, &values, Some(&|asked| asker.value(asked)));
             pieces.into_iter().find_map(|p| if let Piece::Value(value) = p { Some(value) } else { None })
         };
         let text = |text: &str| Some(Value::Text(text.to_owned()));

@@ -2,11 +2,13 @@
 
 use super::order::{grouped, is_spread};
 use super::value::{as_told, bare_count, field_value, selected, whole_column};
-use super::{Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
+use super::{Alias, Expr, Field, FieldValue, OrderBy, Plan, Read, Source};
 use crate::api_request::{Action, ApiRequest};
+use crate::compile::denied;
 use crate::config::Config;
 use crate::error::Error;
 use crate::filter::{Condition, Connective, Filter, Is, Test};
+use crate::policy::Access;
 use crate::query_params::QueryParams;
 use crate::schema::{Relation, RelationId, SchemaCache};
 use crate::select::{Aggregate, Embed as SelectEmbed, Join, SelectItem};
@@ -95,7 +97,7 @@ pub(super) struct Level<'a, 's> {
 impl<'a> Build<'a> {
     pub(super) fn source(&mut self, relation: RelationId) -> Source {
         self.aliases += 1;
-        Source { relation, alias: Some(self.aliases - 1) }
+        Source { relation, alias: Alias::Request(self.aliases - 1) }
     }
 
     /// A request may be of so many occurrences of relations.
@@ -111,6 +113,24 @@ impl<'a> Build<'a> {
             .relations
             .get(id)
             .ok_or_else(|| Error::Internal(format!("no relation {id} in the schema cache")))
+    }
+
+    /// Refuses a relation of which nothing may be seen, before anything is said of its columns.
+    pub(super) fn seen(&self, id: RelationId) -> Result<(), Error> {
+        let relation = self.relation(id)?;
+        match &relation.access {
+            Some(access) if access.select.is_none() => Err(denied(relation)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same of one that may not be written, which the role has this leave for.
+    pub(super) fn may(&self, id: RelationId, leave: fn(&Access) -> bool) -> Result<(), Error> {
+        let relation = self.relation(id)?;
+        match &relation.access {
+            Some(access) if !leave(access) => Err(denied(relation)),
+            _ => Ok(()),
+        }
     }
 
     /// The read that the query string describes.
@@ -131,6 +151,7 @@ impl<'a> Build<'a> {
     where
         'a: 's,
     {
+        self.seen(id)?;
         let source = self.source(id);
         self.check_size()?;
         self.read_from(source, select, stack)
@@ -201,6 +222,7 @@ impl<'a> Build<'a> {
     where
         'a: 's,
     {
+        self.seen(id)?;
         let source = self.source(id);
         self.check_size()?;
         let level = Level { source, relation: self.relation(id)?, select };
@@ -375,9 +397,10 @@ impl Build<'_> {
     }
 }
 
-/// Every column but the computed ones.
+/// Every column that the role sees but the computed ones.
 fn star(level: &Level<'_, '_>) -> Vec<Field> {
-    let columns = level.relation.columns.iter().enumerate().filter(|(_, c)| c.computed.is_none());
+    let columns = level.relation.columns.iter().enumerate();
+    let columns = columns.filter(|(_, column)| column.computed.is_none() && !column.hidden);
     columns
         .map(|(at, column)| Field {
             name: column.name.clone(),

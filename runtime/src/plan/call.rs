@@ -5,6 +5,7 @@ use super::value::whole_column;
 use super::{Call, Field, FieldValue};
 use crate::error::Error;
 use crate::function::{self, Returns};
+use crate::policy::Security;
 
 impl Build<'_> {
     pub(super) fn call(&mut self, call: &function::Call) -> Result<Call, Error> {
@@ -24,6 +25,7 @@ impl Build<'_> {
             }
             (_, Some(relation)) => Some(self.root(relation)?),
         };
-        Ok(Call { sql: call.sql.clone(), returns: call.returns.clone(), read })
+        let security = self.config.udf.get(call.function).map_or(Security::Invoker, |udf| udf.security);
+        Ok(Call { sql: call.sql.clone(), returns: call.returns.clone(), read, security })
     }
 }

@@ -67,6 +67,13 @@ fn complete(read: &mut Read, relation: &Relation) -> Result<(), Error> {
             order.push(term);
         }
     }
+    if relation.columns.iter().enumerate().any(|(place, column)| {
+        let is_key = relation.primary_key.contains(&place);
+        is_key && (column.hidden || column.masked)
+    }) {
+        let what = format!("A page by key of '{}', whose key is not told", relation.name);
+        return Err(Error::NotImplemented(what));
+    }
     let key: Vec<OrderValue> = match relation.row_key {
         _ if relation.key_is_sure => {
             let column = |place: &usize| OrderValue::Column(whole_column(read.source, *place));

@@ -19,6 +19,7 @@ use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::function::{Piece, Returns};
 use crate::order::{Direction, Nulls};
+use crate::policy::Security;
 use crate::schema::{Methods, RelationId, Relationship};
 use crate::select::Aggregate;
 use crate::value::Value;
@@ -61,9 +62,28 @@ pub enum Plan {
 pub struct Source {
     /// The relation.
     pub relation: RelationId,
-    /// The number in its alias, unlike that of every other occurrence. `None`: it goes by its own name, as the target of
-    /// an UPDATE or DELETE does (SQLite loses an alias there where INSTEAD OF triggers run).
-    pub alias: Option<usize>,
+    /// What it goes by.
+    pub alias: Alias,
+}
+
+/// What an occurrence of a relation goes by in a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// Its own name, as the target of an UPDATE or DELETE does (SQLite loses an alias there where INSTEAD OF triggers run).
+    Own,
+    /// `t0`: an occurrence in the request, each with a number of its own.
+    Request(usize),
+    /// `p`: the row that a policy is about.
+    Row,
+    /// `p1`: a table in a subquery of a policy.
+    Policy(usize),
+}
+
+impl Alias {
+    /// Whether a request knows it, and policies stand between it and the table.
+    pub fn is_of_request(self) -> bool {
+        matches!(self, Alias::Own | Alias::Request(_))
+    }
 }
 
 /// Rows of one relation with what is embedded into them.
@@ -165,6 +185,18 @@ pub struct ColumnValue {
 }
 
 impl ColumnValue {
+    /// The whole column.
+    pub fn whole(column: ColumnRef) -> ColumnValue {
+        ColumnValue {
+            column,
+            represented: false,
+            path: None,
+            cast: None,
+            aggregate: None,
+            aggregate_cast: None,
+        }
+    }
+
     /// Whether it is the column and nothing made of it.
     pub fn is_bare(&self) -> bool {
         !self.represented && self.path.is_none() && self.cast.is_none() && self.aggregate.is_none()
@@ -219,6 +251,8 @@ pub struct Call {
     pub returns: Returns,
     /// The rows; none where it returns nothing.
     pub read: Option<Read>,
+    /// Whose rights it reads with.
+    pub security: Security,
 }
 
 /// A column of one occurrence.
@@ -230,7 +264,7 @@ pub struct ColumnRef {
     pub column: usize,
 }
 
-/// A condition or a value: filters, and policies when they come.
+/// A condition or a value: of filters and of policies.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// A column, or something made of it.
@@ -284,6 +318,117 @@ pub enum Expr {
     Or(Vec<Expr>),
     /// Whether an embed has a row (`!inner`).
     Exists(Box<Embed>),
+    /// What the asker or the request says, bound as a parameter.
+    Asked(Asked),
+    /// A part of SQL that only policies can say.
+    Sql(SqlExpr),
+}
+
+/// What a policy can ask of who asks and of the request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Asked {
+    /// `current_role()`
+    Role,
+    /// `current_claim('a.b')`; `current_user_id()` is the claim `sub`.
+    Claim(String),
+    /// `request_value('request.headers', 'x-tenant')`
+    Request {
+        /// `request.headers`, `request.cookies`, `request.method` or `request.path`.
+        kind: String,
+        /// The field's name.
+        name: String,
+    },
+}
+
+/// SQL of a policy beyond what filters can say. Names of functions and operators are SQLite's, out of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SqlExpr {
+    /// `lower(a)`
+    Function {
+        /// Its name.
+        name: &'static str,
+        /// Whether it is of different values (`count(DISTINCT a)`).
+        distinct: bool,
+        /// Its arguments; none of `count(*)`.
+        arguments: Vec<Expr>,
+    },
+    /// `a || b`
+    Binary(&'static str, Box<Expr>, Box<Expr>),
+    /// `- a`
+    Unary(&'static str, Box<Expr>),
+    /// `CAST(a AS TEXT)`
+    Cast(Box<Expr>, &'static str),
+    /// `a COLLATE NOCASE`
+    Collate(Box<Expr>, &'static str),
+    /// `CASE a WHEN b THEN c ELSE d END`
+    Case {
+        /// What the branches are compared with.
+        operand: Option<Box<Expr>>,
+        /// The branches.
+        branches: Vec<(Expr, Expr)>,
+        /// What it is else.
+        otherwise: Option<Box<Expr>>,
+    },
+    /// `a IN (b, c)`
+    In(Box<Expr>, Vec<Expr>),
+    /// `a IN (SELECT …)`
+    InQuery(Box<Expr>, Box<Query>),
+    /// `EXISTS (SELECT …)`
+    Exists(Box<Query>),
+    /// `(SELECT …)`
+    Query(Box<Query>),
+    /// A value that stands in the text of a policy.
+    Literal(Value),
+    /// A column of a table-valued function: `p1.value`
+    EachColumn(usize, &'static str),
+}
+
+/// A subquery of a policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// Whether equal rows are one.
+    pub distinct: bool,
+    /// What is selected.
+    pub fields: Vec<Expr>,
+    /// The tables, joined.
+    pub from: Vec<Table>,
+    /// WHERE
+    pub conditions: Vec<Expr>,
+    /// GROUP BY
+    pub group_by: Vec<Expr>,
+    /// HAVING
+    pub having: Option<Expr>,
+    /// ORDER BY, and whether it is from the last to the first.
+    pub order_by: Vec<(Expr, bool)>,
+    /// LIMIT
+    pub limit: Option<Expr>,
+}
+
+/// A table in a subquery of a policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// What it is.
+    pub rows: TableRows,
+    /// Whether rows of the tables before it are kept that match none of it (LEFT JOIN).
+    pub left: bool,
+    /// ON
+    pub on: Option<Expr>,
+}
+
+/// Where the rows of a subquery's table are from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableRows {
+    /// A table or view.
+    Relation(Source),
+    /// `json_each(a)`, `json_tree(a)`; the number of its alias.
+    Each {
+        /// Its name.
+        function: &'static str,
+        /// The JSON.
+        json: Box<Expr>,
+        /// The number of its alias.
+        alias: usize,
+    },
 }
 
 /// What JSON must contain.

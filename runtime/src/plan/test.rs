@@ -14,7 +14,7 @@ use crate::value::Value;
 /// The expression of one filter.
 pub(super) fn expression(relation: &Relation, value: ColumnValue, test: &Test) -> Result<Expr, Error> {
     let literal_type = value.literal_type(relation);
-    let representation = relation.representation(value.column.column).filter(|_| value.path.is_none());
+    let representation = relation.read_representation(value.column.column).filter(|_| value.path.is_none());
     let sent = representation.and_then(|r| Some((r.column_type, r.write.clone()?)));
     let subject = Subject { literal_type, is_path: value.path.is_some(), sent, expr: Expr::Column(value) };
     match test {

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::build::Build;
 use super::write::{given_columns, sent_type, writable};
-use super::{InsertTree, Returning, Source, TreeRow, TreeValue};
+use super::{Alias, InsertTree, Returning, Source, TreeRow, TreeValue};
 use crate::api_request::ApiRequest;
 use crate::error::Error;
 use crate::grammar::MAX_DEPTH;
@@ -33,7 +33,7 @@ impl Build<'_> {
     /// Whether a body has rows inside rows.
     pub(super) fn has_rows_inside(&self, relation: &Relation, id: RelationId, payload: &Payload) -> bool {
         let is_inside = |name: &String| {
-            relation.column(name).is_none() && {
+            relation.written_column(name).is_none() && {
                 let (target, hint) = split_hint(name);
                 !self.schema.relationships(id, target, hint).is_empty()
             }
@@ -56,7 +56,7 @@ impl Build<'_> {
             Some(Return::HeadersOnly) => self.root(id).map(|_| Returning::Location)?,
             _ => self.read_back(id, request, true)?,
         };
-        Ok(InsertTree { target: Source { relation: id, alias: None }, rows, returning })
+        Ok(InsertTree { target: Source { relation: id, alias: Alias::Own }, rows, returning })
     }
 
     /// Adds the rows of one relation with all that is inside them; gives the places of these rows.
@@ -71,6 +71,7 @@ impl Build<'_> {
         if depth > MAX_DEPTH {
             return Err(Error::TooComplex(format!("rows may lie {MAX_DEPTH} deep in each other")));
         }
+        self.may(id, |access| access.insert.is_any())?;
         let relation = self.relation(id)?;
         writable(relation, relation.writable.insert, "insert into")?;
         if relation.row_key == RowKey::None && relation.rewrite.is_none() {
@@ -151,7 +152,7 @@ impl Build<'_> {
         let mut members = Vec::with_capacity(payload.columns.len());
         for name in &payload.columns {
             let (target, hint) = split_hint(name);
-            let is_column = relation.column(name).is_some();
+            let is_column = relation.written_column(name).is_some();
             if is_column || self.schema.relationships(id, target, hint).is_empty() {
                 let one = Payload { columns: vec![name.clone()], rows: Vec::new(), array: false };
                 members.extend(given_columns(relation, &one)?.into_iter().map(Member::Column));

@@ -1,6 +1,7 @@
 //! Columns and what is made of them: JSON paths, casts, aggregates.
 
 use super::{CastType, ColumnRef, ColumnValue, FieldValue, JsonPath, Source};
+use crate::compile::denied;
 use crate::error::Error;
 use crate::field::{Field, JsonKey, JsonStep};
 use crate::schema::{ColumnType, Relation};
@@ -8,10 +9,14 @@ use crate::select::{Aggregate, SelectColumn};
 
 /// The place of a column that a read names.
 pub(super) fn column(relation: &Relation, name: &str) -> Result<usize, Error> {
-    relation.column(name).ok_or_else(|| Error::UndefinedColumn {
-        column: name.to_owned(),
-        relation: relation.name.clone(),
-        near: relation.near_column(name),
+    relation.column(name).ok_or_else(|| match relation.columns.iter().any(|column| column.hidden) {
+        // What is hidden is told of in the same words as what is not there.
+        true => denied(relation),
+        false => Error::UndefinedColumn {
+            column: name.to_owned(),
+            relation: relation.name.clone(),
+            near: relation.near_column(name),
+        },
     })
 }
 
@@ -51,7 +56,7 @@ pub(super) fn selected(
 
 /// A bare column as it is told.
 pub(super) fn as_told(relation: &Relation, value: ColumnValue) -> ColumnValue {
-    let is_other = relation.representation(value.column.column).is_some_and(|r| r.read.is_some());
+    let is_other = relation.read_representation(value.column.column).is_some_and(|r| r.read.is_some());
     ColumnValue { represented: is_other && value.is_bare(), ..value }
 }
 
@@ -69,14 +74,7 @@ pub(super) fn bare_count(relation: &Relation, item: &SelectColumn) -> Option<Sel
 
 /// The whole column.
 pub(super) fn whole_column(source: Source, column: usize) -> ColumnValue {
-    ColumnValue {
-        column: ColumnRef { source, column },
-        represented: false,
-        path: None,
-        cast: None,
-        aggregate: None,
-        aggregate_cast: None,
-    }
+    ColumnValue::whole(ColumnRef { source, column })
 }
 
 impl ColumnValue {

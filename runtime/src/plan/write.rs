@@ -4,10 +4,11 @@ use std::collections::HashSet;
 
 use super::build::Build;
 use super::{
-    Change, Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Precondition, Read, Returning, Source,
-    Update,
+    Alias, Change, Conflict, Delete, Expr, FieldValue, Insert, InsertRows, Precondition, Read, Returning,
+    Source, Update,
 };
 use crate::api_request::ApiRequest;
+use crate::compile::denied;
 use crate::encode::keys_json;
 use crate::error::Error;
 use crate::filter::{Comparison, Condition, Operand, Test};
@@ -65,6 +66,7 @@ impl Build<'_> {
         request: &ApiRequest,
         conflict: Option<Conflict>,
     ) -> Result<Insert, Error> {
+        self.may(id, |access| access.insert.is_any())?;
         let relation = self.relation(id)?;
         // A wrong column is told before a relation that cannot be written.
         let columns = given_columns(relation, payload)?;
@@ -84,7 +86,7 @@ impl Build<'_> {
                 self.read_back(id, request, rows.iter().all(gives_key))?
             }
         };
-        let target = Source { relation: id, alias: None };
+        let target = Source { relation: id, alias: Alias::Own };
         Ok(Insert { target, rows, conflict, put: false, returning, precondition: None })
     }
 
@@ -135,6 +137,7 @@ impl Build<'_> {
         payload: &Payload,
         request: &ApiRequest,
     ) -> Result<Update, Error> {
+        self.may(id, |access| access.update.is_any())?;
         let relation = self.relation(id)?;
         writable(relation, relation.writable.update, "update")?;
         let columns = given_columns(relation, payload)?;
@@ -229,6 +232,7 @@ impl Build<'_> {
     }
 
     pub(super) fn delete(&mut self, id: RelationId, request: &ApiRequest) -> Result<Delete, Error> {
+        self.may(id, |access| access.delete.is_some())?;
         let relation = self.relation(id)?;
         writable(relation, relation.writable.delete, "delete from")?;
         let (target, conditions) = self.filtered(id, "DELETE")?;
@@ -246,7 +250,10 @@ impl Build<'_> {
     }
 
     fn conditions(&mut self, id: RelationId) -> Result<(Source, Vec<Expr>), Error> {
-        let target = Source { relation: id, alias: None };
+        if self.own_filters() > 0 {
+            self.seen(id)?;
+        }
+        let target = Source { relation: id, alias: Alias::Own };
         let params = self.params;
         let select = params.select.as_deref().unwrap_or_default();
         // Only its conditions are wanted; `select` is there for the filters that name an embed.
@@ -289,8 +296,17 @@ impl Build<'_> {
     }
 
     fn returning(&mut self, id: RelationId, request: &ApiRequest) -> Result<Returning, Error> {
+        let is_told = request.preferences.representation == Some(Return::Representation);
+        let relation = self.relation(id)?;
+        if !is_told && relation.access.as_ref().is_some_and(|access| access.select.is_none()) {
+            return Ok(Returning::Count);
+        }
+        if is_told && self.params.select.is_none() && relation.columns.iter().any(|column| column.hidden) {
+            // Who writes is told of the whole row, as in PostgREST, or names what of it is wanted.
+            return Err(denied(relation));
+        }
         let mut read = self.root(id)?;
-        if request.preferences.representation != Some(Return::Representation) {
+        if !is_told {
             return Ok(Returning::Count);
         }
         if read.distinct {
@@ -337,7 +353,7 @@ pub(super) fn given_columns(relation: &Relation, payload: &Payload) -> Result<Ve
         .iter()
         .map(|name| {
             let place = relation
-                .column(name)
+                .written_column(name)
                 .filter(|place| relation.columns.get(*place).is_some_and(|c| c.computed.is_none()))
                 .ok_or_else(|| Error::NoColumn { column: name.clone(), relation: relation.name.clone() })?;
             match relation.columns.get(place) {

@@ -99,6 +99,9 @@ fn column(name: &str, declared: &str) -> Column {
         computed: None,
         representation: None,
         is_rowid: false,
+        hidden: false,
+        masked: false,
+        writable: true,
     }
 }
 
@@ -122,8 +125,14 @@ fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Optio
             }
         },
     };
-    schema.relations.push(Relation {
-        name: udf.name.clone(),
+    schema.relations.push(returned(&udf.name, columns));
+    Some(schema.relations.len() - 1)
+}
+
+/// What a function returns.
+fn returned(name: &str, columns: Vec<Column>) -> Relation {
+    Relation {
+        name: name.to_owned(),
         kind: RelationKind::Function,
         columns,
         primary_key: Vec::new(),
@@ -136,8 +145,17 @@ fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Optio
         writable: Writable::default(),
         key_is_sure: false,
         rewrite: None,
-    });
-    Some(schema.relations.len() - 1)
+        access: None,
+    }
+}
+
+#[cfg(test)]
+impl Relation {
+    /// A table of columns without types.
+    pub(crate) fn of_columns(name: &str, columns: &[&str]) -> Relation {
+        let columns = columns.iter().map(|name| column(name, "")).collect();
+        Relation { kind: RelationKind::Table, ..returned(name, columns) }
+    }
 }
 
 fn record_column(udf: &Udf, name: &str) -> Column {

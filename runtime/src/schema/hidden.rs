@@ -1,48 +1,26 @@
-//! Takes relations out of a schema again: those that were read only because views show their columns.
+//! Takes relations out of what a schema exposes: those that were read because views show their columns and policies name them.
 
 use super::{RelationId, SchemaCache};
 
-/// Takes out the relations that are `hidden`, with every key to or from them. The others keep their order.
+/// Takes out the names of the relations that are `hidden`, with every key to or from them. They keep their places.
 pub(super) fn remove(schema: &mut SchemaCache, hidden: &[bool]) {
+    if !hidden.contains(&true) {
+        return;
+    }
     let is_hidden = |id: &RelationId| hidden.get(*id).copied().unwrap_or(false);
-    let count = schema.relations.len();
-    let ids = places((0..count).map(|id| !is_hidden(&id)));
-    let new_id = |id: RelationId| ids.get(id).copied().flatten();
+    schema.names.retain(|_, id| !is_hidden(id));
     // For each relation, where its keys go.
-    let mut keys = Vec::with_capacity(count);
-    for relation in &mut schema.relations {
-        keys.push(places(relation.foreign_keys.iter().map(|key| !is_hidden(&key.target))));
-        relation.foreign_keys.retain_mut(|key| match new_id(key.target) {
-            Some(target) => {
-                key.target = target;
-                true
-            }
-            None => false,
-        });
+    let mut keys = Vec::with_capacity(schema.relations.len());
+    for (id, relation) in schema.relations.iter_mut().enumerate() {
+        let is_kept = |target: &RelationId| !is_hidden(&id) && !is_hidden(target);
+        let mut next = 0..;
+        let places =
+            relation.foreign_keys.iter().map(|key| if is_kept(&key.target) { next.next() } else { None });
+        keys.push(places.collect::<Vec<Option<usize>>>());
+        relation.foreign_keys.retain(|key| is_kept(&key.target));
     }
     let new_key = |id: RelationId, at: usize| keys.get(id)?.get(at).copied().flatten();
     for referrers in &mut schema.referrers {
-        *referrers =
-            referrers.iter().filter_map(|(id, at)| Some((new_id(*id)?, new_key(*id, *at)?))).collect();
+        *referrers = referrers.iter().filter_map(|(id, at)| Some((*id, new_key(*id, *at)?))).collect();
     }
-    retain(&mut schema.relations, &ids);
-    retain(&mut schema.referrers, &ids);
-    schema.names.retain(|_, id| match new_id(*id) {
-        Some(new) => {
-            *id = new;
-            true
-        }
-        None => false,
-    });
-}
-
-/// The new places of those that are kept.
-fn places(kept: impl Iterator<Item = bool>) -> Vec<Option<usize>> {
-    let mut next = 0..;
-    kept.map(|kept| if kept { next.next() } else { None }).collect()
-}
-
-fn retain<T>(items: &mut Vec<T>, places: &[Option<usize>]) {
-    let mut places = places.iter();
-    items.retain(|_| places.next().is_some_and(Option::is_some));
 }

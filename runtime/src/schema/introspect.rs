@@ -64,8 +64,8 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
             _ => RelationKind::Table,
         };
         let is_hidden = is_hidden(name);
-        // Hidden relations matter for the views of them alone.
-        if is_hidden && (!has_views || kind == RelationKind::Virtual) {
+        // Views show the columns of hidden relations, and policies read them.
+        if is_hidden && kind == RelationKind::Virtual {
             continue;
         }
         hidden.push(is_hidden);
@@ -89,8 +89,9 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
             |id: &RelationId| schema.relations.get(*id).is_some_and(|r| r.kind == RelationKind::View);
         let view_sql: Vec<(RelationId, String)> = views.filter(|(id, _)| is_view(id)).collect();
         lineage::add_view_relationships(&mut schema, &view_sql, &hidden);
-        hidden::remove(&mut schema, &hidden);
+        schema.queries = view_sql.into_iter().collect();
     }
+    hidden::remove(&mut schema, &hidden);
     Ok(schema)
 }
 
@@ -139,6 +140,7 @@ fn relation(name: &str, kind: RelationKind, without_rowid: bool, strict: bool) -
         writable: Writable { insert: is_table, update: is_table, delete: is_table },
         key_is_sure: is_table && without_rowid,
         rewrite: None,
+        access: None,
     }
 }
 
@@ -183,6 +185,9 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]
             not_null: *not_null == Value::Integer(1),
             generated: *hidden != Value::Integer(0),
             is_rowid: false,
+            hidden: false,
+            masked: false,
+            writable: true,
             default: if let Value::Text(default) = default { Some(default.clone()) } else { None },
             computed: None,
             representation: None,
@@ -350,7 +355,15 @@ fn foreign_key(
         })
         .map_or_else(|| format!("{}_{}_fkey", relation.name, names.join("_")), |key| key.name);
     let unique = relation.is_unique(&own);
-    Some(ForeignKey { name, columns: own, target: target_id, target_columns: theirs, unique, derived: false })
+    Some(ForeignKey {
+        name,
+        columns: own,
+        target: target_id,
+        target_columns: theirs,
+        unique,
+        derived: false,
+        hidden: false,
+    })
 }
 
 fn read_triggers(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), DbError> {

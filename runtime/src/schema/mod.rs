@@ -12,14 +12,17 @@ mod tokens;
 mod types;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub use configured::{add_configured, is_write};
 pub use introspect::{read_schema, schema_version};
 pub use lineage::{Origin, view_origins};
 pub use relationships::{Cardinality, Junction, Relationship};
+pub(crate) use tokens::{names_in, view_query};
 pub use types::ColumnType;
 
 use crate::config::FullTextIndex;
+use crate::policy::Access;
 use crate::similar::closest;
 
 /// The index of a relation in [`SchemaCache::relations`].
@@ -42,6 +45,57 @@ pub struct SchemaCache {
     pub raise_messages: HashSet<String>,
     /// What could not be read, in words for the log: a view over a table that is gone, for example.
     pub warnings: Vec<String>,
+    /// The queries of views.
+    pub queries: HashMap<RelationId, String>,
+    /// The schema as the roles know it that have asked.
+    pub views: Views,
+    /// Whether this is the schema as a role knows it.
+    pub is_narrowed: bool,
+    /// The relations of which the role whose schema this is does not see everything, by their names in lower case.
+    pub restricted: HashMap<String, RelationId>,
+}
+
+/// How many roles' schemas are kept at a time.
+const MOST_VIEWS: usize = 64;
+
+/// The schema as roles know it, by their names. No part of what the schema is.
+#[derive(Debug, Default)]
+pub struct Views(RwLock<HashMap<Option<String>, Arc<SchemaCache>>>);
+
+impl Views {
+    /// That of a role, if it has asked before.
+    pub fn get(&self, role: Option<&str>) -> Option<Arc<SchemaCache>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        match role {
+            // Without a copy of the name.
+            Some(role) => known
+                .iter()
+                .find(|(known, _)| known.as_deref() == Some(role))
+                .map(|(_, view)| Arc::clone(view)),
+            None => known.get(&None).cloned(),
+        }
+    }
+
+    /// Keeps that of a role.
+    pub fn put(&self, role: Option<&str>, view: &Arc<SchemaCache>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_VIEWS {
+            known.clear();
+        }
+        known.insert(role.map(str::to_owned), Arc::clone(view));
+    }
+}
+
+impl Clone for Views {
+    fn clone(&self) -> Self {
+        Views::default()
+    }
+}
+
+impl PartialEq for Views {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// A table or a view.
@@ -73,6 +127,8 @@ pub struct Relation {
     pub key_is_sure: bool,
     /// The table of a simple view, through which it is written.
     pub rewrite: Option<Rewrite>,
+    /// What a role may do with it; none: everything. Only in the schema as a role knows it.
+    pub access: Option<Arc<Access>>,
 }
 
 /// The table that is written where a simple view is.
@@ -97,6 +153,17 @@ pub enum RelationKind {
     Virtual,
     /// What a function returns.
     Function,
+}
+
+impl RelationKind {
+    /// As PostgreSQL's messages call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            RelationKind::Table | RelationKind::Virtual => "table",
+            RelationKind::View => "view",
+            RelationKind::Function => "function",
+        }
+    }
 }
 
 /// An embed that the configuration defines.
@@ -155,6 +222,12 @@ pub struct Column {
     pub representation: Option<Representation>,
     /// Whether it is an alias of the rowid, which always holds an integer.
     pub is_rowid: bool,
+    /// Whether there is no such column for the role whose schema this is.
+    pub hidden: bool,
+    /// Whether that role is told something else instead.
+    pub masked: bool,
+    /// Whether that role may insert or update it.
+    pub writable: bool,
 }
 
 /// How a column is told and taken. In the SQL `{value}` stands for the value.
@@ -183,6 +256,8 @@ pub struct ForeignKey {
     pub unique: bool,
     /// Whether it is a table's key as seen through a view of either table. The database enforces the table's own alone.
     pub derived: bool,
+    /// Whether the role whose schema this is does not see its columns.
+    pub hidden: bool,
 }
 
 impl ForeignKey {
@@ -207,9 +282,11 @@ impl SchemaCache {
         relations.flat_map(|(id, relation)| relation.foreign_keys.iter().map(move |key| (id, key)))
     }
 
-    /// The name most like this one.
+    /// The name most like this one, of those that may be seen.
     pub fn near(&self, name: &str) -> Option<String> {
-        closest(name, self.names.keys().cloned())
+        let is_seen =
+            |relation: &Relation| relation.access.as_ref().is_none_or(|access| access.select.is_some());
+        closest(name, self.exposed().filter(|(_, relation)| is_seen(relation)).map(|(_, r)| r.name.clone()))
     }
 }
 
@@ -232,16 +309,27 @@ impl Relation {
         self.columns.get(place)?.representation.as_ref()
     }
 
+    /// The same of what is read: a mask is told as it is.
+    pub fn read_representation(&self, place: usize) -> Option<&Representation> {
+        self.columns.get(place).filter(|column| !column.masked)?.representation.as_ref()
+    }
+
     /// Which methods it takes; PUT needs a primary key.
     pub fn methods(&self) -> Methods {
-        let Writable { insert, update, delete } = self.writable;
+        let Writable { mut insert, mut update, mut delete } = self.writable;
+        if let Some(access) = &self.access {
+            insert &= access.insert.is_any();
+            update &= access.update.is_any();
+            delete &= access.delete.is_some();
+        }
         let put = insert && update && !self.primary_key.is_empty() && self.takes_conflicts();
         Methods { post: insert, put, patch: update, delete }
     }
 
     /// Whether the column at this place is never NULL.
     pub fn never_null(&self, place: usize) -> bool {
-        let is_key = self.key_is_sure && self.primary_key.contains(&place);
+        let is_masked = self.columns.get(place).is_none_or(|column| column.masked);
+        let is_key = self.key_is_sure && self.primary_key.contains(&place) && !is_masked;
         is_key || self.columns.get(place).is_some_and(|column| column.not_null || column.is_rowid)
     }
 
@@ -252,12 +340,17 @@ impl Relation {
 
     /// The place of the column of this name.
     pub fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|c| c.name == name)
+        self.columns.iter().position(|c| c.name == name && !c.hidden)
+    }
+
+    /// The place of the column of this name that may be written, seen or not.
+    pub fn written_column(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|c| c.name == name && (!c.hidden || c.writable))
     }
 
     /// The column name most like this one.
     pub fn near_column(&self, name: &str) -> Option<String> {
-        closest(name, self.columns.iter().map(|c| c.name.clone()))
+        closest(name, self.columns.iter().filter(|c| !c.hidden).map(|c| c.name.clone()))
     }
 
     /// The names of the columns at these places.

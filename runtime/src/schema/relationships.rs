@@ -99,7 +99,7 @@ impl SchemaCache {
 
     /// By the origin's own foreign keys.
     fn forward<'a>(&'a self, relation: &'a Relation) -> impl Iterator<Item = Relationship> + 'a {
-        relation.foreign_keys.iter().map(|key| Relationship {
+        relation.foreign_keys.iter().filter(|key| !key.hidden).map(|key| Relationship {
             cardinality: if key.unique { Cardinality::OneToOne } else { Cardinality::ManyToOne },
             is_forward: true,
             constraint: key.name.clone(),
@@ -135,7 +135,11 @@ impl SchemaCache {
                 .foreign_keys
                 .iter()
                 .filter(move |far| {
-                    far.target == target && far.name != near.name && in_key(near) && in_key(far)
+                    !far.hidden
+                        && far.target == target
+                        && far.name != near.name
+                        && in_key(near)
+                        && in_key(far)
                 })
                 .map(move |far| Relationship {
                     cardinality: Cardinality::ManyToMany,
@@ -156,7 +160,8 @@ impl SchemaCache {
     fn keys_to(&self, origin: RelationId) -> impl Iterator<Item = (RelationId, &Relation, &ForeignKey)> {
         self.referrers.get(origin).into_iter().flatten().filter_map(|(id, at)| {
             let relation = self.relations.get(*id)?;
-            Some((*id, relation, relation.foreign_keys.get(*at)?))
+            let key = relation.foreign_keys.get(*at).filter(|key| !key.hidden)?;
+            Some((*id, relation, key))
         })
     }
 

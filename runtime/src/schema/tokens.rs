@@ -31,9 +31,72 @@ impl Token<'_> {
     }
 }
 
+/// A name in SQL.
+pub(crate) struct NameIn {
+    /// In lower case.
+    name: String,
+    /// What stands before it with a dot, in lower case.
+    qualifier: Option<String>,
+    /// Whether it stands behind FROM or JOIN.
+    pub(crate) is_read_from: bool,
+}
+
+impl NameIn {
+    /// Whether it is this, which is in lower case.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name
+    }
+
+    /// In lower case.
+    pub(crate) fn folded(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether this stands before it with a dot.
+    pub(crate) fn is_qualified_by(&self, name: &str) -> bool {
+        self.qualifier.as_deref() == Some(name)
+    }
+}
+
+/// The names in a text, keywords among them.
+pub(crate) fn names_in(sql: &str) -> impl Iterator<Item = NameIn> {
+    let all = tokens(sql);
+    let mut names = Vec::new();
+    for (at, token) in all.iter().enumerate() {
+        let Some(name) = token.name() else { continue };
+        let before = |distance: usize| all.get(at.checked_sub(distance)?);
+        let is_qualified = before(1) == Some(&Token::Symbol('.'));
+        let qualifier = before(2).filter(|_| is_qualified).and_then(Token::name).map(str::to_ascii_lowercase);
+        let first = if is_qualified { before(3) } else { before(1) };
+        let is_read_from = first.is_some_and(|token| token.is("from") || token.is("join"));
+        names.push(NameIn { name: name.to_ascii_lowercase(), qualifier, is_read_from });
+    }
+    names.into_iter()
+}
+
+/// The query of a `CREATE VIEW name (columns) AS query`.
+pub(crate) fn view_query(sql: &str) -> Option<&str> {
+    let mut depth = 0_usize;
+    for (token, end) in tokens_with_ends(sql) {
+        match token {
+            Token::Symbol('(') => depth += 1,
+            Token::Symbol(')') => depth = depth.saturating_sub(1),
+            ref token if depth == 0 && token.is("as") => return sql.get(end..),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The tokens of a text, without white space and comments.
 pub(super) fn tokens(sql: &str) -> Vec<Token<'_>> {
+    tokens_with_ends(sql).into_iter().map(|(token, _)| token).collect()
+}
+
+/// The tokens of a text, each with the place where it ends.
+fn tokens_with_ends(sql: &str) -> Vec<(Token<'_>, usize)> {
     let mut tokens = Vec::new();
+    let mut ended: Vec<(Token<'_>, usize)> = Vec::new();
     let mut rest = sql;
     while let Some(c) = rest.chars().next() {
         let end = match c {
@@ -72,8 +135,9 @@ pub(super) fn tokens(sql: &str) -> Vec<Token<'_>> {
             }
         };
         rest = rest.get(end..).unwrap_or_default();
+        ended.extend(tokens.pop().map(|token| (token, sql.len() - rest.len())));
     }
-    tokens
+    ended
 }
 
 fn is_word(c: char) -> bool {

@@ -32,7 +32,15 @@ fn schema() -> SchemaCache {
                 let name = format!("{name}_{}_fkey", names[at]);
                 schema.referrers[target_id].push((id, schema.relations[id].foreign_keys.len()));
                 let (target, columns) = (target_id, vec![at]);
-                let key = ForeignKey { name, columns, target, target_columns, unique: false, derived: false };
+                let key = ForeignKey {
+                    name,
+                    columns,
+                    target,
+                    target_columns,
+                    unique: false,
+                    derived: false,
+                    hidden: false,
+                };
                 schema.relations[id].foreign_keys.push(key);
             }
         }
@@ -54,6 +62,9 @@ fn add(schema: &mut SchemaCache, name: &str, kind: RelationKind, columns: &[&str
         computed: None,
         representation: None,
         is_rowid: false,
+        hidden: false,
+        masked: false,
+        writable: true,
     };
     let id = schema.relations.len();
     schema.names.insert(name.to_owned(), id);
@@ -72,6 +83,7 @@ fn add(schema: &mut SchemaCache, name: &str, kind: RelationKind, columns: &[&str
         writable: Writable::default(),
         key_is_sure: false,
         rewrite: None,
+        access: None,
     });
     id
 }

@@ -1,0 +1,167 @@
+//! Expressions of policies: what is taken, what is refused, and with which words.
+
+use expect_test::{Expect, expect};
+
+use super::expression::expression;
+use crate::plan::{Expr, SqlExpr};
+use crate::schema::{Relation, SchemaCache};
+
+fn schema() -> SchemaCache {
+    let mut schema = SchemaCache::default();
+    for (name, columns) in
+        [("posts", ["id", "author_id", "title", "meta"].as_slice()), ("members", &["id", "team", "title"])]
+    {
+        schema.names.insert(name.to_owned(), schema.relations.len());
+        schema.relations.push(Relation::of_columns(name, columns));
+    }
+    schema
+}
+
+fn check(text: &str, expected: Expect) {
+    let error = expression(&schema(), 0, text).err().unwrap_or_else(|| "taken".to_owned());
+    expected.assert_eq(&error);
+}
+
+#[test]
+fn what_is_taken() {
+    for text in [
+        "1",
+        "author_id = current_user_id()",
+        "posts.author_id = 7 AND \"title\" <> 'x' OR NOT id IN (1, 2)",
+        "author_id IN (SELECT id FROM members WHERE team = current_claim('team'))",
+        "EXISTS (SELECT 1 FROM members AS m LEFT JOIN members n ON n.id = m.id WHERE m.id = posts.author_id)",
+        "EXISTS (SELECT * FROM json_each(meta) WHERE value = current_role())",
+        "(SELECT count(*) FROM members WHERE members.id = author_id) > 0",
+        "(SELECT max(id) FROM members GROUP BY team HAVING count(DISTINCT id) > 1 ORDER BY team DESC LIMIT 1) = 1",
+        "json_extract(meta, '$.a') = 1 AND meta ->> '$.b' LIKE 'x%'",
+        "CASE WHEN id > 1 THEN 1 ELSE 0 END",
+        "CASE id WHEN 1 THEN 'a' END = 'a'",
+        "title COLLATE NOCASE = 'X' AND CAST(id AS TEXT) GLOB '1*'",
+        "request_value('request.headers', 'x-tenant') = title AND request_value('request.method') = 'GET'",
+        "date(title) < date(now()) AND datetime(title, '+1 day') IS NOT NULL",
+        "substr(title, 1, 1) || '***'",
+        "id BETWEEN -1 AND 1.5 AND title IS NOT DISTINCT FROM NULL AND trim(title, 'x') = '' AND TRUE",
+    ] {
+        assert!(expression(&schema(), 0, text).is_ok(), "{text}: {:?}", expression(&schema(), 0, text));
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    check("auhtor_id = 1", expect!["there is no column auhtor_id; perhaps author_id"]);
+    check("members.id = 1", expect!["there is no table members to have a column id here"]);
+    check("posts.nothing", expect!["there is no column nothing of posts"]);
+    check(
+        "author_id = 1; DROP TABLE posts",
+        expect![[r#"it must be one expression, and ";" stands behind one"#]],
+    );
+    check("SELECT 1", expect![[r#"it must be one expression, and "1" stands behind one"#]]);
+    check("DELETE FROM posts", expect![[r#"it must be one expression, and "FROM" stands behind one"#]]);
+    check("(DELETE FROM posts)", expect!["Expected: ), found: FROM at Line: 1, Column: 9"]);
+    check("id = ", expect!["Expected: an expression, found: EOF"]);
+    check("", expect!["Expected: an expression, found: EOF"]);
+    check(
+        "id = ?",
+        expect![
+            "?: a policy has no parameters; current_user_id(), current_role() and current_claim('name') say who asks"
+        ],
+    );
+    check(
+        "id = :user",
+        expect![
+            ":user: a policy has no parameters; current_user_id(), current_role() and current_claim('name') say who asks"
+        ],
+    );
+    check(
+        "id = $1",
+        expect![
+            "$1: a policy has no parameters; current_user_id(), current_role() and current_claim('name') say who asks"
+        ],
+    );
+    check("random() > 0", expect!["random gives another result each time"]);
+    check(
+        "CURRENT_TIMESTAMP > title",
+        expect!["current_timestamp gives another result each time; now() is the time in UTC"],
+    );
+    check(
+        "date('now') > title",
+        expect!["date with 'now' gives another result each time; now() is the time in UTC"],
+    );
+    check("lowr(title) = 'x'", expect!["there is no function lowr for policies; perhaps lower"]);
+    check("load_extension('x')", expect!["there is no function load_extension for policies"]);
+    check("count(*) > 1", expect!["count(*): this is not taken in a policy"]);
+    check("max(id) = 1", expect!["max of several rows: only a subquery has several"]);
+    check("id IN (SELECT id, team FROM members)", expect!["a subquery here selects one value, not 2"]);
+    check("id IN (SELECT id FROM membrs)", expect!["there is no table membrs; perhaps members"]);
+    check("id IN (SELECT id FROM main.members)", expect!["main.members: write the table's name alone"]);
+    check(
+        "id IN (SELECT id FROM members UNION SELECT 1)",
+        expect!["a subquery is one SELECT, without WITH, UNION, INTERSECT and EXCEPT"],
+    );
+    check(
+        "id IN (WITH x AS (SELECT 1) SELECT * FROM x)",
+        expect!["a subquery is one SELECT, without WITH, UNION, INTERSECT and EXCEPT"],
+    );
+    check(
+        "id IN (SELECT id FROM (SELECT 1 AS id))",
+        expect!["(SELECT 1 AS id): a subquery reads tables, views, json_each and json_tree"],
+    );
+    check(
+        "EXISTS (SELECT 1 FROM members, posts WHERE id = 1)",
+        expect!["id could be a column of several tables: write TABLE.id"],
+    );
+    check(
+        "sum(id) OVER () > 1",
+        expect!["sum(id) OVER (): FILTER, OVER and the like are not taken in a policy"],
+    );
+    check(
+        "(id, title) = (1, 'x')",
+        expect!["rows of values ((a, b) = …) are not taken: compare the values one by one"],
+    );
+    check("title REGEXP 'x'", expect!["REGEXP: not every host has it; LIKE and GLOB are taken"]);
+    check("title MATCH 'x'", expect!["MATCH: not every host has it; LIKE and GLOB are taken"]);
+    check("current_claim(title) = 1", expect!["current_claim: its arguments are texts in single quotes"]);
+    check(
+        "request_value('request.body', 'x') = 1",
+        expect![
+            "request_value: request.jwt.claims, request.headers and request.cookies with a name, request.method or request.path"
+        ],
+    );
+    check("json_extract(meta, title) = 1", expect!["json_extract: a path is a text that begins with $"]);
+    check("- id || 'x' = 'y'", expect!["-id || 'x': write parentheses around what the sign is for"]);
+    check("CAST(id AS JSON)", expect!["CAST AS JSON: TEXT, INTEGER, REAL, NUMERIC and BLOB are taken"]);
+    check(&format!("{}id{}", "(".repeat(200), ")".repeat(200)), expect!["it nests deeper than 50 levels"]);
+}
+
+/// The precedence is SQLite's: `||` and `->` before `*`, `<` before `=`, NOT behind them.
+#[test]
+fn precedence() {
+    let same = |a: &str, b: &str| {
+        assert_eq!(expression(&schema(), 0, a), expression(&schema(), 0, b), "{a}  {b}");
+    };
+    same("id || 1 + 2 = 3", "((id || 1) + 2) = 3");
+    same("id + 1 || 2 * 3", "id + ((1 || 2) * 3)");
+    same("meta ->> '$.a' = 'x' AND id = 1", "((meta ->> '$.a') = 'x') AND (id = 1)");
+    same("id = 1 < 2", "id = (1 < 2)");
+    same("NOT id = 1", "NOT (id = 1)");
+    same("id = 1 OR id = 2 AND title = 'x'", "(id = 1) OR ((id = 2) AND (title = 'x'))");
+    same("id & 1 = 1", "(id & 1) = 1");
+    same("id << 1 + 2", "id << (1 + 2)");
+    same("id IN (1) = 1", "(id IN (1)) = 1");
+    same("title LIKE 'a' || 'b'", "title LIKE ('a' || 'b')");
+    same("title COLLATE NOCASE = 'X'", "(title COLLATE NOCASE) = 'X'");
+    same("id = 1 IS NOT NULL", "(id = 1) IS NOT NULL");
+}
+
+/// JSON functions fail on what is no JSON; in a policy they are NULL.
+#[test]
+fn json_is_guarded() {
+    for text in ["json_extract(meta, '$.a')", "meta -> 'a'", "meta ->> 'a'", "json_type(meta)", "json(meta)"]
+    {
+        let guarded = matches!(
+            expression(&schema(), 0, text),
+            Ok(Expr::Sql(SqlExpr::Case { operand: None, otherwise: None, .. }))
+        );
+        assert!(guarded, "{text}");
+    }
+}
