@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::explain::ExplainFlags;
+use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Settings};
-use crate::{component, log, serve};
+use crate::{component, explain, log, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -24,6 +26,11 @@ struct Arguments {
 enum Command {
     /// Serve a database over HTTP.
     Serve(Flags),
+    /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run.
+    Explain(ExplainFlags),
+    /// Try policies.
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Make a database of the SQL text in a file.
     #[command(hide = true)]
     CreateDatabase {
@@ -54,6 +61,10 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
+        Command::Explain(flags) => explain::explain(&flags).map_err(Failure::Start),
+        Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
+            if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
+        }),
         Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
             component::compile(&input, &output).map_err(Failure::Start)

@@ -9,15 +9,18 @@
 )]
 
 mod answer;
+mod asking;
 pub mod cli;
 mod component;
 mod connection;
 mod engine;
 mod examples;
 mod exchange;
+mod explain;
 mod functions;
 mod native;
 mod open;
+mod policy_test;
 mod pool;
 mod serve;
 pub mod server;

@@ -20,6 +20,7 @@ pub struct Authorized {
     plan: Plan,
     limits: Limits,
     restricted: bool,
+    relations: Vec<RelationId>,
 }
 
 /// What a write is held to.
@@ -47,6 +48,11 @@ impl Authorized {
         self.restricted
     }
 
+    /// The relations that it names, each once.
+    pub fn relations(&self) -> &[RelationId] {
+        &self.relations
+    }
+
     /// The plan, for the reply stage.
     pub fn into_plan(self) -> Plan {
         self.plan
@@ -58,7 +64,7 @@ impl Authorized {
 /// # Errors
 /// 42501 where they refuse it.
 pub fn authorize(schema: &SchemaCache, plan: Plan) -> Result<Authorized, Error> {
-    let mut sight = Sight { schema, restricted: false };
+    let mut sight = Sight { schema, restricted: false, relations: Vec::new() };
     let mut plan = plan;
     let limits = match &mut plan {
         Plan::Read { read, .. } => sight.read(read).map(|()| Limits::none())?,
@@ -76,7 +82,7 @@ pub fn authorize(schema: &SchemaCache, plan: Plan) -> Result<Authorized, Error> 
         Plan::Delete(delete) => sight.delete(delete)?,
         Plan::Options(_) => Limits::none(),
     };
-    Ok(Authorized { restricted: sight.restricted, plan, limits })
+    Ok(Authorized { restricted: sight.restricted, relations: sight.relations, plan, limits })
 }
 
 impl Limits {
@@ -89,6 +95,7 @@ impl Limits {
 struct Sight<'a> {
     schema: &'a SchemaCache,
     restricted: bool,
+    relations: Vec<RelationId>,
 }
 
 impl Sight<'_> {
@@ -96,8 +103,15 @@ impl Sight<'_> {
         self.schema.relations.get(id).ok_or_else(|| Error::Internal(format!("no relation {id}")))
     }
 
+    fn note(&mut self, id: RelationId) {
+        if !self.relations.contains(&id) {
+            self.relations.push(id);
+        }
+    }
+
     /// An occurrence that is read.
     fn seen(&mut self, id: RelationId) -> Result<(), Error> {
+        self.note(id);
         let relation = self.relation(id)?;
         let Some(access) = &relation.access else { return Ok(()) };
         if access.select.is_none() {
@@ -187,13 +201,15 @@ impl Sight<'_> {
     }
 
     /// What an insert of these columns is held to.
-    fn insert_permit(&self, id: RelationId, columns: &[usize]) -> Result<Option<Permit>, Error> {
+    fn insert_permit(&mut self, id: RelationId, columns: &[usize]) -> Result<Option<Permit>, Error> {
+        self.note(id);
         let relation = self.relation(id)?;
         let Some(access) = &relation.access else { return Ok(None) };
         access.insert.permit(columns).map(Some).ok_or_else(|| denied(relation))
     }
 
-    fn update_permit(&self, id: RelationId, columns: &[usize]) -> Result<Option<Permit>, Error> {
+    fn update_permit(&mut self, id: RelationId, columns: &[usize]) -> Result<Option<Permit>, Error> {
+        self.note(id);
         let relation = self.relation(id)?;
         let Some(access) = &relation.access else { return Ok(None) };
         access.update.permit(columns).map(Some).ok_or_else(|| denied(relation))
@@ -295,6 +311,7 @@ impl Sight<'_> {
             self.seen(id)?;
         }
         self.conditions(&delete.conditions)?;
+        self.note(id);
         let relation = self.relation(id)?;
         let using = match &relation.access {
             None => Rows::All,

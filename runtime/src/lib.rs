@@ -54,6 +54,7 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use asker::Asker;
+use authorize::Authorized;
 use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
 use database::Database;
@@ -145,24 +146,58 @@ pub fn plan(
     plan_for_role(config, &schema.for_role(config, request.identity.role.as_deref()), request)
 }
 
+/// The relations whose rules a request is held to, and how the database would go about its statements; none is run.
+///
+/// # Errors
+/// Whatever the stages refuse, and what the database says.
+pub fn explain(
+    config: &Config,
+    schema: &Arc<SchemaCache>,
+    request: &ApiRequest,
+    db: &mut dyn Database,
+) -> Result<(Vec<schema::RelationId>, Vec<run::Explained>), Error> {
+    let view = schema.for_role(config, request.identity.role.as_deref());
+    let (authorized, program) = authorize_and_compile(config, &view, request)?;
+    let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    let mut relations = authorized.relations().to_vec();
+    for statement in program.steps.iter().flat_map(compile::Step::statements) {
+        for relation in &statement.defines {
+            if !relations.contains(relation) {
+                relations.push(*relation);
+            }
+        }
+    }
+    Ok((relations, explained))
+}
+
 fn plan_for_role(
     config: &Config,
     schema: &SchemaCache,
     request: &ApiRequest,
 ) -> Result<(Plan, Program), Error> {
-    let plan = || {
+    let (authorized, program) = authorize_and_compile(config, schema, request)?;
+    if matches!(request.media_type, MediaType::Plan { .. }) && authorized.is_restricted() {
+        // It names what policies read, and what they hide.
+        let message = "permission denied for the plan of what a policy restricts".to_owned();
+        return Err(Error::Forbidden { message, anonymous: request.identity.is_anonymous });
+    }
+    Ok((authorized.into_plan(), program))
+}
+
+/// `schema` is that of the role.
+fn authorize_and_compile(
+    config: &Config,
+    schema: &SchemaCache,
+    request: &ApiRequest,
+) -> Result<(Authorized, Program), Error> {
+    let stages = || {
         let plan = plan::build(config, schema, request)?;
         let authorized = authorize::authorize(schema, plan)?;
-        if matches!(request.media_type, MediaType::Plan { .. }) && authorized.is_restricted() {
-            // It names what policies read, and what they hide.
-            let message = "permission denied for the plan of what a policy restricts".to_owned();
-            return Err(Error::Forbidden { message, anonymous: false });
-        }
         let asker = Asker { identity: &request.identity, said: request.said.as_ref() };
         let program = compile::compile(schema, &authorized, &output(request), &asker)?;
-        Ok((authorized.into_plan(), program))
+        Ok((authorized, program))
     };
-    plan().map_err(|error: Error| error.to(request.identity.is_anonymous))
+    stages().map_err(|error: Error| error.to(request.identity.is_anonymous))
 }
 
 fn in_transaction(

@@ -211,6 +211,8 @@ pub struct Explained {
     pub step: &'static str,
     /// Its text.
     pub sql: String,
+    /// Its parameters.
+    pub params: Vec<Param>,
     /// The lines of EXPLAIN QUERY PLAN: a number, that of the line it belongs to, and what is done.
     pub lines: Vec<(i64, i64, String)>,
 }
@@ -230,7 +232,12 @@ pub fn explain(program: &Program, db: &mut dyn Database) -> Result<Vec<Explained
                     lines.push((*id, *parent, String::from_utf8_lossy(detail).into_owned()));
                 }
             })?;
-            explained.push(Explained { step: step.name(), sql: statement.sql.clone(), lines });
+            explained.push(Explained {
+                step: step.name(),
+                sql: statement.sql.clone(),
+                params: statement.params.clone(),
+                lines,
+            });
         }
     }
     Ok(explained)

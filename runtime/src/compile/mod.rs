@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::etag::Conditional;
 use crate::plan::{Plan, Source};
 use crate::policy::Rows;
-use crate::schema::SchemaCache;
+use crate::schema::{RelationId, SchemaCache};
 use crate::timezone::Zone;
 use crate::value::Value;
 pub(crate) use policy::denied;
@@ -208,6 +208,8 @@ pub struct Statement {
     pub sql: String,
     /// The parameters, in the order of their `?`.
     pub params: Vec<Param>,
+    /// The relations that are defined in front of it, as its role sees them.
+    pub defines: Vec<RelationId>,
 }
 
 /// A parameter.

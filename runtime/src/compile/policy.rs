@@ -37,7 +37,8 @@ impl Compiler<'_> {
                 next.append(&mut definitions.uses);
             }
         }
-        Ok(definitions.in_front_of(sql))
+        let defines = uses.iter().map(Use::relation).collect();
+        Ok(Statement { defines, ..definitions.in_front_of(sql) })
     }
 
     /// `"visible posts" AS NOT MATERIALIZED (SELECT … FROM main."posts" AS p WHERE …)`
@@ -156,7 +157,8 @@ impl Compiler<'_> {
             let what = "names tables with their schema, so that its policies cannot hold inside it";
             return Err(Error::Internal(format!("view {} {what}", relation.name)));
         }
-        sql.raw("(WITH \"rows\" (");
+        let rows = format!("rows of {}", relation.name);
+        sql.raw("(WITH ").name(&rows).raw(" (");
         let stored: Vec<usize> = (0..relation.columns.len())
             .filter(|place| relation.columns.get(*place).is_some_and(|c| c.computed.is_none()))
             .collect();
@@ -164,7 +166,7 @@ impl Compiler<'_> {
             sql.name(name);
             Ok(())
         })?;
-        sql.raw(") AS (").definition(body).raw("\n) SELECT * FROM \"rows\")");
+        sql.raw(") AS (").definition(body).raw("\n) SELECT * FROM ").name(&rows).raw(")");
         self.mention(sql, body)
     }
 
@@ -206,6 +208,7 @@ impl Compiler<'_> {
     /// The conditions of a row that is written under its relation's own name: that it is seen, and that it may be written.
     pub(super) fn own_rows(&self, relation: &Relation, using: &Rows) -> Vec<Expr> {
         let seen = relation.access.as_ref().and_then(|access| access.select.as_ref());
+        let seen = seen.filter(|seen| *seen != using);
         seen.into_iter().chain([using]).filter_map(Rows::condition).cloned().collect()
     }
 

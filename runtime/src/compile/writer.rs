@@ -216,11 +216,11 @@ impl Sql {
                 format!("{word}{definitions}, {rest}")
             }
         };
-        Statement { sql, params }
+        Statement { sql, params, defines: Vec::new() }
     }
 
     /// The finished statement.
     pub(super) fn finish(self) -> Statement {
-        Statement { sql: self.text, params: self.params }
+        Statement { sql: self.text, params: self.params, defines: Vec::new() }
     }
 }
