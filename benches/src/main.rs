@@ -29,39 +29,47 @@ impl Drop for Server {
 }
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+    let mut args = std::env::args().skip(1).peekable();
+    let mut config = None;
+    if args.next_if_eq("--config").is_some() {
+        config = Some(PathBuf::from(args.next().context(USAGE)?));
+    }
     let database = args.next().context(USAGE)?;
     let workloads: Vec<String> = args.collect();
     ensure!(!workloads.is_empty(), USAGE);
     ensure!(Command::new("wrk").arg("-v").output().is_ok(), "wrk is not installed: apt-get install wrk");
     let directory = std::env::temp_dir().join(format!("sqlitrest-bench-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
-    let result = measure(Path::new(&database), &workloads, &directory);
+    let result = measure(Path::new(&database), config.as_deref(), &workloads, &directory);
     std::fs::remove_dir_all(&directory)?;
     result
 }
 
-const USAGE: &str =
-    "usage: cargo xtask bench DATABASE TARGET…   (for example chinook.db '/Album?AlbumId=eq.5')";
+const USAGE: &str = "usage: cargo xtask bench [--config FILE] DATABASE TARGET…   (for example chinook.db '/Album?AlbumId=eq.5')";
 
-fn measure(database: &Path, workloads: &[String], directory: &Path) -> Result<()> {
+fn measure(database: &Path, config: Option<&Path>, workloads: &[String], directory: &Path) -> Result<()> {
     let mut servers = Vec::new();
     for engine in ["native", "component"] {
         let copy = directory.join(format!("{engine}.db"));
         std::fs::copy(database, &copy).with_context(|| format!("cannot copy {}", database.display()))?;
-        servers.push((engine, sqlitrest(&copy, engine)?));
+        servers.push((engine.to_owned(), sqlitrest(&copy, engine, None)?));
+        if config.is_some() {
+            servers.push((format!("{engine}, configured"), sqlitrest(&copy, engine, config)?));
+        }
     }
     println!("wrk -t2 -c{CONNECTIONS} -d{SECONDS}, {ROUNDS} rounds interleaved, median (least to most)\n");
     println!("| target | bytes | server | requests/s | of bare | p99 ms |");
     println!("|---|--:|---|--:|--:|--:|");
     for target in workloads {
         let body = get(&servers[0].1.address, target)?;
-        ensure!(body == get(&servers[1].1.address, target)?, "{target}: the engines do not agree");
+        for (name, server) in &servers {
+            ensure!(body == get(&server.address, target)?, "{target}: {name} answers otherwise");
+        }
         let file = directory.join("body");
         std::fs::write(&file, &body)?;
         let bare = start(Command::new(sibling("bare")?).arg(&file))?;
         let all: Vec<(&str, &str)> = std::iter::once(("bare hyper", bare.address.as_str()))
-            .chain(servers.iter().map(|(name, server)| (*name, server.address.as_str())))
+            .chain(servers.iter().map(|(name, server)| (name.as_str(), server.address.as_str())))
             .collect();
         let figures = rounds(&all, target)?;
         let floor = median(&figures["bare hyper"].0);
@@ -104,7 +112,7 @@ fn cold_starts(directory: &Path, target: &str) -> Result<()> {
         let mut times = Vec::new();
         for _ in 0..STARTS {
             let begin = Instant::now();
-            let server = sqlitrest(&directory.join(format!("{engine}.db")), engine)?;
+            let server = sqlitrest(&directory.join(format!("{engine}.db")), engine, None)?;
             get(&server.address, target)?;
             times.push(begin.elapsed().as_secs_f64() * 1e3);
         }
@@ -114,13 +122,13 @@ fn cold_starts(directory: &Path, target: &str) -> Result<()> {
     Ok(())
 }
 
-fn sqlitrest(database: &Path, engine: &str) -> Result<Server> {
-    start(Command::new(sibling("sqlitrest")?).arg("serve").arg(database).args([
-        "--engine",
-        engine,
-        "--listen",
-        "127.0.0.1:0",
-    ]))
+fn sqlitrest(database: &Path, engine: &str, config: Option<&Path>) -> Result<Server> {
+    let mut command = Command::new(sibling("sqlitrest")?);
+    command.arg("serve").arg(database).args(["--engine", engine, "--listen", "127.0.0.1:0"]);
+    if let Some(config) = config {
+        command.arg("--config").arg(config);
+    }
+    start(&mut command)
 }
 
 /// A binary that stands beside this one.
