@@ -3,10 +3,11 @@
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use spin_sdk::variables;
-use sqlitrest_runtime::config::{Config, KEYS};
+use sqlitrest_runtime::config::{Config, KEYS, Reference};
 use sqlitrest_runtime::http::Response;
 use sqlitrest_runtime::internal_error;
 
@@ -53,6 +54,25 @@ fn load() -> Result<Config, String> {
             "{origin}: this version does not enforce {} yet, so it serves nothing",
             asked.join(", ")
         )),
+    }
+}
+
+/// What a value of the configuration refers to: a mounted file, whose path begins at the root as that of the configuration does; a
+/// variable of the environment, or that of Spin with its name in lower case.
+///
+/// # Errors
+/// One sentence.
+pub fn read(reference: Reference<'_>) -> Result<String, String> {
+    match reference {
+        Reference::File(path) => {
+            let path = Path::new("/").join(path.strip_prefix("./").unwrap_or(path));
+            fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        }
+        Reference::Env(name) => match env::var(name) {
+            Ok(value) => Ok(value),
+            Err(_) => variables::get(&name.to_lowercase())
+                .map_err(|_| format!("neither the environment nor Spin has the variable {name}")),
+        },
     }
 }
 
