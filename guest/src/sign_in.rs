@@ -29,7 +29,8 @@ pub fn identity(config: &Config, request: &Request<'_>) -> Result<Arc<Identity>,
     let mut verdict = authenticator.authenticate(request, now);
     if let Verdict::FetchKeys(error) = verdict {
         verdict = Verdict::Refused(error);
-        match fetch(config).and_then(|text| authenticator.take_keys(&text).map_err(|error| error.to_string())) {
+        match fetch(config).and_then(|text| authenticator.take_keys(&text).map_err(|error| error.to_string()))
+        {
             Ok(()) => verdict = authenticator.authenticate(request, now),
             Err(reason) => log(&reason),
         }

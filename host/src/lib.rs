@@ -16,12 +16,14 @@ mod engine;
 mod examples;
 mod exchange;
 mod functions;
+mod key_set;
 mod native;
 mod open;
 mod pool;
 mod serve;
 pub mod server;
 pub mod settings;
+mod sign_in;
 mod target;
 mod warnings;
 

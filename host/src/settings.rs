@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode, Reference};
 
 use crate::component::Guest;
 
@@ -101,6 +101,9 @@ impl Settings {
         let by_environment = own("SQLITREST_DATABASES_MAIN_PATH").is_some();
         let directory = file.as_deref().filter(|_| !by_environment);
         set_path(&mut config, flags.path.as_deref(), directory)?;
+        if let Some(directory) = file.as_deref().and_then(Path::parent) {
+            config.relocate(|path| directory.join(path).display().to_string());
+        }
         let guest = flags.guest.clone().or_else(|| own(GUEST_VARIABLE));
         Ok(Settings {
             config,
@@ -134,6 +137,25 @@ fn read(named: Option<PathBuf>) -> Result<(Option<PathBuf>, String)> {
         Err(error) => {
             Err(error).with_context(|| format!("the configuration file {} cannot be read", path.display()))
         }
+    }
+}
+
+/// What a value of the configuration refers to; paths of files are those of [`Settings::resolve`].
+///
+/// # Errors
+/// One sentence.
+pub fn refer(reference: Reference<'_>) -> Result<String, String> {
+    match reference {
+        Reference::File(path) => {
+            fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))
+        }
+        Reference::Env(name) => match env::var(name) {
+            Ok(value) => Ok(value),
+            Err(env::VarError::NotPresent) => Err(format!("the environment has no variable {name}")),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(format!("the environment's variable {name} is not UTF-8"))
+            }
+        },
     }
 }
 

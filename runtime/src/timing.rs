@@ -100,7 +100,8 @@ mod tests {
         for stage in [Stage::Parse, Stage::Transaction, Stage::Plan, Stage::Transaction] {
             timing.spend(stage);
         }
-        let expected = "jwt;dur=0.000, parse;dur=1.500, plan;dur=1.500, transaction;dur=3.000, response;dur=0.000";
+        let expected =
+            "jwt;dur=0.000, parse;dur=1.500, plan;dur=1.500, transaction;dur=3.000, response;dur=0.000";
         assert_eq!(timing.header().as_deref(), Some(expected));
     }
 }

@@ -85,7 +85,9 @@ impl KeyList {
                 return Err(about("an id has letters, digits and hyphens"));
             }
             let hash = match entry.hash.strip_prefix("sha256:") {
-                Some(hex) => Hash::Sha256(hex32(hex).ok_or_else(|| about("sha256: is not followed by 64 digits"))?),
+                Some(hex) => {
+                    Hash::Sha256(hex32(hex).ok_or_else(|| about("sha256: is not followed by 64 digits"))?)
+                }
                 None => {
                     check_hash(&entry.hash)
                         .map_err(|_| about("hash is neither sha256:HEX nor one of argon2id"))?;
@@ -164,7 +166,9 @@ fn hex32(text: &str) -> Option<[u8; 32]> {
 
 /// A time of TOML, or RFC 3339 in a text. It must say of which zone it is.
 fn seconds(value: &toml::Value) -> Option<Seconds> {
-    let text = value.as_datetime().map_or_else(|| value.as_str().map(str::to_owned), |time| Some(time.to_string()))?;
+    let text = value
+        .as_datetime()
+        .map_or_else(|| value.as_str().map(str::to_owned), |time| Some(time.to_string()))?;
     text.parse::<Timestamp>().ok().map(Timestamp::as_second)
 }
 
@@ -218,14 +222,26 @@ expires = "2026-01-01T01:00:00+01:00"
     #[test]
     fn keys() {
         let start = 1_767_225_600;
-        assert_eq!(find("sqr_ci_the-secret_of-it", start), Ok(r#"{"team":"a","sub":"7","role":"editor"}"#.to_owned()));
+        assert_eq!(
+            find("sqr_ci_the-secret_of-it", start),
+            Ok(r#"{"sub":"7","team":"a","role":"editor"}"#.to_owned())
+        );
         assert_eq!(find("sqr_old_the-secret_of-it", start - 1), Ok(r#"{"role":"editor"}"#.to_owned()));
         assert_eq!(find("sqr_old_the-secret_of-it", start), Err(AuthError::ApiKeyExpired));
         assert_eq!(find("a key of somebody else", start - 1), Ok(r#"{"role":"viewer"}"#.to_owned()));
         assert_eq!(find("a key of somebody else", start), Err(AuthError::ApiKeyExpired));
         for wrong in [
-            "", "sqr_", "sqr_ci", "sqr_ci_", "sqr_ci_the-secret_of-iT", "sqr_ci_the-secret_of-it ", "sqr_none_x",
-            "sqr_off_the-secret_of-it", "sqr_old_the-secret_of-i", "ci", "a key of somebody els",
+            "",
+            "sqr_",
+            "sqr_ci",
+            "sqr_ci_",
+            "sqr_ci_the-secret_of-iT",
+            "sqr_ci_the-secret_of-it ",
+            "sqr_none_x",
+            "sqr_off_the-secret_of-it",
+            "sqr_old_the-secret_of-i",
+            "ci",
+            "a key of somebody els",
         ] {
             assert_eq!(find(wrong, start), Err(AuthError::ApiKey), "{wrong}");
         }
@@ -240,13 +256,33 @@ expires = "2026-01-01T01:00:00+01:00"
         let key = |rest: &str| {
             format!("[[key]]\nid = \"a\"\nrole = \"r\"\nhash = \"sha256:{}\"\n{rest}", "0".repeat(64))
         };
-        check_error("[[key]]\nid = \"a\"\nrole = \"r\"\nhash = \"x\"\n", expect![""]);
-        check_error("[[key]]\nid = \"a\"\nrole = \"r\"\nhash = \"sha256:x\"\n", expect![""]);
-        check_error("[[key]]\nid = \"a_b\"\nrole = \"r\"\nhash = \"x\"\n", expect![""]);
-        check_error(&key("expires = 2026-01-01\n"), expect![""]);
-        check_error(&key("expires = \"soon\"\n"), expect![""]);
-        check_error(&key("expire = \"soon\"\n"), expect![""]);
-        check_error(&(key("") + &key("")), expect![""]);
+        check_error(
+            "[[key]]\nid = \"a\"\nrole = \"r\"\nhash = \"x\"\n",
+            expect![[r#"key "a": hash is neither sha256:HEX nor one of argon2id"#]],
+        );
+        check_error(
+            "[[key]]\nid = \"a\"\nrole = \"r\"\nhash = \"sha256:x\"\n",
+            expect![[r#"key "a": sha256: is not followed by 64 digits"#]],
+        );
+        check_error(
+            "[[key]]\nid = \"a_b\"\nrole = \"r\"\nhash = \"x\"\n",
+            expect![[r#"key "a_b": an id has letters, digits and hyphens"#]],
+        );
+        check_error(
+            &key("expires = 2026-01-01\n"),
+            expect![[r#"key "a": expires is no time with its offset: write 2027-01-31T00:00:00Z"#]],
+        );
+        check_error(
+            &key("expires = \"soon\"\n"),
+            expect![[r#"key "a": expires is no time with its offset: write 2027-01-31T00:00:00Z"#]],
+        );
+        check_error(
+            &key("expire = \"soon\"\n"),
+            expect![
+                "line 5: unknown field `expire`, expected one of `id`, `hash`, `role`, `subject`, `expires`, `claims`, `disabled`"
+            ],
+        );
+        check_error(&(key("") + &key("")), expect![[r#"key "a": is there twice"#]]);
         assert!(KeyList::read("").expect("none").keys.is_empty());
     }
 }

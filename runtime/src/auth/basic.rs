@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use argon2::Argon2;
 use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::Argon2;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
@@ -104,7 +104,8 @@ impl PasswordCheck {
             None => {
                 let mut out = [0; 32];
                 // For the time that it takes.
-                let _ = Argon2::default().hash_password_into(&self.password, b"nobody is called so", &mut out);
+                let _ =
+                    Argon2::default().hash_password_into(&self.password, b"nobody is called so", &mut out);
                 false
             }
         };
@@ -118,7 +119,8 @@ fn is_right(password: &[u8], hash: &str) -> bool {
 
 /// That a text is the hash of a password as it must be stored.
 pub(super) fn check_hash(text: &str) -> Result<(), String> {
-    let wrong = "is not the hash of a password: `sqlitrest user add` makes one ($argon2id$v=19$m=19456,t=2,p=1$…)";
+    let wrong =
+        "is not the hash of a password: `sqlitrest user add` makes one ($argon2id$v=19$m=19456,t=2,p=1$…)";
     let hash = PasswordHash::new(text).map_err(|_| wrong.to_owned())?;
     if hash.algorithm.as_str() != "argon2id" || hash.hash.is_none() || hash.salt.is_none() {
         return Err(wrong.to_owned());
@@ -131,7 +133,11 @@ pub(super) fn check_hash(text: &str) -> Result<(), String> {
 }
 
 /// Who is meant by an entry of a list.
-pub(super) fn identity(role: String, subject: Option<String>, mut claims: Map<String, Json>) -> Arc<Identity> {
+pub(super) fn identity(
+    role: String,
+    subject: Option<String>,
+    mut claims: Map<String, Json>,
+) -> Arc<Identity> {
     claims.insert("role".to_owned(), Json::from(role.as_str()));
     if let Some(subject) = subject {
         claims.insert("sub".to_owned(), Json::from(subject));

@@ -318,7 +318,8 @@ impl Config {
         static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let roles = self.auth.as_ref().map_or(&NONE, |auth| &auth.roles);
         let mut all: BTreeSet<String> = role.iter().map(|role| (*role).to_owned()).collect();
-        let inherited = role.and_then(|role| roles.get(role)).into_iter().flatten().map(String::as_str).collect();
+        let inherited =
+            role.and_then(|role| roles.get(role)).into_iter().flatten().map(String::as_str).collect();
         all.extend(reached(roles, inherited).into_iter().map(str::to_owned));
         all
     }
@@ -353,7 +354,8 @@ impl Config {
         }
         let Some(auth) = self.signing_in() else { return warnings };
         if auth.jwt().is_some_and(|jwt| jwt.secret.is_none() && jwt.jwks_url.is_none()) {
-            let what = "[auth.jwt] has neither secret nor jwks_url: every token is answered by a 500, PGRST300";
+            let what =
+                "[auth.jwt] has neither secret nor jwks_url: every token is answered by a 500, PGRST300";
             warnings.push(what.to_owned());
         }
         let nobody = auth.jwt().is_none() && auth.apikey().is_none() && auth.basic().is_none();
@@ -399,20 +401,58 @@ mod tests {
             "[auth.roles]\na = [\"b\"]\nb = [\"c\"]\nc = [\"b\"]\n",
             expect!["sqlitrest.toml: auth.roles: b has itself, by way of the roles that it has"],
         );
-        check_error("[auth.jwt]\nalgorithm = \"none\"\n", expect![[""]]);
-        check_error("[auth.jwt]\nalgorithm = []\n", expect![[""]]);
-        check_error("[auth.jwt]\nrole_claim = \".a[\"\n", expect![[""]]);
-        check_error("[auth.jwt]\njwks_url = \"http://example.com/keys\"\n", expect![[""]]);
-        check_error("[auth.jwt]\njwks_url = \"http://127.0.0.1@example.com/keys\"\n", expect![[""]]);
-        check_error("[auth.jwt]\nsecrets = \"\"\n", expect![[""]]);
-        check_error("[auth.apikey]\nheader = \"Authorization\"\nsource = \"file:a\"\n", expect![[""]]);
-        check_error("[auth.apikey]\n", expect![[""]]);
-        check_error("[auth.basic]\nsource = \"users.toml\"\n", expect![[""]]);
+        check_error(
+            "[auth.jwt]\nalgorithm = \"none\"\n",
+            expect![
+                "sqlitrest.toml: auth.jwt.algorithm: `none` is none of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
+            ],
+        );
+        check_error(
+            "[auth.jwt]\nalgorithm = []\n",
+            expect!["sqlitrest.toml: auth.jwt.algorithm is an empty list"],
+        );
+        check_error(
+            "[auth.jwt]\nrole_claim = \".a[\"\n",
+            expect![[
+                r#"sqlitrest.toml: auth.jwt.role_claim: `.a[` is no role claim from `[` on: write role, .app_metadata.role, ."a.b"[0] or .roles[?(@ == "x")]"#
+            ]],
+        );
+        check_error(
+            "[auth.jwt]\njwks_url = \"http://example.com/keys\"\n",
+            expect![[
+                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://example.com/keys" is not https:// (http:// is for 127.0.0.1, [::1] and localhost)"#
+            ]],
+        );
+        check_error(
+            "[auth.jwt]\njwks_url = \"http://127.0.0.1@example.com/keys\"\n",
+            expect![[
+                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https:// (http:// is for 127.0.0.1, [::1] and localhost)"#
+            ]],
+        );
+        check_error(
+            "[auth.jwt]\nsecrets = \"\"\n",
+            expect![
+                "sqlitrest.toml:2:1: unknown field `secrets`, expected one of `enabled`, `algorithm`, `secret`, `secret_is_base64`, `audience`, `issuer`, `role_claim`, `validate_exp`, `validate_nbf`, `validate_iss`, `validate_aud`, `leeway`, `jwks_url`, `jwks_refresh_interval`, `cookie`; perhaps `secret`"
+            ],
+        );
+        check_error(
+            "[auth.apikey]\nheader = \"Authorization\"\nsource = \"file:a\"\n",
+            expect![[r#"sqlitrest.toml: auth.apikey.header = "Authorization" is no header field for a key"#]],
+        );
+        check_error(
+            "[auth.apikey]\n",
+            expect![[r#"sqlitrest.toml: auth.apikey.source must be "file:./apikeys.toml", or "env:NAME""#]],
+        );
+        check_error(
+            "[auth.basic]\nsource = \"users.toml\"\n",
+            expect![[r#"sqlitrest.toml: auth.basic.source must be "file:./users.toml", or "env:NAME""#]],
+        );
     }
 
     #[test]
     fn secrets_are_not_shown_and_not_handed_on() {
-        let text = "[auth.jwt]\nsecret = \"a very secret text\"\n[auth.apikey]\nsource = \"file:keys.toml\"\n";
+        let text =
+            "[auth.jwt]\nsecret = \"a very secret text\"\n[auth.apikey]\nsource = \"file:keys.toml\"\n";
         let mut config = Config::load("", text, []).expect("valid");
         assert!(!format!("{config:?}").contains("very"));
         config.relocate(|path| format!("/etc/{path}"));
@@ -428,7 +468,8 @@ mod tests {
         for good in ["https://a.b/c", "http://127.0.0.1:80/x", "http://[::1]:80/", "http://localhost"] {
             assert!(is_trusted_url(good), "{good}");
         }
-        for bad in ["", "https://", "ftp://a", "http://127.0.0.1.example.com", "http://example.com/127.0.0.1"] {
+        for bad in ["", "https://", "ftp://a", "http://127.0.0.1.example.com", "http://example.com/127.0.0.1"]
+        {
             assert!(!is_trusted_url(bad), "{bad}");
         }
         assert_eq!(reference("env:A"), Some(Reference::Env("A")));

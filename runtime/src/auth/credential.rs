@@ -107,7 +107,8 @@ impl Places {
             let origin = request.header("origin");
             origin.is_some_and(|origin| self.origins.iter().any(|own| own == origin))
         };
-        request.header("sec-fetch-site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site")) && !is_named()
+        request.header("sec-fetch-site").is_some_and(|site| site.eq_ignore_ascii_case("cross-site"))
+            && !is_named()
     }
 }
 
@@ -125,13 +126,16 @@ fn only<'a>(request: &Request<'a>, name: &str) -> Result<Option<&'a str>, AuthEr
 /// The value of the cookie, which must not be there twice: a neighbouring domain can set one of the same name. An empty one is
 /// none.
 fn cookie<'a>(request: &Request<'a>, name: &str) -> Result<Option<&'a str>, AuthError> {
-    let pairs = request.texts("cookie").flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
+    let pairs =
+        request.texts("cookie").flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(known, _)| known.trim() == name).map(|(_, value)| value.trim());
     let found = values.next();
     if values.next().is_some() {
         return Err(AuthError::Ambiguous);
     }
-    Ok(found.map(|value| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value)).filter(|v| !v.is_empty()))
+    Ok(found
+        .map(|value| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value))
+        .filter(|v| !v.is_empty()))
 }
 
 #[cfg(test)]
@@ -162,7 +166,8 @@ mod tests {
     #[test]
     fn which_counts() {
         let basic = ("authorization", "Basic YTpiOmM=");
-        let (bearer, cookie, key) = (("authorization", "Bearer a.b.c"), ("cookie", "x=1; token=d.e.f"), ("x-api-key", "k"));
+        let (bearer, cookie, key) =
+            (("authorization", "Bearer a.b.c"), ("cookie", "x=1; token=d.e.f"), ("x-api-key", "k"));
         check(&[], expect!["None"]);
         check(&[key, cookie, bearer], expect![[r#"Token("a.b.c")"#]]);
         check(&[key, cookie, basic], expect![[r#"Token("d.e.f")"#]]);

@@ -106,12 +106,11 @@ impl AuthError {
             AuthError::Ambiguous => {
                 Problem::new(401, "PGRST301", "Several credentials of one kind in one request")
             }
-            AuthError::CrossSite => Problem::new(
-                401,
-                "PGRST301",
-                "Cookies are not taken with requests of other sites",
-            )
-            .hint("Name the site in middleware.cors_origins, or send Authorization: Bearer.".to_owned()),
+            AuthError::CrossSite => {
+                Problem::new(401, "PGRST301", "Cookies are not taken with requests of other sites").hint(
+                    "Name the site in middleware.cors_origins, or send Authorization: Bearer.".to_owned(),
+                )
+            }
             AuthError::ApiKey => Problem::new(401, "PGRST301", "The API key is not valid"),
             AuthError::ApiKeyExpired => Problem::new(401, "PGRST303", "The API key has expired"),
             AuthError::Password => Problem::new(401, "PGRST301", "The user name or the password is wrong"),

@@ -57,7 +57,8 @@ impl Rules {
     /// In words, with the key.
     pub fn new(jwt: &Jwt, anonymous_role: Option<&str>) -> Result<Rules, String> {
         let texts = |list: &Option<OneOrMore>| list.as_ref().map(|list| list.texts().to_vec());
-        let role = RoleClaim::parse(&jwt.role_claim).map_err(|error| format!("auth.jwt.role_claim: {error}"))?;
+        let role =
+            RoleClaim::parse(&jwt.role_claim).map_err(|error| format!("auth.jwt.role_claim: {error}"))?;
         Ok(Rules {
             pinned: super::config::algorithms(jwt)?,
             role,
@@ -185,7 +186,8 @@ impl Rules {
     /// From when and until when the check of times succeeds.
     fn times(&self, claims: &Map<String, Json>) -> Result<(Seconds, Seconds), ClaimError> {
         let times = self.dates(claims)?;
-        let from = |date: Option<f64>| date.map_or(Seconds::MIN, |date| (date - self.leeway).ceil() as Seconds);
+        let from =
+            |date: Option<f64>| date.map_or(Seconds::MIN, |date| (date - self.leeway).ceil() as Seconds);
         let until = times.exp.map_or(Seconds::MAX, |exp| (exp + self.leeway).floor() as Seconds);
         Ok((from(times.nbf).max(from(times.iat)), until))
     }
@@ -201,7 +203,8 @@ impl Rules {
     /// `aud` and `iss`.
     fn parties(&self, claims: &Map<String, Json>) -> Result<(), ClaimError> {
         if self.checks_aud {
-            let wanted = |name: &str| self.audience.as_ref().is_none_or(|own| own.iter().any(|own| own == name));
+            let wanted =
+                |name: &str| self.audience.as_ref().is_none_or(|own| own.iter().any(|own| own == name));
             let is_for_us = match claims.get("aud") {
                 None | Some(Json::Null) => true,
                 Some(Json::String(name)) => wanted(name),

@@ -97,7 +97,8 @@ fn pem(text: &str, pinned: Option<&[Algorithm]>) -> Result<Key, String> {
 
 /// The keys of a JWKS, or the one of a JWK.
 fn jwks(text: &str, pinned: Option<&[Algorithm]>, source: Source) -> Result<Vec<Key>, String> {
-    let object = unique_json::object(text.as_bytes()).ok_or("it is no JSON object, or one that says something twice")?;
+    let object = unique_json::object(text.as_bytes())
+        .ok_or("it is no JSON object, or one that says something twice")?;
     let list = match object.get("keys") {
         Some(Json::Array(keys)) => keys.iter().filter_map(Json::as_object).take(MOST_KEYS).collect(),
         Some(_) => return Err("its `keys` is no array".to_owned()),
@@ -142,7 +143,8 @@ fn key(jwk: &Map<String, Json>, pinned: Option<&[Algorithm]>) -> Result<Key, &'s
 
 fn material(jwk: &Map<String, Json>) -> Result<Material, &'static str> {
     let text = |name: &str| jwk.get(name).and_then(Json::as_str);
-    let bytes = |name: &str| text(name).and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
+    let bytes =
+        |name: &str| text(name).and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
     let wrong = "a number of it is missing or wrong";
     match (text("kty"), text("crv")) {
         (Some("oct"), _) => {
@@ -191,5 +193,7 @@ fn allowed(material: &Material, pinned: Option<&[Algorithm]>) -> Vec<Algorithm> 
 /// Base64 of either alphabet, with padding or without.
 fn any_base64(text: &str) -> Option<Vec<u8>> {
     let text: String = text.split_whitespace().collect();
-    [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD].iter().find_map(|base64| base64.decode(&text).ok())
+    [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD]
+        .iter()
+        .find_map(|base64| base64.decode(&text).ok())
 }

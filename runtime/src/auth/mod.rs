@@ -100,13 +100,19 @@ impl Authenticator {
     ///
     /// # Errors
     /// One sentence with the key of the configuration, and without the secret.
-    pub fn new(config: &Config, random: [u8; 32], read: &mut Reader<'_>) -> Result<Authenticator, ConfigError> {
+    pub fn new(
+        config: &Config,
+        random: [u8; 32],
+        read: &mut Reader<'_>,
+    ) -> Result<Authenticator, ConfigError> {
         let auth = config.signing_in();
         let needs_nobody = auth.is_none() || config.api.anonymous_role.is_some();
         let anonymous = needs_nobody.then(|| Arc::new(Identity::anonymous(config)));
         let places = auth.map(|auth| Places::new(auth, &config.middleware.cors_origins));
         let jwt = match auth.and_then(Auth::jwt) {
-            Some(jwt) => Some(JwtAuth::new(jwt, config.api.anonymous_role.as_deref(), read).map_err(ConfigError)?),
+            Some(jwt) => {
+                Some(JwtAuth::new(jwt, config.api.anonymous_role.as_deref(), read).map_err(ConfigError)?)
+            }
             None => None,
         };
         let mut list = |key: &str, source: &str| {
@@ -272,7 +278,8 @@ impl Authenticator {
     /// # Errors
     /// In words, what is wrong with it.
     pub fn take_api_keys(&self, text: &str) -> Result<(), ConfigError> {
-        let list = KeyList::read(text).map_err(|error| ConfigError(format!("auth.apikey.source: {error}")))?;
+        let list =
+            KeyList::read(text).map_err(|error| ConfigError(format!("auth.apikey.source: {error}")))?;
         if let Some(keys) = &self.api_keys {
             *keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
             lock(&self.passwords).clear();

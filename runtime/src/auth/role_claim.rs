@@ -47,7 +47,9 @@ impl RoleClaim {
     /// In words, what does not fit.
     pub fn parse(text: &str) -> Result<RoleClaim, String> {
         let wrong = |rest: &str| {
-            format!("`{text}` is no role claim from `{rest}` on: write role, .app_metadata.role, .\"a.b\"[0] or .roles[?(@ == \"x\")]")
+            format!(
+                "`{text}` is no role claim from `{rest}` on: write role, .app_metadata.role, .\"a.b\"[0] or .roles[?(@ == \"x\")]"
+            )
         };
         if text.is_empty() {
             return Err(wrong(text));
@@ -181,8 +183,19 @@ mod tests {
             assert_eq!(role(path).as_deref(), Some(expected), "{path}");
         }
         for path in [
-            "none", "null", "list", "yes", "empty", "app_metadata.roles", ".app_metadata", ".app_metadata.roles[2]",
-            ".role.x", ".role[0]", ".app_metadata.roles[?(@ == \"x\")]", ".role[?(@ == \"x\")]", ".wlcg[0][5:2]",
+            "none",
+            "null",
+            "list",
+            "yes",
+            "empty",
+            "app_metadata.roles",
+            ".app_metadata",
+            ".app_metadata.roles[2]",
+            ".role.x",
+            ".role[0]",
+            ".app_metadata.roles[?(@ == \"x\")]",
+            ".role[?(@ == \"x\")]",
+            ".wlcg[0][5:2]",
             ".wlcg[0][-99:-98]",
         ] {
             assert_eq!(role(path), None, "{path}");
@@ -192,8 +205,19 @@ mod tests {
     #[test]
     fn mistakes() {
         for path in [
-            "", ".", "..a", ".a.", ".a[", ".a[x]", ".a[-1]", ".a[?(@ = \"x\")]", ".a[?(@ == x)]", ".a\"b\"", ".\"a",
-            ".a[1:2][0]", ".a b",
+            "",
+            ".",
+            "..a",
+            ".a.",
+            ".a[",
+            ".a[x]",
+            ".a[-1]",
+            ".a[?(@ = \"x\")]",
+            ".a[?(@ == x)]",
+            ".a\"b\"",
+            ".\"a",
+            ".a[1:2][0]",
+            ".a b",
         ] {
             assert!(RoleClaim::parse(path).is_err(), "{path}");
         }

@@ -157,7 +157,13 @@ fn rsa(algorithm: Algorithm) -> Option<(MessageDigest, Padding)> {
     })
 }
 
-fn by_rsa(key: &RSAPublicKey, digest: MessageDigest, padding: Padding, text: &[u8], signature: &[u8]) -> bool {
+fn by_rsa(
+    key: &RSAPublicKey,
+    digest: MessageDigest,
+    padding: Padding,
+    text: &[u8],
+    signature: &[u8],
+) -> bool {
     let check = || {
         let key = PKey::from_rsa(key.as_ref().clone())?;
         let mut verifier = Verifier::new(digest, &key)?;

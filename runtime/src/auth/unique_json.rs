@@ -89,7 +89,15 @@ mod tests {
         assert_eq!(Json::Object(read).to_string(), text);
         let deep = format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200));
         for bad in [
-            "[]", "1", "", "{}{}", "{} x", r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":1}"#, r#"{"x":{"a":1,"a":2}}"#, &deep,
+            "[]",
+            "1",
+            "",
+            "{}{}",
+            "{} x",
+            r#"{"a":1,"a":1}"#,
+            r#"{"a":1,"\u0061":1}"#,
+            r#"{"x":{"a":1,"a":2}}"#,
+            &deep,
             "{\"a\":1e999}",
         ] {
             assert_eq!(object(bad.as_bytes()), None, "{bad}");
