@@ -9,8 +9,9 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::settings::{Flags, Settings};
-use crate::{component, log, serve};
+use crate::{component, credentials, log, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -24,6 +25,14 @@ struct Arguments {
 enum Command {
     /// Serve a database over HTTP.
     Serve(Flags),
+    /// Print a JWT that the configured server takes.
+    Token(TokenFlags),
+    /// Manage API keys.
+    #[command(subcommand)]
+    Apikey(ApiKeyCommand),
+    /// Manage users who sign in with a password.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Make a database of the SQL text in a file.
     #[command(hide = true)]
     CreateDatabase {
@@ -54,6 +63,9 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
+        Command::Token(flags) => credentials::token(&flags).map_err(Failure::Start),
+        Command::Apikey(command) => credentials::api_key(&command).map_err(Failure::Start),
+        Command::User(command) => credentials::user(&command).map_err(Failure::Start),
         Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
             component::compile(&input, &output).map_err(Failure::Start)

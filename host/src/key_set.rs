@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sqlitrest_runtime::auth::Authenticator;
 use tokio::sync::Mutex;
 
@@ -108,6 +108,7 @@ impl Source {
 
     fn get(&self) -> Result<String> {
         let mut response = self.agent.get(&self.url).header("accept", "application/json").call()?;
+        ensure!(response.status() == 200, "status {}", response.status());
         Ok(response.body_mut().with_config().limit(MOST).read_to_string()?)
     }
 }
@@ -118,7 +119,7 @@ fn agent(url: &str) -> ureq::Agent {
     let config = ureq::Agent::config_builder().https_only(is_secure).timeout_global(Some(PATIENCE));
     let config = match is_secure {
         true => config.max_redirects(3),
-        false => config.max_redirects(0).max_redirects_will_error(true).proxy(None),
+        false => config.max_redirects(0).proxy(None),
     };
     config.user_agent(crate::SERVER).build().into()
 }

@@ -12,6 +12,7 @@ mod answer;
 pub mod cli;
 mod component;
 mod connection;
+mod credentials;
 mod engine;
 mod examples;
 mod exchange;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use argon2::Argon2;
-use argon2::password_hash::PasswordVerifier as _;
 use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
@@ -111,6 +111,11 @@ impl PasswordCheck {
         };
         self.identity.clone().filter(|_| is_right)
     }
+}
+
+/// What is stored of a password; `salt` is 16 random bytes. None where it cannot be hashed.
+pub fn stored_password(password: &[u8], salt: &[u8]) -> Option<String> {
+    Argon2::default().hash_password_with_salt(password, salt).ok().map(|hash| hash.to_string())
 }
 
 fn is_right(password: &[u8], hash: &str) -> bool {

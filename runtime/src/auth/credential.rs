@@ -7,7 +7,6 @@ use base64::engine::general_purpose::PAD;
 use super::api_key::PREFIX;
 use super::config::Auth;
 use super::error::AuthError;
-use crate::cors;
 use crate::http::Request;
 
 /// Clients write the padding or not.
@@ -49,11 +48,8 @@ impl Places {
         }
     }
 
-    /// The credential that counts. A preflight has none: what follows it has.
+    /// The credential that counts.
     pub fn find<'a>(&self, request: &Request<'a>) -> Result<Credential<'a>, AuthError> {
-        if cors::is_preflight(request) {
-            return Ok(Credential::None);
-        }
         let authorization = match only(request, "authorization")? {
             Some(value) => self.authorization(value)?,
             None => Credential::None,
@@ -201,7 +197,5 @@ mod tests {
         let cross = ("sec-fetch-site", "cross-site");
         check(&[cookie, cross, ("origin", "https://app.example")], expect![[r#"Token("a")"#]]);
         check(&[cookie, cross, ("origin", "https://evil.example")], expect!["CrossSite"]);
-        let preflight = [cookie, ("origin", "x"), ("access-control-request-method", "GET")];
-        check_with(ALL, "OPTIONS", &preflight, expect!["None"]);
     }
 }

@@ -191,7 +191,7 @@ fn allowed(material: &Material, pinned: Option<&[Algorithm]>) -> Vec<Algorithm> 
 }
 
 /// Base64 of either alphabet, with padding or without.
-fn any_base64(text: &str) -> Option<Vec<u8>> {
+pub fn any_base64(text: &str) -> Option<Vec<u8>> {
     let text: String = text.split_whitespace().collect();
     [&STANDARD, &STANDARD_NO_PAD, &URL_SAFE, &URL_SAFE_NO_PAD]
         .iter()

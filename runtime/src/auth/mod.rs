@@ -25,6 +25,7 @@ use jwt_simple::algorithms::{HS256Key, MACLike as _};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, ConfigError};
+use crate::cors;
 use crate::error::Error;
 use crate::http::Request;
 use crate::identity::Identity;
@@ -49,8 +50,10 @@ const MOST_PASSWORD: usize = 1_024;
 
 /// Keys, lists and what was found out with them; one for a server.
 pub struct Authenticator {
-    /// Nobody in particular; none where everybody must sign in.
-    anonymous: Option<Arc<Identity>>,
+    /// Nobody in particular.
+    anonymous: Arc<Identity>,
+    /// Whether everybody must sign in.
+    is_closed: bool,
     /// Where credentials stand; none where they are not looked at.
     places: Option<Places>,
     jwt: Option<JwtAuth>,
@@ -106,8 +109,6 @@ impl Authenticator {
         read: &mut Reader<'_>,
     ) -> Result<Authenticator, ConfigError> {
         let auth = config.signing_in();
-        let needs_nobody = auth.is_none() || config.api.anonymous_role.is_some();
-        let anonymous = needs_nobody.then(|| Arc::new(Identity::anonymous(config)));
         let places = auth.map(|auth| Places::new(auth, &config.middleware.cors_origins));
         let jwt = match auth.and_then(Auth::jwt) {
             Some(jwt) => {
@@ -128,7 +129,8 @@ impl Authenticator {
             None => None,
         };
         let authenticator = Authenticator {
-            anonymous,
+            anonymous: Arc::new(Identity::anonymous(config)),
+            is_closed: auth.is_some() && config.api.anonymous_role.is_none(),
             places,
             jwt,
             api_keys: api_keys.as_ref().map(|_| RwLock::default()),
@@ -148,6 +150,10 @@ impl Authenticator {
     /// Who asks.
     pub fn authenticate(&self, request: &Request<'_>, now: Seconds) -> Verdict {
         let Some(places) = &self.places else { return self.nobody() };
+        if cors::is_preflight(request) {
+            // It comes without credentials always; what follows it has them.
+            return Verdict::Is(Arc::clone(&self.anonymous));
+        }
         match places.find(request) {
             Ok(Credential::None) => self.nobody(),
             Ok(Credential::Token(token)) => self.token(token, now),
@@ -158,7 +164,10 @@ impl Authenticator {
     }
 
     fn nobody(&self) -> Verdict {
-        self.anonymous.clone().ok_or(AuthError::Anonymous).into()
+        match self.is_closed {
+            true => Verdict::Refused(Error::Auth(AuthError::Anonymous)),
+            false => Verdict::Is(Arc::clone(&self.anonymous)),
+        }
     }
 
     fn token(&self, token: &str, now: Seconds) -> Verdict {

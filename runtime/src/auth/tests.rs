@@ -666,6 +666,9 @@ fn who_may_come_in_without() {
     assert_eq!(nobody("[api]\nanonymous_role = \"anon\"\n"), "anon");
     assert_eq!(nobody(HS), "PGRST302 Anonymous access is disabled");
     assert_eq!(nobody(&format!("[api]\nanonymous_role = \"anon\"\n{HS}")), "anon");
+    let preflight: &[(&str, &[u8])] = &[("origin", b"x"), ("access-control-request-method", b"GET")];
+    let request = Request { method: "OPTIONS", target: "/", headers: preflight, body: b"" };
+    assert!(matches!(authenticator(HS).authenticate(&request, NOW), Verdict::Is(_)));
     // Where credentials are not looked at, none is wrong.
     for config in ["", "[auth]\nenabled = false\n[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n"]
     {
