@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use divan::Bencher;
 use sqlitrest_runtime::ApiRequest;
 use sqlitrest_runtime::asker::Asker;
+use sqlitrest_runtime::auth::{Authenticator, Verdict};
 use sqlitrest_runtime::authorize::{Authorized, authorize};
 use sqlitrest_runtime::compile::{Output, Program, compile};
 use sqlitrest_runtime::config::Config;
@@ -185,4 +186,24 @@ fn together(bencher: Bencher<'_, '_>, name: &str) {
 fn main() {
     LazyLock::force(&BENCH);
     divan::main();
+}
+
+/// Who asks: nobody, and a token that is known already.
+#[divan::bench(args = ["nobody", "known_token"])]
+fn sign_in(bencher: Bencher<'_, '_>, name: &str) {
+    let text =
+        "[api]\nanonymous_role = \"anon\"\n[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n";
+    let config = Config::load("bench", text, []).unwrap();
+    let authenticator = Authenticator::new(&config, [0; 32], &mut |_| Err(String::new())).unwrap();
+    let token = b"Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoicG9zdGdyZXN0X3Rlc3RfYXV0aG9yIn0.Xod-F15qsGL0WhdOCr2j3DdKuTw9QJERVgoFD3vGaWA";
+    let mut headers: Vec<(&str, &[u8])> =
+        vec![("host", b"localhost:3000"), ("user-agent", b"x"), ("accept", b"*/*")];
+    if name == "known_token" {
+        headers.push(("authorization", token));
+    }
+    let request = Request { method: "GET", target: "/tracks", headers: &headers, body: b"" };
+    bencher.bench_local(|| match authenticator.authenticate(&request, 1_800_000_000) {
+        Verdict::Is(identity) => identity,
+        _ => unreachable!("it is a good token"),
+    });
 }

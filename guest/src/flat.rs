@@ -1,10 +1,16 @@
 //! The flat export (`sqlitrest:component/handler`): header fields as lines, no resources.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
+use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http;
+use sqlitrest_runtime::identity::Identity;
+use sqlitrest_runtime::internal_error;
+use sqlitrest_runtime::timing::Timing;
 
-use crate::{answer, finish, settings};
+use crate::{answer, finish, now, settings};
 use bindings::exports::sqlitrest::component::handler::{Guest, Request, Response};
 
 #[allow(missing_docs)]
@@ -23,7 +29,10 @@ mod bindings {
 
 impl Guest for bindings::Component {
     fn handle(request: Request) -> Response {
-        let answer = settings::config().map(|config| {
+        let answer = settings::config().and_then(|config| {
+            let identity = identity(config, request.identity.as_deref())?;
+            let spent = Duration::from_nanos(request.identified_in);
+            let timing = Timing::start_after(config, now, spent);
             let headers: Vec<(&str, &[u8])> = fields(&request.headers).collect();
             let request = http::Request {
                 method: &request.method,
@@ -31,7 +40,7 @@ impl Guest for bindings::Component {
                 headers: &headers,
                 body: &request.body,
             };
-            answer(config, &request)
+            Ok(answer(config, &identity, &timing, &request))
         });
         let response = finish(answer);
         Response {
@@ -41,6 +50,16 @@ impl Guest for bindings::Component {
             content_length: response.content_length,
         }
     }
+}
+
+/// Who asks, as the host says. Where credentials are looked at, a host that says nothing has forgotten it.
+fn identity(config: &Config, json: Option<&[u8]>) -> Result<Arc<Identity>, http::Response> {
+    let identity = match json {
+        Some(json) => Identity::from_json(json),
+        None if config.signing_in().is_none() => Some(Identity::anonymous(config)),
+        None => None,
+    };
+    identity.map(Arc::new).ok_or_else(|| internal_error("the host does not say who asks"))
 }
 
 /// Reads `name: value\n` lines; one of another form is passed over.

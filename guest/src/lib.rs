@@ -6,7 +6,9 @@
 
 mod database;
 mod flat;
+mod key_set;
 mod settings;
+mod sign_in;
 mod spin;
 
 use std::cell::Cell;
@@ -14,39 +16,40 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use sqlitrest_runtime::auth::authenticate;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
-use sqlitrest_runtime::{SchemaCache, parse, refuse, respond};
+use sqlitrest_runtime::{SchemaCache, parse, respond};
 
 thread_local! {
     /// The last schema seen. Taken while a request runs; one instance serves one request at a time.
     static SCHEMA: Cell<Arc<SchemaCache>> = Cell::default();
 }
 
-/// The core's answer to a request that could be read.
-fn answer(config: &Config, request: &Request<'_>) -> Response {
+/// The core's answer to a request that could be read, and of which it is known who asks.
+fn answer(config: &Config, identity: &Arc<Identity>, timing: &Timing, request: &Request<'_>) -> Response {
     let mut database = database::SpinDatabase::default();
-    let response = answer_with(&mut database, config, request);
+    let response = answer_with(&mut database, config, identity, timing, request);
     if response.status != 500 || !database.page_failed {
         return response;
     }
     // Nothing is committed: the page comes before that.
     drop(database);
-    answer_with(&mut database::SpinDatabase::guarded(), config, request)
+    answer_with(&mut database::SpinDatabase::guarded(), config, identity, timing, request)
 }
 
-fn answer_with(database: &mut database::SpinDatabase, config: &Config, request: &Request<'_>) -> Response {
-    let mut timing = Timing::start(config, now);
-    let identity = match authenticate(config, request) {
-        Ok(identity) => identity,
-        Err(error) => return refuse(config, request, &error),
-    };
-    match parse(config, &identity, request) {
+fn answer_with(
+    database: &mut database::SpinDatabase,
+    config: &Config,
+    identity: &Arc<Identity>,
+    timing: &Timing,
+    request: &Request<'_>,
+) -> Response {
+    match parse(config, identity, request) {
         Ok(mut parsed) => {
-            timing.spend(Stage::Parse);
-            parsed.timing = timing;
+            parsed.timing = timing.clone();
+            parsed.timing.spend(Stage::Parse);
             let mut schema = SCHEMA.take();
             let response = respond(config, &mut schema, parsed, database);
             SCHEMA.set(schema);

@@ -3,10 +3,11 @@
 use std::env;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use spin_sdk::variables;
-use sqlitrest_runtime::config::{Config, KEYS};
+use sqlitrest_runtime::config::{Config, KEYS, Reference};
 use sqlitrest_runtime::http::Response;
 use sqlitrest_runtime::internal_error;
 
@@ -45,7 +46,7 @@ fn load() -> Result<Config, String> {
     };
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
-    config.read_files(&|name| read_mounted(name)).map_err(|error| error.to_string())?;
+    config.read_files(&|name| read(Reference::File(name))).map_err(|error| error.to_string())?;
     // Our own host sees to it that nobody else is served; of another, we cannot know.
     match config.unenforced().as_slice() {
         [] => Ok(config),
@@ -57,10 +58,23 @@ fn load() -> Result<Config, String> {
     }
 }
 
-/// A file that the configuration names, mounted beside it.
-fn read_mounted(name: &str) -> Result<String, String> {
-    let path = std::path::Path::new("/").join(name.trim_start_matches("./"));
-    fs::read_to_string(path).map_err(|error| error.to_string())
+/// What a value of the configuration refers to: a mounted file, whose path begins at the root as that of the configuration does; a
+/// variable of the environment, or that of Spin with its name in lower case.
+///
+/// # Errors
+/// One sentence.
+pub fn read(reference: Reference<'_>) -> Result<String, String> {
+    match reference {
+        Reference::File(path) => {
+            let path = Path::new("/").join(path.strip_prefix("./").unwrap_or(path));
+            fs::read_to_string(&path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+        }
+        Reference::Env(name) => match env::var(name) {
+            Ok(value) => Ok(value),
+            Err(_) => variables::get(&name.to_lowercase())
+                .map_err(|_| format!("neither the environment nor Spin has the variable {name}")),
+        },
+    }
 }
 
 /// The mounted file's text, empty where none is mounted.

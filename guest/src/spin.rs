@@ -5,9 +5,10 @@ use spin_sdk::http_component;
 use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::error_response;
 use sqlitrest_runtime::http::{Request, Response};
+use sqlitrest_runtime::timing::{Stage, Timing};
 use wasi::io::streams::{OutputStream, StreamError};
 
-use crate::{answer, finish, log, settings};
+use crate::{answer, finish, log, now, settings, sign_in};
 
 /// The most that one read of the request's body asks for.
 const READ: u64 = 64 << 10;
@@ -36,7 +37,10 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
         headers: &headers,
         body: &body,
     };
-    Ok(answer(config, &request))
+    let mut timing = Timing::start(config, now);
+    let identity = sign_in::identity(config, &request)?;
+    timing.spend(Stage::Jwt);
+    Ok(answer(config, &identity, &timing, &request))
 }
 
 /// The body, or of a larger one than `max` its first `max` + 1 bytes, which the core answers with 413.

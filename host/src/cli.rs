@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::explain::ExplainFlags;
 use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Settings};
-use crate::{component, explain, log, policy_test, serve};
+use crate::{component, credentials, explain, log, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -31,6 +32,14 @@ enum Command {
     /// Try policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Print a JWT that the configured server takes.
+    Token(TokenFlags),
+    /// Manage API keys.
+    #[command(subcommand)]
+    Apikey(ApiKeyCommand),
+    /// Manage users who sign in with a password.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Make a database of the SQL text in a file.
     #[command(hide = true)]
     CreateDatabase {
@@ -65,6 +74,9 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
             if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
         }),
+        Command::Token(flags) => credentials::token(&flags).map_err(Failure::Start),
+        Command::Apikey(command) => credentials::api_key(&command).map_err(Failure::Start),
+        Command::User(command) => credentials::user(&command).map_err(Failure::Start),
         Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
             component::compile(&input, &output).map_err(Failure::Start)

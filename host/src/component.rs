@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::identity::Identity;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
@@ -35,6 +36,8 @@ const DEADLINE_TICKS: u64 = (STATEMENT_LIMIT.as_millis() * 3 / 2 / TICK.as_milli
 /// The guest component and its instances.
 pub struct Component {
     instances: Instances,
+    /// Whether the guest is told who asks; where credentials are not looked at it knows.
+    tells_identity: bool,
 }
 
 impl Component {
@@ -50,7 +53,11 @@ impl Component {
         let pool = Pool::open(config)?;
         start_clock(&engine)?;
         let patience = config.pool.busy_timeout.0;
-        Ok(Component { instances: Instances::new(component, pool, config.to_text()?, patience) })
+        let text = config.without_secrets().to_text()?;
+        Ok(Component {
+            instances: Instances::new(component, pool, text, patience),
+            tells_identity: config.signing_in().is_some(),
+        })
     }
 
     /// The connections.
@@ -58,8 +65,13 @@ impl Component {
         self.instances.pool()
     }
 
-    /// Answers one request in an instance of its own.
-    pub async fn handle(&self, request: &Request<'_>) -> Answer {
+    /// Answers one request of who asks, in an instance of its own.
+    pub async fn handle(
+        &self,
+        request: &Request<'_>,
+        identity: &Identity,
+        identified_in: Duration,
+    ) -> Answer {
         let may_write = !matches!(request.method, "GET" | "HEAD" | "OPTIONS");
         let Some(turn) = self.instances.turn(may_write).await else {
             return Answer::problem(503, "PGRST003", "The database is busy", "Try again.");
@@ -70,11 +82,14 @@ impl Component {
         };
         instance.store.set_epoch_deadline(DEADLINE_TICKS);
         let headers = lines(request.headers);
+        let identity = self.tells_identity.then(|| identity.to_json());
         let flat = handler::Request {
             method: request.method,
             target: request.target,
             headers: &headers,
             body: request.body,
+            identity: identity.as_deref(),
+            identified_in: u64::try_from(identified_in.as_nanos()).unwrap_or(u64::MAX),
         };
         let handler = instance.guest.sqlitrest_component_handler();
         match handler.call_handle(&mut instance.store, flat).await {

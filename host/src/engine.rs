@@ -4,23 +4,31 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
 use crate::component::{Component, Guest};
 use crate::log;
 use crate::native::Native;
 use crate::pool::Pool;
+use crate::sign_in::SignIn;
 
-/// An engine and its database. Both kinds give the same bytes for the same request.
-pub enum Engine {
-    /// The core as native code.
+/// An engine and its database, and who may ask it. Both kinds give the same bytes for the same request.
+pub struct Engine {
+    config: Box<Config>,
+    sign_in: SignIn,
+    core: Core,
+}
+
+enum Core {
+    /// As native code.
     Native(Native),
-    /// The guest component in wasmtime.
+    /// As a component in wasmtime.
     Component(Component),
 }
 
@@ -30,7 +38,7 @@ impl Engine {
     /// # Errors
     /// One sentence on what is wrong with the file and what to do.
     pub fn native(config: &Config) -> Result<Engine> {
-        Native::new(config).map(Engine::Native)
+        Engine::new(config, Core::Native(Native::new(config)?))
     }
 
     /// The guest component, over the configured database. Needs a tokio runtime to be used, not to be made.
@@ -38,33 +46,32 @@ impl Engine {
     /// # Errors
     /// One sentence on what is wrong with the file or the component and what to do.
     pub fn component(config: &Config, guest: &Guest) -> Result<Engine> {
-        Component::new(config, guest).map(Engine::Component)
+        Engine::new(config, Core::Component(Component::new(config, guest)?))
+    }
+
+    fn new(config: &Config, core: Core) -> Result<Engine> {
+        Ok(Engine { sign_in: SignIn::new(config)?, config: Box::new(config.clone()), core })
     }
 
     /// `component` or `native`, as in the configuration.
     pub fn name(&self) -> &'static str {
-        match self {
-            Engine::Native(_) => "native",
-            Engine::Component(_) => "component",
+        match self.core {
+            Core::Native(_) => "native",
+            Core::Component(_) => "component",
         }
     }
 
     /// The connections.
     pub fn pool(&self) -> &Arc<Pool> {
-        match self {
-            Engine::Native(native) => native.pool(),
-            Engine::Component(component) => component.pool(),
+        match &self.core {
+            Core::Native(native) => native.pool(),
+            Core::Component(component) => component.pool(),
         }
     }
 
     /// Answers one request; a panic on the way is a 500.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
-        let mut answer = pin!(async {
-            match self {
-                Engine::Native(native) => native.handle(request).await,
-                Engine::Component(component) => component.handle(request).await,
-            }
-        });
+        let mut answer = pin!(self.answer(request));
         let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
             Ok(poll) => poll.map(Some),
             Err(_) => std::task::Poll::Ready(None),
@@ -73,6 +80,19 @@ impl Engine {
             log(format_args!("{} {} broke the engine", request.method, request.target));
             Answer::internal()
         })
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Answer {
+        let begin = self.config.api.server_timing.then(Instant::now);
+        let identity = match self.sign_in.identify(request).await {
+            Ok(identity) => identity,
+            Err(error) => return refuse(&self.config, request, &error).into(),
+        };
+        let identified_in = begin.map(|begin| begin.elapsed()).unwrap_or_default();
+        match &self.core {
+            Core::Native(native) => native.handle(request, &identity, identified_in).await,
+            Core::Component(component) => component.handle(request, &identity, identified_in).await,
+        }
     }
 
     /// Gives the connections up, with the write-ahead log moved into the file.

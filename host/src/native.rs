@@ -4,13 +4,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sqlitrest_runtime::auth::authenticate;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::value::{Value, ValueRef};
-use sqlitrest_runtime::{Access, SchemaCache, parse, refuse, respond};
+use sqlitrest_runtime::{Access, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
@@ -40,15 +40,16 @@ impl Native {
         &self.pool
     }
 
-    /// Answers one request. The statements run on the calling thread: to hand a query by key to another one would cost
+    /// Answers one request of who asks. The statements run on the calling thread: to hand a query by key to another one would cost
     /// more than the query.
-    pub async fn handle(&self, request: &Request<'_>) -> Answer {
-        let mut timing = Timing::start(&self.config, now);
-        let identity = match authenticate(&self.config, request) {
-            Ok(identity) => identity,
-            Err(error) => return refuse(&self.config, request, &error).into(),
-        };
-        let mut parsed = match parse(&self.config, &identity, request) {
+    pub async fn handle(
+        &self,
+        request: &Request<'_>,
+        identity: &Arc<Identity>,
+        identified_in: Duration,
+    ) -> Answer {
+        let mut timing = Timing::start_after(&self.config, now, identified_in);
+        let mut parsed = match parse(&self.config, identity, request) {
             Ok(parsed) => parsed,
             Err(response) => return response.into(),
         };

@@ -50,7 +50,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         if !unenforced.is_empty() {
             log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
         }
-        for warning in warnings {
+        for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
         until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode, Reference};
 
 use crate::component::Guest;
 
@@ -77,18 +77,7 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let environment = environment()?;
-        let own = |name: &str| {
-            let found = environment.iter().find(|(n, _)| n == name);
-            found.map(|(_, value)| PathBuf::from(value))
-        };
-        let (file, text) = read(flags.config.clone().or_else(|| own(CONFIG_VARIABLE)))?;
-        let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
-        let pairs = environment
-            .iter()
-            .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
-            .map(|(name, value)| (name.as_str(), value.as_str()));
-        let mut config = Config::load(&origin, &text, pairs)?;
+        let (mut config, file) = configuration(flags.config.clone())?;
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -98,14 +87,14 @@ impl Settings {
         if let Some(listen) = &flags.listen {
             (config.server.host, config.server.port) = address(listen)?;
         }
-        let by_environment = own("SQLITREST_DATABASES_MAIN_PATH").is_some();
+        let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
         let directory = file.as_deref().filter(|_| !by_environment);
         set_path(&mut config, flags.path.as_deref(), directory)?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         config.read_files(&|name| {
             fs::read_to_string(directory.join(name)).map_err(|error| error.to_string())
         })?;
-        let guest = flags.guest.clone().or_else(|| own(GUEST_VARIABLE));
+        let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
             file,
@@ -113,6 +102,30 @@ impl Settings {
             examples: flags.examples,
         })
     }
+}
+
+/// The configuration of this file (or that of the environment's `SQLITREST_CONFIG`, or the default one) and of the environment,
+/// and the file. Paths of files that it refers to are relative to it.
+///
+/// # Errors
+/// One sentence on what is wrong with it.
+pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Option<PathBuf>)> {
+    let environment = environment()?;
+    let by_environment = || {
+        let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+        found.map(|(_, value)| PathBuf::from(value))
+    };
+    let (file, text) = read(named.or_else(by_environment))?;
+    let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
+    let pairs = environment
+        .iter()
+        .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut config = Config::load(&origin, &text, pairs)?;
+    if let Some(directory) = file.as_deref().and_then(Path::parent) {
+        config.relocate(|path| directory.join(path).display().to_string());
+    }
+    Ok((config, file))
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -138,6 +151,25 @@ fn read(named: Option<PathBuf>) -> Result<(Option<PathBuf>, String)> {
         Err(error) => {
             Err(error).with_context(|| format!("the configuration file {} cannot be read", path.display()))
         }
+    }
+}
+
+/// What a value of the configuration refers to; paths of files are those of [`Settings::resolve`].
+///
+/// # Errors
+/// One sentence.
+pub fn refer(reference: Reference<'_>) -> Result<String, String> {
+    match reference {
+        Reference::File(path) => {
+            fs::read_to_string(path).map_err(|error| format!("{path} cannot be read: {error}"))
+        }
+        Reference::Env(name) => match env::var(name) {
+            Ok(value) => Ok(value),
+            Err(env::VarError::NotPresent) => Err(format!("the environment has no variable {name}")),
+            Err(env::VarError::NotUnicode(_)) => {
+                Err(format!("the environment's variable {name} is not UTF-8"))
+            }
+        },
     }
 }
 

@@ -173,12 +173,12 @@ fn what_is_not_enforced_yet_is_served_to_this_machine_alone() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");
     let config = scratch.path("auth.toml");
-    std::fs::write(&config, "[auth]\nenabled = true\n[middleware]\nrate_limit_per_ip = 1\n").unwrap();
+    std::fs::write(&config, "[middleware]\nrate_limit_per_ip = 1\n").unwrap();
     let flags =
         ["serve", path(&database), "--config", path(&config), "--listen", "0.0.0.0:0", "--engine", "native"];
     let ended = run(&flags, &[]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    let asked = "[auth], middleware.rate_limit_per_ip";
+    let asked = "middleware.rate_limit_per_ip";
     assert!(ended.stderr.contains(&format!("does not enforce {asked} yet")), "{}", ended.stderr);
     for engine in ENGINES {
         let server = serve_with(engine, &database, &["--config", path(&config)], &[]);

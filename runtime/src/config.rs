@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
 use crate::similar::closest;
 
@@ -39,9 +40,9 @@ pub struct Config {
     pub fts: BTreeMap<String, FullTextIndex>,
     /// `[middleware]`: what HTTP needs beside the API.
     pub middleware: Middleware,
-    /// `[auth]`: who asks. Not built yet: see [`Config::unenforced`].
+    /// `[auth]`: who asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub auth: Option<toml::Table>,
+    pub auth: Option<Auth>,
     /// `[policies]`: who may see and do what. None: everyone everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies: Option<policy::Settings>,
@@ -352,7 +353,7 @@ pub struct Api {
     pub error_verbosity: Verbosity,
     /// Whether answers say how long each stage took (`server-timing-enabled`).
     pub server_timing: bool,
-    /// The role of who does not sign in. Not built yet: see [`Config::unenforced`].
+    /// The role of who does not sign in; none: where `[auth]` is on, everybody must (`db-anon-role`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_role: Option<String>,
     /// Whom the OpenAPI document tells what. Not built yet.
@@ -517,6 +518,28 @@ pub const KEYS: &[&str] = &[
     "api.error_verbosity",
     "api.server_timing",
     "api.base_path",
+    "api.anonymous_role",
+    "auth.enabled",
+    "auth.jwt.enabled",
+    "auth.jwt.algorithm",
+    "auth.jwt.secret",
+    "auth.jwt.secret_is_base64",
+    "auth.jwt.audience",
+    "auth.jwt.issuer",
+    "auth.jwt.role_claim",
+    "auth.jwt.validate_exp",
+    "auth.jwt.validate_nbf",
+    "auth.jwt.validate_iss",
+    "auth.jwt.validate_aud",
+    "auth.jwt.leeway",
+    "auth.jwt.jwks_url",
+    "auth.jwt.jwks_refresh_interval",
+    "auth.jwt.cookie",
+    "auth.apikey.enabled",
+    "auth.apikey.header",
+    "auth.apikey.source",
+    "auth.basic.enabled",
+    "auth.basic.source",
     "middleware.cors_origins",
     "policies.file",
     "policies.default_action",
@@ -560,13 +583,10 @@ impl Config {
     /// What the configuration asks for to protect the database, and this version does not do yet. Where there is any, only who
     /// is on the machine itself may be served.
     pub fn unenforced(&self) -> Vec<&'static str> {
-        [
-            ("[auth]", self.auth.is_some()),
-            ("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0),
-        ]
-        .into_iter()
-        .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
-        .collect()
+        [("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0)]
+            .into_iter()
+            .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
+            .collect()
     }
 
     /// Reads the files that the configuration names, by their paths as it has them.
@@ -583,11 +603,6 @@ impl Config {
         }
         self.asks_request = self.finds("request_value");
         Ok(())
-    }
-
-    /// A role and those that it has, too.
-    pub fn roles_of(&self, role: Option<&str>) -> std::collections::BTreeSet<String> {
-        role.into_iter().map(str::to_owned).collect()
     }
 
     /// This configuration as the text of a file.
@@ -633,6 +648,9 @@ impl Config {
                 "{origin}: api.base_path = \"{}\" is no path: write \"/rest/v1\", or \"\" for the root",
                 self.api.base_path
             )));
+        }
+        if let Some(auth) = &self.auth {
+            auth.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
         }
         let root = &self.api.root;
         if !root.is_empty() && !self.udf.iter().any(|udf| udf.expose && udf.name == *root) {
@@ -689,7 +707,8 @@ fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), 
     let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
         .ok()
         .and_then(|mut t| t.remove("v"))
-        .filter(|v| !v.is_datetime())
+        // A secret of digits is a text.
+        .filter(|v| !v.is_datetime() && *key != "auth.jwt.secret")
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();

@@ -10,10 +10,15 @@ use crate::query_params::decode_path;
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
                        Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied";
 
+/// Whether a browser asks what a page may send.
+pub(crate) fn is_preflight(request: &Request<'_>) -> bool {
+    let has = |name| request.header(name).is_some();
+    request.method == "OPTIONS" && has("origin") && has("access-control-request-method")
+}
+
 /// The whole answer to a preflight, whatever it is for: what follows it is answered in its own time.
 pub(crate) fn preflight(request: &Request<'_>) -> Option<Response> {
-    let has = |name| request.header(name).is_some();
-    if request.method != "OPTIONS" || !has("origin") || !has("access-control-request-method") {
+    if !is_preflight(request) {
         return None;
     }
     let mut response = Response { status: 200, ..Response::default() };

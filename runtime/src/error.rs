@@ -7,12 +7,15 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value as Json, json};
 
+use crate::auth::error::AuthError;
 use crate::config::Verbosity;
 use crate::full_text::FullTextError;
 
 /// A failed request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Error {
+    /// The credentials are refused.
+    Auth(AuthError),
     /// A part of the query string does not fit the grammar.
     Grammar {
         /// What was parsed: `select parameter (a,,b)`.
@@ -273,7 +276,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
         Problem {
             status,
             code: Cow::Borrowed(code),
@@ -284,11 +287,11 @@ impl Problem {
         }
     }
 
-    fn details(self, details: impl Into<Json>) -> Self {
+    pub(crate) fn details(self, details: impl Into<Json>) -> Self {
         Problem { details: details.into(), ..self }
     }
 
-    fn hint(self, hint: impl Into<Option<String>>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<Option<String>>) -> Self {
         Problem { hint: hint.into(), ..self }
     }
 
@@ -323,6 +326,7 @@ impl Error {
     /// What the client is told of this error. Total: every error has its row here.
     pub fn problem(&self) -> Problem {
         match self {
+            Error::Auth(error) => error.problem(),
             Error::Grammar { what, column, details } => {
                 Problem::new(400, "PGRST100", format!("\"failed to parse {what}\" (line 1, column {column})"))
                     .details(details.as_str())

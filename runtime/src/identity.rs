@@ -1,12 +1,13 @@
 //! Who asks: what signing in has found out, or that nobody has signed in.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::config::Config;
 use crate::value::Value;
 
 /// Who asks. Made by a shell through [`auth`](crate::auth); policies and functions go by it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Identity {
     /// The role; none where neither a credential nor `api.anonymous_role` names one.
     pub role: Option<String>,
@@ -22,6 +23,16 @@ impl Identity {
         let role = config.api.anonymous_role.clone();
         let claims = role.iter().map(|role| ("role".to_owned(), Json::from(role.as_str()))).collect();
         Identity { role, claims, is_anonymous: true }
+    }
+
+    /// As one shell hands it to another.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// The inverse of [`Identity::to_json`]; nobody where it is none.
+    pub fn from_json(json: &[u8]) -> Option<Identity> {
+        serde_json::from_slice(json).ok()
     }
 
     /// The claim at a path of members (`app_metadata.team`), as SQL has it: JSON of arrays and objects, 1 and 0 of

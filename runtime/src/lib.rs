@@ -92,6 +92,7 @@ pub fn parse(
         }
     };
     parse().map_err(|mut response| {
+        auth::response::mark(config, Some(identity), &mut response);
         cors::allow_origin(config, &cors::Asked::of(request), &mut response);
         response.headers.extend(api_request::trace(config, request));
         response
@@ -101,6 +102,8 @@ pub fn parse(
 /// The answer to a request whose credentials are refused.
 pub fn refuse(config: &Config, request: &Request<'_>, error: &Error) -> Response {
     let mut response = reply::error(error, config.api.error_verbosity);
+    auth::response::challenge(config, error, &mut response);
+    auth::response::mark(config, None, &mut response);
     cors::allow_origin(config, &cors::Asked::of(request), &mut response);
     response.headers.extend(api_request::trace(config, request));
     response
@@ -117,6 +120,7 @@ pub fn respond(
     let mut timing = std::mem::take(&mut request.timing);
     let mut response = in_transaction(config, schema, &request, db, &mut timing)
         .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
+    auth::response::mark(config, Some(&request.identity), &mut response);
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
     response.headers.extend(timing.header().map(|timing| ("server-timing".into(), timing)));

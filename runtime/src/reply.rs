@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::api_request::{Action, ApiRequest, CallRequest};
+use crate::auth::error::AuthError;
 use crate::config::{Config, Verbosity};
 use crate::error::Error;
 use crate::etag::etag;
@@ -421,7 +422,7 @@ pub(crate) fn error(error: &Error, verbosity: Verbosity) -> Response {
     }
     match cause {
         Error::Offset { total, .. } => headers.push(("content-range".into(), format!("*/{total}"))),
-        Error::Busy | Error::DiskFull | Error::Unreachable(_) => {
+        Error::Busy | Error::DiskFull | Error::Unreachable(_) | Error::Auth(AuthError::Busy) => {
             headers.push(("retry-after".into(), "1".to_owned()))
         }
         _ => {}

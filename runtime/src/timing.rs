@@ -11,6 +11,8 @@ pub type Clock = fn() -> Duration;
 /// What a request spends its time on.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage {
+    /// Finding out who asks, by whatever credentials; the name is PostgREST's.
+    Jwt,
     /// Reading the request.
     Parse,
     /// From names to SQL.
@@ -21,7 +23,7 @@ pub enum Stage {
     Response,
 }
 
-const NAMES: [&str; 4] = ["parse", "plan", "transaction", "response"];
+const NAMES: [&str; 5] = ["jwt", "parse", "plan", "transaction", "response"];
 
 /// A stopwatch; it stands still unless `api.server_timing` is on.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +48,15 @@ impl Timing {
     pub fn start(config: &Config, clock: Clock) -> Timing {
         let begin = || Running { clock, last: clock(), spent: Default::default() };
         Timing(config.api.server_timing.then(begin))
+    }
+
+    /// Begins after that much time was spent on the first stage elsewhere.
+    pub fn start_after(config: &Config, clock: Clock, spent: Duration) -> Timing {
+        let mut timing = Timing::start(config, clock);
+        if let Some(first) = timing.0.as_mut().and_then(|running| running.spent.first_mut()) {
+            *first = spent;
+        }
+        timing
     }
 
     /// The time since the last call was spent on this stage.
@@ -89,7 +100,8 @@ mod tests {
         for stage in [Stage::Parse, Stage::Transaction, Stage::Plan, Stage::Transaction] {
             timing.spend(stage);
         }
-        let expected = "parse;dur=1.500, plan;dur=1.500, transaction;dur=3.000, response;dur=0.000";
+        let expected =
+            "jwt;dur=0.000, parse;dur=1.500, plan;dur=1.500, transaction;dur=3.000, response;dur=0.000";
         assert_eq!(timing.header().as_deref(), Some(expected));
     }
 }

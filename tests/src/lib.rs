@@ -3,14 +3,36 @@
 pub mod document;
 pub mod double;
 pub mod fixture;
+pub mod issuer;
 pub mod scenario;
 pub mod spin;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlitrest::{Config, Request};
+use sqlitrest_runtime::auth::{Authenticator, Verdict};
+use sqlitrest_runtime::identity::Identity;
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Who asks, as the core finds out; nobody where the request is refused.
+///
+/// # Panics
+/// Where the configuration has no keys for what it asks for.
+pub fn identify(config: &Config, request: &Request<'_>) -> Option<Arc<Identity>> {
+    let authenticator = Authenticator::new(config, [0; 32], &mut sqlitrest::settings::refer).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = i64::try_from(now).unwrap();
+    match authenticator.authenticate(request, now) {
+        Verdict::Is(identity) => Some(identity),
+        Verdict::CheckPassword(check) => authenticator.check_password(&check, now).ok(),
+        Verdict::Refused(_) | Verdict::FetchKeys(_) => None,
+    }
 }
 
 /// The guest component that `cargo xtask build` leaves.

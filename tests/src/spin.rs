@@ -46,6 +46,8 @@ pub struct Spin {
     component: ProxyPre<State>,
     database: PathBuf,
     files: TempDir,
+    /// The one host, with its port, that it may send requests to.
+    pub allowed: Option<String>,
 }
 
 /// What the host knows of one instance.
@@ -57,7 +59,10 @@ pub struct State {
     database: PathBuf,
 }
 
-struct Hooks;
+/// The hosts that the guest may send requests to, as in `allowed_outbound_hosts`.
+struct Hooks {
+    allowed: Option<String>,
+}
 
 type Sent = (hyper::Response<WasiBody>, Box<dyn Future<Output = Result<(), HttpError>> + Send>);
 
@@ -68,7 +73,19 @@ impl WasiHttpHooks for Hooks {
         _: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, HttpError>> + Send> {
-        panic!("the guest may send no requests: {}", request.uri());
+        let uri = request.uri().clone();
+        if uri.authority().map(|authority| authority.as_str()) != self.allowed.as_deref() {
+            panic!("the guest may send no requests: {uri}");
+        }
+        let path = uri.path().to_owned();
+        let authority = self.allowed.clone().unwrap_or_default();
+        Box::new(async move {
+            let got = tokio::task::spawn_blocking(move || crate::issuer::get(&authority, &path)).await;
+            let Ok(Some((status, body))) = got else { return Err(HttpError::ConnectionRefused) };
+            let body = Full::new(Bytes::from(body)).map_err(|never| match never {}).boxed_unsync();
+            let done: Box<dyn Future<Output = Result<(), HttpError>> + Send> = Box::new(async { Ok(()) });
+            Ok((hyper::Response::builder().status(status).body(body).unwrap(), done))
+        })
     }
 }
 
@@ -95,7 +112,15 @@ impl Spin {
         let component = COMPONENT.get_or_init(load).clone();
         let files = TempDir::new().unwrap();
         std::fs::write(files.path().join("sqlitrest.toml"), config).unwrap();
-        Spin { component, database: database.to_owned(), files }
+        Spin { component, database: database.to_owned(), files, allowed: None }
+    }
+
+    /// Mounts a file.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn mount(&self, name: &str, text: &str) {
+        std::fs::write(self.files.path().join(name), text).unwrap();
     }
 
     /// Answers one request in an instance of its own.
@@ -109,7 +134,7 @@ impl Spin {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
-            hooks: Hooks,
+            hooks: Hooks { allowed: self.allowed.clone() },
             database: self.database.clone(),
         };
         let mut store = Store::new(self.component.engine(), state);

@@ -1,4 +1,4 @@
-//! What the documents claim: every example of docs/api.md on every engine, and that nothing is left undocumented.
+//! What the documents claim: every example of docs/api.md and docs/auth.md on every engine, and that nothing is left undocumented.
 //! `UPDATE_EXPECT=1` writes the answers into the document.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,17 @@ impl Served {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn examples_of_the_reference() {
-    let path = sqlitrest_tests::root().join("docs/api.md");
+    run_examples("docs/api.md", 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_signing_in() {
+    run_examples("docs/auth.md", 5);
+}
+
+/// Runs the examples of a document, of which there must be some.
+fn run_examples(name: &str, fewest: usize) {
+    let path = sqlitrest_tests::root().join(name);
     let mut document = Document::parse(&std::fs::read_to_string(&path).unwrap());
     let update = std::env::var_os("UPDATE_EXPECT").is_some();
     let mut served: BTreeMap<(String, String), Served> = BTreeMap::new();
@@ -86,7 +96,7 @@ async fn examples_of_the_reference() {
         std::fs::write(path, document.write()).unwrap();
         return;
     }
-    assert!(document.examples.len() >= 60, "only {} examples", document.examples.len());
+    assert!(document.examples.len() >= fewest, "only {} examples", document.examples.len());
     assert!(failures.is_empty(), "{} differ:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -101,7 +111,7 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    ["README.md", "docs/api.md", "docs/policies.md"].map(file).concat()
+    ["README.md", "docs/api.md", "docs/auth.md", "docs/policies.md"].map(file).concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.
@@ -153,8 +163,9 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "runtime/src/error.rs",
+    "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
     "runtime/src/full_text.rs",
     "host/src/answer.rs",

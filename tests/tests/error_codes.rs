@@ -15,8 +15,12 @@ use sqlitrest_runtime::value::{Value, ValueRef};
 use sqlitrest_tests::double::Double;
 
 /// The files that give codes to errors.
-const SOURCES: &[&str] =
-    &["runtime/src/error.rs", "runtime/src/database_error.rs", "runtime/src/full_text.rs"];
+const SOURCES: &[&str] = &[
+    "runtime/src/error.rs",
+    "runtime/src/auth/error.rs",
+    "runtime/src/database_error.rs",
+    "runtime/src/full_text.rs",
+];
 
 /// A code, and what makes the core answer with it.
 type Trouble = (&'static str, fn() -> String);

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::{add_configured, read_schema};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
@@ -107,8 +106,8 @@ fn program(fixture: &Fixture, extra: &str, exchange: &Exchange) -> String {
     add_configured(&config, &mut schema, &mut db);
     let schema = std::sync::Arc::new(schema);
     exchange.with_request(|request| {
-        sqlitrest_runtime::parse(&config, &Identity::anonymous(&config).into(), request)
-            .ok()
+        sqlitrest_tests::identify(&config, request)
+            .and_then(|identity| sqlitrest_runtime::parse(&config, &identity, request).ok())
             .and_then(|request| sqlitrest_runtime::plan(&config, &schema, &request).ok())
             .map(|(_, program)| show_program(&program))
             .unwrap_or_default()
