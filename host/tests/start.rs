@@ -182,7 +182,7 @@ fn what_is_not_enforced_yet_is_served_to_this_machine_alone() {
         ["serve", path(&database), "--config", path(&config), "--listen", "0.0.0.0:0", "--engine", "native"];
     let ended = run(&flags, &[]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    let asked = "[auth], [policies], api.anonymous_role";
+    let asked = "[policies]";
     assert!(ended.stderr.contains(&format!("does not enforce {asked} yet")), "{}", ended.stderr);
     for engine in ENGINES {
         let server = serve_with(engine, &database, &["--config", path(&config)], &[]);
