@@ -175,7 +175,7 @@ fn sign(jwt: &Jwt, text: &str, claims: Sign) -> Result<String> {
         _ => vec![object],
     };
     let key = keys.iter().find(|key| key.contains_key("d") || key.contains_key("k"));
-    let key = key.context("auth.jwt.secret has public keys alone, which cannot sign")?;
+    let key = key.context("auth.jwt.secret has only public keys, which cannot sign")?;
     let member = |name: &str| key.get(name).and_then(Json::as_str);
     let algorithm = member("alg").or(pinned).unwrap_or(match (member("kty"), member("crv")) {
         (Some("oct"), _) => "HS256",
@@ -340,5 +340,94 @@ fn duration(text: &str) -> Result<Duration, String> {
         0 => Err("it must be at least 1s".to_owned()),
         1..=31_536_000_000 => Ok(duration),
         _ => Err("it is longer than a thousand years".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlitrest_runtime::auth::{Authenticator, Verdict};
+    use sqlitrest_runtime::http::Request;
+
+    /// Whether a token signed with the secret is taken by who has the same configuration.
+    fn signs(jwt: &str) -> Result<()> {
+        let config = Config::load("", &format!("[auth.jwt]\n{jwt}"), [])?;
+        let own = config.auth.as_ref().and_then(|auth| auth.jwt.as_ref()).context("jwt")?;
+        let claims = Map::from_iter([("role".to_owned(), Json::from("editor"))]);
+        let claims = Claims::with_custom_claims(claims, Duration::from_secs(60).into()).with_subject("7");
+        let token = sign(own, &own.secret.as_ref().context("secret")?.0, claims)?;
+        let value = format!("Bearer {token}");
+        let headers: &[(&str, &[u8])] = &[("authorization", value.as_bytes())];
+        let request = Request { method: "GET", target: "/", headers, body: b"" };
+        let authenticator = Authenticator::new(&config, [0; 32], &mut settings::refer)?;
+        match authenticator.authenticate(&request, Timestamp::now().as_second()) {
+            Verdict::Is(identity) => ensure!(identity.role.as_deref() == Some("editor")),
+            _ => bail!("{token} is not taken"),
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn tokens() {
+        let text = "reallyreallyreallyreallyverysafe";
+        let base64 = "cmVhbGx5cmVhbGx5cmVhbGx5cmVhbGx5dmVyeXNhZmU=";
+        let rsa = RS256KeyPair::from_pem(include_str!("../../tests/keys/rsa.pem")).expect("a key").to_jwk();
+        for jwt in [
+            format!("secret = \"{text}\""),
+            format!("secret = \"{text}\"\nalgorithm = [\"HS512\", \"HS256\"]"),
+            format!("secret = \"{base64}\"\nsecret_is_base64 = true"),
+            format!(
+                "secret = '{{\"kty\":\"oct\",\"k\":\"{}\",\"kid\":\"a\"}}'",
+                base64.trim_end_matches('=')
+            ),
+            format!("secret = '{}'", ES256KeyPair::generate().to_jwk()),
+            format!("secret = '{{\"keys\":[{}]}}'", ES384KeyPair::generate().with_key_id("a").to_jwk()),
+            format!("secret = '{}'", Ed25519KeyPair::generate().to_jwk()),
+            format!("secret = '{rsa}'"),
+            format!("algorithm = \"PS384\"\nsecret = '{}'", rsa.replace("\"alg\":\"RS256\",", "")),
+        ] {
+            signs(&jwt).unwrap_or_else(|error| panic!("{jwt}: {error:#}"));
+        }
+        let public = Ed25519KeyPair::generate().public_key();
+        for jwt in [
+            format!("secret = '{}'", public.to_jwk()),
+            format!("secret = \"\"\"{}\"\"\"", public.to_pem()),
+            format!("secret = \"{text}\"\nalgorithm = \"RS256\""),
+        ] {
+            let error = signs(&jwt).expect_err(&jwt).to_string();
+            assert!(error.starts_with("auth.jwt.secret "), "{error}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        let directory = std::env::temp_dir().join(format!("sqlitrest-lists-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("users.toml");
+        let check = |text: &str| Users::read(text).map(drop);
+        let hash = stored_password(b"a password", b"0123456789abcdef").expect("a hash");
+        let entry =
+            |name: &str| format!("[[user]]\nname = {}\npassword = \"{hash}\"\nrole = \"r\"\n", quoted(name));
+        append(&path, &entry("ida"), check).expect("a new list");
+        append(&path, &entry("b\"o'b\n"), check).expect("a longer list");
+        let text = fs::read_to_string(&path).expect("the list");
+        append(&path, &entry("ida"), check).expect_err("the same name");
+        assert_eq!(fs::read_to_string(&path).expect("the list"), text);
+        assert_eq!(fs::read_dir(&directory).expect("the directory").count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).expect("the list").permissions().mode() & 0o777, 0o600);
+        }
+        fs::remove_dir_all(&directory).expect("removed");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
+        assert_eq!(duration("1h"), Ok(Duration::from_secs(3_600)));
+        for wrong in ["", "0s", "1", "d", "-1d", "9999999999d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 }

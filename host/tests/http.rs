@@ -219,7 +219,7 @@ fn the_stages_are_timed_where_that_is_wanted() {
                 .map(|(name, dur)| (name, dur.parse().expect("milliseconds")))
                 .collect();
             let names: Vec<&str> = stages.iter().map(|(name, _)| *name).collect();
-            assert_eq!(names, ["parse", "plan", "transaction", "response"], "{timing}");
+            assert_eq!(names, ["jwt", "parse", "plan", "transaction", "response"], "{timing}");
             assert!(stages.iter().all(|(_, dur)| *dur >= 0.0) && stages[2].1 > 0.0, "{timing}");
         }
         server.stop();

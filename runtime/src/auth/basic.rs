@@ -1,6 +1,7 @@
 //! Names and passwords (`[auth.basic]`, RFC 7617), and the checking of what is stored as argon2id.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use argon2::Argon2;
@@ -17,14 +18,13 @@ use crate::identity::Identity;
 const MOST_MEMORY: u32 = 1 << 20;
 
 /// The users of a list, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Users {
     users: HashMap<String, User>,
     /// What an unknown name is checked against, so that it takes as long as a known one.
     dummy: Option<Arc<str>>,
 }
 
-#[derive(Clone, Debug)]
 struct User {
     hash: Arc<str>,
     identity: Arc<Identity>,
@@ -46,6 +46,13 @@ struct Entry {
     subject: Option<String>,
     #[serde(default)]
     claims: Map<String, Json>,
+}
+
+// Without the hashes.
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} users", self.users.len())
+    }
 }
 
 impl Users {

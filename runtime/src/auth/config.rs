@@ -218,7 +218,7 @@ impl Auth {
                 && !is_trusted_url(url)
             {
                 return Err(format!(
-                    "auth.jwt.jwks_url = \"{url}\" is not https:// (http:// is for 127.0.0.1, [::1] and localhost)"
+                    "auth.jwt.jwks_url = \"{url}\" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"
                 ));
             }
             if jwt.jwks_refresh_interval.0 < Duration::from_secs(1) {
@@ -259,19 +259,22 @@ pub(crate) fn algorithms(jwt: &Jwt) -> Result<Option<Vec<Algorithm>>, String> {
     Ok(Some(algorithms))
 }
 
-/// By TLS, or on this machine.
+/// By TLS, or on this machine; without a password, which the log would show.
 fn is_trusted_url(url: &str) -> bool {
-    if let Some(rest) = url.strip_prefix("https://") {
-        return !rest.is_empty();
-    }
-    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let (is_secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (None, Some(rest)) => (false, rest),
+        (None, None) => return false,
+    };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.contains('@') {
+        return false;
+    }
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    // `127.0.0.1@elsewhere` is elsewhere.
-    !authority.contains('@') && matches!(host, "127.0.0.1" | "::1" | "localhost")
+    is_secure || matches!(host, "127.0.0.1" | "::1" | "localhost")
 }
 
 fn is_reference(key: &str, value: &str, example: &str) -> Result<(), String> {
@@ -420,13 +423,13 @@ mod tests {
         check_error(
             "[auth.jwt]\njwks_url = \"http://example.com/keys\"\n",
             expect![[
-                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://example.com/keys" is not https:// (http:// is for 127.0.0.1, [::1] and localhost)"#
+                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
             ]],
         );
         check_error(
             "[auth.jwt]\njwks_url = \"http://127.0.0.1@example.com/keys\"\n",
             expect![[
-                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https:// (http:// is for 127.0.0.1, [::1] and localhost)"#
+                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
             ]],
         );
         check_error(
@@ -468,8 +471,14 @@ mod tests {
         for good in ["https://a.b/c", "http://127.0.0.1:80/x", "http://[::1]:80/", "http://localhost"] {
             assert!(is_trusted_url(good), "{good}");
         }
-        for bad in ["", "https://", "ftp://a", "http://127.0.0.1.example.com", "http://example.com/127.0.0.1"]
-        {
+        for bad in [
+            "",
+            "https://",
+            "https://a:b@c",
+            "ftp://a",
+            "http://127.0.0.1.example.com",
+            "http://example.com/127.0.0.1",
+        ] {
             assert!(!is_trusted_url(bad), "{bad}");
         }
         assert_eq!(reference("env:A"), Some(Reference::Env("A")));

@@ -84,7 +84,7 @@ fn pem(text: &str, pinned: Option<&[Algorithm]>) -> Result<Key, String> {
     if text.contains("PRIVATE KEY") {
         return Err("it is a private key; give the public key, or the private key as a JWK".to_owned());
     }
-    let rsa = || RSAPublicKey::from_pem(text).map(Material::Rsa).ok();
+    let rsa = || RSAPublicKey::from_pem(text).map(|key| Material::Rsa(Box::new(key))).ok();
     let p256 = || P256PublicKey::from_pem(text).map(Material::P256).ok();
     let p384 = || P384PublicKey::from_pem(text).map(Material::P384).ok();
     let ed25519 = || Edwards25519PublicKey::from_pem(text).map(Material::Ed25519).ok();
@@ -161,7 +161,8 @@ fn material(jwk: &Map<String, Json>) -> Result<Material, &'static str> {
                 return Err(wrong);
             }
             let key = RSAPublicKey::from_components(&n, &e);
-            key.map(Material::Rsa).map_err(|_| "RSA keys have 2048 to 4096 bits and the exponent 65537")
+            key.map(|key| Material::Rsa(Box::new(key)))
+                .map_err(|_| "RSA keys have 2048 to 4096 bits and the exponent 65537")
         }
         (Some("EC"), Some("P-256")) => {
             let point = point(bytes("x"), bytes("y"), 32).ok_or(wrong)?;
