@@ -30,7 +30,7 @@ impl Said {
         };
         Said {
             method: request.method.to_owned(),
-            path: request.target.split('?').next().unwrap_or_default().to_owned(),
+            path: decoded(request.target.split('?').next().unwrap_or_default()),
             headers: request.headers.iter().filter_map(text).collect(),
         }
     }
@@ -52,6 +52,11 @@ impl Said {
             _ => None,
         }
     }
+}
+
+/// A path as it is meant, whatever of it is percent-encoded.
+fn decoded(path: &str) -> String {
+    crate::query_params::decode_path(path).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Asker<'_> {

@@ -205,14 +205,18 @@ impl Sight<'_> {
         self.note(id);
         let relation = self.relation(id)?;
         let Some(access) = &relation.access else { return Ok(None) };
-        access.insert.permit(columns).map(Some).ok_or_else(|| denied(relation))
+        let permit = access.insert.permit(columns).ok_or_else(|| denied(relation))?;
+        self.restricted |= permit.check != Rows::All;
+        Ok(Some(permit))
     }
 
     fn update_permit(&mut self, id: RelationId, columns: &[usize]) -> Result<Option<Permit>, Error> {
         self.note(id);
         let relation = self.relation(id)?;
         let Some(access) = &relation.access else { return Ok(None) };
-        access.update.permit(columns).map(Some).ok_or_else(|| denied(relation))
+        let permit = access.update.permit(columns).ok_or_else(|| denied(relation))?;
+        self.restricted |= permit.check != Rows::All || permit.using != Rows::All;
+        Ok(Some(permit))
     }
 
     fn insert(&mut self, insert: &mut Insert) -> Result<Limits, Error> {
@@ -295,6 +299,12 @@ impl Sight<'_> {
                 checks.push(permit.check);
             }
         }
+        // Each change would find what the one before has made.
+        let asks_own = |rows: &Rows| rows.condition().is_some_and(|condition| condition.reads(id));
+        if update.changes.len() > 1 && limits.using.iter().chain(&checks).any(asks_own) {
+            let what = "A PATCH of an array where a rule asks other rows of the same table";
+            return Err(Error::NotImplemented(what.to_owned()));
+        }
         if update.changes.is_empty() {
             self.update_permit(id, &[])?;
         }
@@ -317,6 +327,7 @@ impl Sight<'_> {
             None => Rows::All,
             Some(access) => access.delete.clone().ok_or_else(|| denied(relation))?,
         };
+        self.restricted |= using != Rows::All;
         self.told(id, &mut delete.returning)?;
         self.precondition(delete.precondition.as_ref())?;
         Ok(Limits { using: vec![using], check: Vec::new() })

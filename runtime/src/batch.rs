@@ -92,6 +92,9 @@ fn is_shared(name: &str) -> bool {
     !own.contains(&name)
 }
 
+/// What the whole request says for all its operations, and an operation may say for itself.
+const OWN_TOO: [&str; 2] = ["accept-profile", "content-profile"];
+
 fn parse(
     config: &Config,
     identity: &Arc<Identity>,
@@ -106,6 +109,11 @@ fn parse(
         operation.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.as_str())).collect();
     let mut headers: Vec<(&str, &[u8])> =
         own.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    // The others say who asks, or are set by what stands before the server.
+    if let Some((name, _)) = own.iter().find(|(name, _)| is_shared(name) && !OWN_TOO.contains(&name.as_str()))
+    {
+        return Err(Error::Body(format!("An operation of a batch has no field {name} of its own")));
+    }
     let is_said = |name: &str| own.iter().any(|(known, _)| known == name);
     headers.extend(request.headers.iter().filter(|(name, _)| is_shared(name) && !is_said(name)));
     let json = operation.body.map_or("", RawValue::get);

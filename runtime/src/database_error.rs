@@ -7,7 +7,7 @@ use crate::database::DbError;
 use crate::encode::{MOST_BYTES, TOO_LARGE};
 use crate::error::Error;
 use crate::run::NOT_INSERTED;
-use crate::schema::{Relation, SchemaCache};
+use crate::schema::{Relation, RelationId, RelationKind, SchemaCache};
 
 /// The error that a failed statement is to the client. `relation` is what the request wrote to or read from.
 pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) -> Error {
@@ -28,7 +28,7 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         );
     }
     if let Some(name) = after("CHECK constraint failed: ") {
-        if !is_seen_whole(schema, relation) {
+        if !is_seen_whole(schema, relation, name) {
             // The constraint may be another table's, which a trigger writes, or tell of columns that are hidden.
             return constraint("23514", "new row violates a check constraint".to_owned(), None);
         }
@@ -99,6 +99,7 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     } else if is("string or blob too big")
         || begins("too many ")
         || begins("Expression tree is too large")
+        || begins("VIEWs and/or subqueries nested too deep")
         || is("parser stack overflow")
         || is("Recursion limit")
         || begins("at most ")
@@ -145,16 +146,19 @@ fn may_be_named(schema: &SchemaCache, table: &str, columns: &[&str]) -> bool {
     found.is_some_and(|(_, relation)| columns.iter().all(|column| is_seen(relation, column)))
 }
 
-/// Whether a role sees all columns of a relation.
-fn is_seen_whole(schema: &SchemaCache, relation: &str) -> bool {
+/// Whether a role sees all columns of a table, in the definition of which a name stands.
+fn is_seen_whole(schema: &SchemaCache, relation: &str, name: &str) -> bool {
+    let is_own = |id: &RelationId| schema.definitions.get(id).is_some_and(|sql| sql.contains(name));
     !schema.is_narrowed
-        || schema.relation(relation).is_some_and(|(_, relation)| relation.columns.iter().all(|c| !c.hidden))
+        || schema.relation(relation).is_some_and(|(id, relation)| {
+            relation.kind == RelationKind::Table && relation.columns.iter().all(|c| !c.hidden) && is_own(&id)
+        })
 }
 
 /// `t.a, t.b`, or `index 'name'` for an index on expressions.
 fn unique(columns: &str, schema: &SchemaCache, relation: &str) -> Error {
     if let Some(index) = columns.strip_prefix("index '").and_then(|rest| rest.strip_suffix('\'')) {
-        return match is_seen_whole(schema, relation) {
+        return match is_seen_whole(schema, relation, index) {
             true => constraint("23505", duplicate(index), None),
             false => constraint("23505", NAMELESS_DUPLICATE.to_owned(), None),
         };

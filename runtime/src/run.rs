@@ -90,7 +90,7 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, Failure> 
                 outcome.existing = count_of(&statement.sql, &params(statement.params, &[]), db)?;
             }
             Step::Expect { statement, violation } => expect_none(statement, &keys, violation, db)?,
-            Step::Write { statements, keys: purpose, located, proposed, violation } => {
+            Step::Write { statements, keys: purpose, located, proposed, violation, all } => {
                 let mut proposed = proposed.into_iter();
                 for statement in statements {
                     let proposed = proposed.next();
@@ -111,6 +111,9 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, Failure> 
                         }
                         return Err(error.into());
                     }
+                }
+                if let Some((_, violation)) = all.filter(|(all, _)| outcome.written < *all) {
+                    return Err(Failure::Policy(violation));
                 }
                 if purpose == Keys::Location {
                     outcome.key = keys.drain(..).next().unwrap_or_default();
@@ -159,6 +162,12 @@ fn write_tree(
 ) -> Result<(), Failure> {
     let mut given: Vec<Vec<Value>> = Vec::with_capacity(rows.len());
     for TreeStatement { statement, given: count, is_root, check } in rows {
+        if let Some(check) = check.as_ref().filter(|check| check.is_before) {
+            let params = tree_params(check.proposed.params.clone(), &given);
+            if count_of(&check.proposed.sql, &params, db)? > 0 {
+                return Err(Failure::Policy(check.violation.clone()));
+            }
+        }
         let mut row = Vec::new();
         let inserted = db.rows(&statement.sql, &tree_params(statement.params, &given), &mut |returned| {
             row = returned.iter().map(|value| value.to_value()).collect();

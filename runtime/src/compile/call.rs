@@ -19,11 +19,9 @@ impl Compiler<'_> {
         security: Security,
     ) -> Result<(), Error> {
         if security == Security::Invoker {
-            for piece in pieces {
-                if let Piece::Sql(text) = piece {
-                    self.mention(sql, text)?;
-                }
-            }
+            // In one, for what one piece names another may go by.
+            let texts = pieces.iter().map(|piece| if let Piece::Sql(text) = piece { text } else { " " });
+            self.mention(sql, &texts.collect::<Vec<&str>>().concat())?;
         }
         Ok(())
     }

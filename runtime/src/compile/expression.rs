@@ -2,13 +2,13 @@
 
 use super::Compiler;
 use super::policy::raw_key;
-use super::writer::Sql;
+use super::writer::{Sql, THE_ROW, Use};
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::order::{Direction, Nulls};
 use crate::plan::{Alias, ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
-use crate::policy::{Told, is_withheld};
+use crate::policy::{Rows, Told, is_withheld};
 use crate::schema::{Column, Relation, RelationId, RowKey};
 
 impl Compiler<'_> {
@@ -45,26 +45,56 @@ impl Compiler<'_> {
         let relation = self.relation(column.source.relation)?;
         let definition = self.column_of(column.source.relation, column.column)?;
         let alias = column.source.alias;
-        let restriction = self.restriction(relation).filter(|_| self.called != Some(column.source));
-        let is_defined = matches!(alias, Alias::Request(_)) || alias == Alias::Own && sql.own_is_visible;
-        match (&definition.computed, restriction) {
+        if self.is_defined(sql, column.source)? {
             // The definition has computed columns and masks as columns of its own.
-            (_, Some(_)) if is_defined => {
-                sql.occurrence(alias, &relation.name).raw(".").name(&definition.name);
+            if definition.computed.is_some() {
+                sql.uses.push(Use::Computed(column.source.relation, column.column));
             }
-            (_, Some(access)) if alias == Alias::Own => match access.told.get(column.column) {
-                Some(Told::As(told)) => {
-                    sql.raw("(");
-                    sql.row_by_name(|sql| self.expr(sql, told))?;
-                    sql.raw(")");
-                }
-                Some(Told::Plain) => self.stored_column(sql, column)?,
-                Some(Told::Hidden) | None => {
-                    return Err(Error::Internal(format!("{} is hidden", definition.name)));
-                }
-            },
-            _ => self.stored_column(sql, column)?,
+            sql.occurrence(alias, &relation.name).raw(".").name(&definition.name);
+            return Ok(());
         }
+        let restriction = self.restriction(relation).filter(|_| alias == Alias::Own);
+        match restriction.and_then(|access| access.told.get(column.column)) {
+            Some(Told::As(told)) => {
+                sql.raw("(");
+                self.expr(sql, told)?;
+                sql.raw(")");
+                Ok(())
+            }
+            Some(Told::Hidden) => Err(Error::Internal(format!("{} is hidden", definition.name))),
+            Some(Told::Plain) if definition.computed.is_some() => self.guarded_column(sql, column),
+            Some(Told::Plain) | None => self.stored_column(sql, column),
+        }
+    }
+
+    /// Whether an occurrence is read under the name of a definition.
+    pub(super) fn is_defined(&self, sql: &Sql, source: Source) -> Result<bool, Error> {
+        let relation = self.relation(source.relation)?;
+        let is_read = match source.alias {
+            Alias::Request(_) => self.called != Some(source),
+            Alias::Own => sql.own_is_visible,
+            Alias::Given(_) | Alias::Row | Alias::Policy(_) => false,
+        };
+        let is_target = relation.access.is_some() && self.is_target(source);
+        Ok(is_read && (self.restriction(relation).is_some() || is_target))
+    }
+
+    /// Whether only the rows of an occurrence count that may be written.
+    pub(super) fn is_target(&self, source: Source) -> bool {
+        self.target.as_ref().is_some_and(|(target, _)| *target == source)
+    }
+
+    /// A computed column of the rows that are seen: its SQL may fail, and that of another row would tell of it.
+    pub(super) fn guarded_column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
+        let access = self.relation(column.source.relation)?.access.as_deref();
+        let Some(rows) = access.and_then(|access| access.select.as_ref()).and_then(Rows::condition) else {
+            return self.stored_column(sql, column);
+        };
+        sql.raw("CASE WHEN ");
+        self.operand(sql, rows)?;
+        sql.raw(" THEN ");
+        self.stored_column(sql, column)?;
+        sql.raw(" END");
         Ok(())
     }
 
@@ -88,8 +118,7 @@ impl Compiler<'_> {
     /// A column of the key, by which a row is found whatever of it is told.
     pub(super) fn key_column(&self, sql: &mut Sql, source: Source, place: usize) -> Result<(), Error> {
         let relation = self.relation(source.relation)?;
-        let is_defined = matches!(source.alias, Alias::Request(_)) || sql.own_is_visible;
-        if self.restriction(relation).is_some() && is_withheld(relation, place) && is_defined {
+        if is_withheld(relation, place) && self.is_defined(sql, source)? {
             sql.occurrence(source.alias, &relation.name).raw(".").name(&raw_key(place));
             return Ok(());
         }
@@ -206,13 +235,13 @@ impl Compiler<'_> {
         let called = self.called == Some(column.column.source);
         if called {
             let stored =
-                ColumnRef { source: Source { alias: Alias::Own, ..column.column.source }, ..column.column };
+                ColumnRef { source: Source { alias: Alias::Row, ..column.column.source }, ..column.column };
             self.column(sql, column.column)?;
             sql.raw(is_in).raw("SELECT ");
             self.column(sql, stored)?;
             sql.raw(" FROM ");
             self.raw_name(sql, relation);
-            sql.raw(" WHERE ").raw(rowid).raw(" IN (");
+            sql.raw(" AS ").raw(THE_ROW).raw(" WHERE ").raw(rowid).raw(" IN (");
         } else {
             sql.occurrence(column.column.source.alias, &relation.name).raw(".").raw(rowid).raw(is_in);
         }
@@ -228,7 +257,7 @@ impl Compiler<'_> {
     }
 
     /// What stands before a name that means the table itself: where policies define names, its schema.
-    fn main(&self) -> &'static str {
+    pub(super) fn main(&self) -> &'static str {
         if self.schema.restricted.is_empty() { "" } else { "main." }
     }
 

@@ -55,6 +55,8 @@ pub struct TreeCheck {
     pub statement: Statement,
     /// The same of the values, where the insert fails.
     pub proposed: Statement,
+    /// Whether they are looked at before: what asks other rows must not find the new one among them.
+    pub is_before: bool,
     /// What it is then.
     pub violation: Violation,
 }
@@ -119,6 +121,9 @@ pub enum Step {
         proposed: Vec<Statement>,
         /// What they break.
         violation: Option<Violation>,
+        /// How many rows must be written, and what it is where they are not: an upsert passes over a row that is there and may not be
+        /// changed.
+        all: Option<(u64, Violation)>,
     },
     /// The row is the number of rows that break a policy; there must be none.
     Expect {
@@ -146,7 +151,7 @@ pub enum Step {
 impl Step {
     /// A write that no policy checks.
     fn write(statements: Vec<Statement>, keys: Keys) -> Step {
-        Step::Write { statements, keys, located: 0, proposed: Vec::new(), violation: None }
+        Step::Write { statements, keys, located: 0, proposed: Vec::new(), violation: None, all: None }
     }
 
     /// What it is called in plans.

@@ -3,13 +3,16 @@
 //! cannot be named. SQL of the configuration names relations by their own names, which are then defined likewise.
 
 use super::value::Write;
-use super::writer::{Sql, Use};
+use super::writer::{Sql, THE_ROW, Use};
 use super::{Compiler, Param, Statement, Step, Violation};
 use crate::error::Error;
 use crate::plan::{Alias, Asked, ColumnRef, Expr, Query, Source, SqlExpr, TableRows};
 use crate::policy::{Access, Rows, Told, is_withheld};
 use crate::schema::{Column, ColumnType, Relation, RelationId, RowKey, names_in};
 use crate::value::Value;
+
+/// What a rowid may be called.
+const ROWIDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 impl Compiler<'_> {
     /// What policies say of a relation of which this role does not see everything.
@@ -23,7 +26,8 @@ impl Compiler<'_> {
             return Ok(sql.finish());
         }
         let mut uses: Vec<Use> = Vec::new();
-        let mut next = sql.uses.clone();
+        let (computed, mut next): (Vec<Use>, Vec<Use>) =
+            sql.uses.iter().cloned().partition(|used| matches!(used, Use::Computed(..)));
         let mut definitions = Sql::default();
         while !next.is_empty() {
             for used in std::mem::take(&mut next) {
@@ -32,7 +36,7 @@ impl Compiler<'_> {
                     continue;
                 }
                 definitions.raw(if uses.is_empty() { "WITH " } else { ", " });
-                self.define(&mut definitions, &used)?;
+                self.define(&mut definitions, &used, &computed)?;
                 uses.push(used);
                 next.append(&mut definitions.uses);
             }
@@ -42,7 +46,7 @@ impl Compiler<'_> {
     }
 
     /// `"visible posts" AS NOT MATERIALIZED (SELECT … FROM main."posts" AS p WHERE …)`
-    fn define(&self, sql: &mut Sql, used: &Use) -> Result<(), Error> {
+    fn define(&self, sql: &mut Sql, used: &Use, computed: &[Use]) -> Result<(), Error> {
         let relation = self.relation(used.relation())?;
         let Some(access) = relation.access.as_deref() else {
             return Err(Error::Internal(format!("{} is defined without a policy", relation.name)));
@@ -50,23 +54,23 @@ impl Compiler<'_> {
         match used {
             Use::Visible(_) => sql.name(&visible(relation)),
             Use::Target(_) => sql.name(&target(relation)),
-            Use::Mentioned { .. } => sql.name(&relation.name),
+            Use::Mentioned { .. } | Use::Computed(..) => sql.name(&relation.name),
         };
         sql.raw(" AS NOT MATERIALIZED (SELECT ");
         match used {
             Use::Mentioned { rowid, .. } => {
                 self.all_columns(sql, used.relation(), relation, access, *rowid)?
             }
-            Use::Visible(_) | Use::Target(_) => {
-                self.visible_columns(sql, used.relation(), relation, access)?
+            Use::Visible(_) | Use::Target(_) | Use::Computed(..) => {
+                self.visible_columns(sql, used.relation(), relation, access, computed)?
             }
         }
         sql.raw(" FROM ");
-        match self.schema.queries.get(&used.relation()).filter(|_| access.invoker) {
+        match self.schema.definitions.get(&used.relation()).filter(|_| access.invoker) {
             Some(query) => self.query_of_view(sql, relation, query)?,
             None => drop(sql.raw("main.").name(&relation.name)),
         }
-        sql.raw(" AS p");
+        sql.raw(" AS ").raw(THE_ROW);
         let extra = self.target.as_ref().filter(|_| matches!(used, Use::Target(_)));
         let conditions = match &access.select {
             // Named in a function, but refused: it has no rows.
@@ -89,28 +93,31 @@ impl Compiler<'_> {
         id: RelationId,
         relation: &Relation,
         access: &Access,
+        computed: &[Use],
     ) -> Result<(), Error> {
         let mut separator = "";
         if let RowKey::Rowid(rowid) = relation.row_key {
-            sql.raw("p.").raw(rowid).raw(" AS ").raw(rowid);
+            sql.raw(THE_ROW).raw(".").raw(rowid).raw(" AS ").raw(rowid);
             separator = ", ";
         }
         let row = Source { relation: id, alias: Alias::Row };
         for (place, (column, told)) in relation.columns.iter().zip(&access.told).enumerate() {
             let own = ColumnRef { source: row, column: place };
-            let is_found_by = relation.row_key == RowKey::PrimaryKey || relation.rewrite.is_some();
-            if is_found_by && relation.primary_key.contains(&place) && is_withheld(relation, place) {
+            if relation.primary_key.contains(&place) && is_withheld(relation, place) {
                 sql.raw(separator);
                 self.column(sql, own)?;
                 sql.raw(" AS ").name(&raw_key(place));
                 separator = ", ";
             }
-            if column.hidden {
+            // Computed columns cost something, and may read what this role may not.
+            let is_needed = column.computed.is_none() || computed.contains(&Use::Computed(id, place));
+            if column.hidden || !is_needed {
                 continue;
             }
             sql.raw(separator);
             match told {
                 Told::As(expr) => self.expr(sql, expr)?,
+                _ if column.computed.is_some() => self.guarded_column(sql, own)?,
                 Told::Plain | Told::Hidden => self.column(sql, own)?,
             }
             sql.raw(" AS ").name(&column.name);
@@ -141,10 +148,11 @@ impl Compiler<'_> {
             sql.raw(" AS ").name(&column.name);
             Ok(())
         })?;
-        if let RowKey::Rowid(name) = relation.row_key
-            && rowid
-        {
-            sql.raw(", p.").raw(name).raw(" AS ").raw(name);
+        if rowid && matches!(relation.row_key, RowKey::Rowid(_)) {
+            let is_free = |name: &&str| !relation.columns.iter().any(|c| c.name.eq_ignore_ascii_case(name));
+            for name in ROWIDS.into_iter().filter(|name| is_free(name)) {
+                sql.raw(", ").raw(THE_ROW).raw(".").raw(name).raw(" AS ").raw(name);
+            }
         }
         Ok(())
     }
@@ -178,10 +186,14 @@ impl Compiler<'_> {
         if self.schema.restricted.is_empty() {
             return Ok(());
         }
-        let rowid = names_in(text).any(|name| ["rowid", "_rowid_", "oid"].iter().any(|known| name.is(known)));
-        for name in names_in(text).filter(|name| !name.is_qualified_by("main")) {
+        let rowid = names_in(text).any(|name| ROWIDS.iter().any(|known| name.is(known)));
+        for name in names_in(text) {
             let Some(id) = self.schema.restricted.get(name.folded()).copied() else { continue };
             let relation = self.relation(id)?;
+            if name.is_qualified_by("main") {
+                let what = "is named with its schema, so that its policies cannot hold";
+                return Err(Error::Internal(format!("{} {what}", relation.name)));
+            }
             if name.is_read_from && relation.access.as_ref().is_some_and(|access| access.select.is_none()) {
                 return Err(denied(relation));
             }
@@ -253,42 +265,59 @@ impl Compiler<'_> {
         let mut sql = Sql::default();
         sql.raw("SELECT count(*) FROM (");
         rows(&mut sql)?;
-        sql.raw(") AS p WHERE (");
+        sql.raw(") AS ").raw(THE_ROW).raw(" WHERE (");
         self.expr(&mut sql, condition)?;
         sql.raw(") IS NOT TRUE");
         self.finish(sql)
     }
 
-    /// New rows as a table: `SELECT CAST(column1 AS INTEGER) AS "id", … FROM (VALUES (…), (…))`.
+    /// New rows as a table: `SELECT CAST(column1 AS INTEGER) AS "id", … FROM (VALUES (…), (…))`. Of rows with the key of one that is
+    /// there, what is not given is the other's.
     pub(super) fn proposed_rows(
         &self,
         sql: &mut Sql,
-        relation: &Relation,
+        id: RelationId,
         given: &[usize],
         rows: usize,
+        conflict: Option<&[usize]>,
         value: &dyn Fn(&mut Sql, usize, usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let relation = self.relation(id)?;
+        let key: Option<Vec<(usize, usize)>> = conflict.and_then(|key| {
+            key.iter().map(|place| Some((*place, given.iter().position(|known| known == place)?))).collect()
+        });
         sql.raw("SELECT ");
         let stored = relation.columns.iter().enumerate().filter(|(_, column)| column.computed.is_none());
         sql.list(", ", stored, |sql, (place, column)| {
             let at = given.iter().position(|known| *known == place);
-            of_type(sql, column, &|sql| match (at, &column.default) {
-                (Some(at), _) => {
-                    sql.raw("column").number(at + 1);
-                    Ok(())
+            of_type(sql, column, &|sql| {
+                match (at, &key) {
+                    (Some(at), _) => {
+                        sql.raw("column").number(at + 1);
+                    }
+                    (None, Some(_)) => {
+                        sql.raw("CASE WHEN \"there\".is_there THEN \"there\".")
+                            .name(&column.name)
+                            .raw(" ELSE ");
+                        default_value(sql, column);
+                        sql.raw(" END");
+                    }
+                    (None, None) => default_value(sql, column),
                 }
-                (None, Some(default)) if !column.generated => {
-                    sql.raw("(").definition(default).raw(")");
-                    Ok(())
-                }
-                (None, _) => {
-                    sql.raw("NULL");
-                    Ok(())
-                }
+                Ok(())
             })?;
             sql.raw(" AS ").name(&column.name);
             Ok(())
         })?;
+        if let RowKey::Rowid(rowid) = relation.row_key {
+            // The number that SQLite gives is not known before, unless it is given.
+            let own = given.iter().position(|place| relation.columns.get(*place).is_some_and(|c| c.is_rowid));
+            match own {
+                Some(at) => sql.raw(", column").number(at + 1),
+                None => sql.raw(", NULL"),
+            };
+            sql.raw(" AS ").raw(rowid);
+        }
         sql.raw(" FROM (VALUES ");
         sql.list(", ", 0..rows, |sql, row| {
             sql.raw("(");
@@ -297,6 +326,15 @@ impl Compiler<'_> {
             Ok(())
         })?;
         sql.raw(")");
+        if let Some(key) = key {
+            sql.raw(" LEFT JOIN (SELECT 1 AS is_there, * FROM main.").name(&relation.name);
+            sql.raw(") AS \"there\" ON ");
+            sql.list(" AND ", key, |sql, (place, at)| {
+                let name = relation.columns.get(place).map_or("", |column| column.name.as_str());
+                sql.raw("\"there\".").name(name).raw(" = column").number(at + 1);
+                Ok(())
+            })?;
+        }
         Ok(())
     }
 
@@ -400,7 +438,7 @@ impl Compiler<'_> {
             }
             SqlExpr::Query(query) => self.query(sql, query)?,
             SqlExpr::EachColumn(alias, name) => {
-                sql.raw("p").number(*alias).raw(".").raw(name);
+                sql.occurrence(Alias::Policy(*alias), "").raw(".").raw(name);
             }
         }
         Ok(())
@@ -424,7 +462,7 @@ impl Compiler<'_> {
                     self.expr(sql, json)?;
                     sql.raw(", 9) THEN ");
                     self.operand(sql, json)?;
-                    sql.raw(" ELSE '[]' END) AS p").number(*alias);
+                    sql.raw(" END) AS ").occurrence(Alias::Policy(*alias), "");
                 }
             }
             if let Some(on) = &table.on {
@@ -455,6 +493,14 @@ impl Compiler<'_> {
         }
         sql.raw(")");
         Ok(())
+    }
+}
+
+/// What a column is where nothing is given.
+pub(super) fn default_value(sql: &mut Sql, column: &Column) {
+    match &column.default {
+        Some(default) if !column.generated => drop(sql.raw("(").default_text(default).raw(")")),
+        _ => drop(sql.raw("NULL")),
     }
 }
 
@@ -504,6 +550,19 @@ impl Sql {
     pub(super) fn visible(&mut self, relation: &Relation, id: RelationId, is_target: bool) -> &mut Self {
         self.uses.push(if is_target { Use::Target(id) } else { Use::Visible(id) });
         self.name(&if is_target { target(relation) } else { visible(relation) })
+    }
+
+    /// The default of a column. A bare word in its place is a text to SQLite, and would be a name in an expression.
+    pub(super) fn default_text(&mut self, sql: &str) -> &mut Self {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let known = ["null", "true", "false", "current_time", "current_date", "current_timestamp"];
+        let is_name = sql.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && sql.chars().all(is_word)
+            && !known.iter().any(|word| word.eq_ignore_ascii_case(sql));
+        match is_name || sql.starts_with('"') && sql.ends_with('"') && sql.len() > 1 {
+            true => self.definition(&format!("'{}'", sql.trim_matches('"').replace('\'', "''"))),
+            false => self.definition(sql),
+        }
     }
 
     /// A value that stands in the text of a policy.

@@ -7,7 +7,7 @@ use super::{Compiler, Param, Step, denied};
 use crate::encode::{Kind, RowFormat};
 use crate::error::Error;
 use crate::function::Piece;
-use crate::plan::{Alias, CastType, ColumnRef, Field, FieldValue, OrderValue, Read, Source};
+use crate::plan::{Alias, CastType, Field, FieldValue, OrderValue, Read, Source};
 use crate::policy::Security;
 use crate::schema::{ColumnType, RelationKind, RowKey};
 use crate::select::Aggregate;
@@ -75,7 +75,7 @@ impl Compiler<'_> {
             (From::Relation, RowKey::PrimaryKey) if is_whole => {
                 sql.raw(" ORDER BY ");
                 sql.list(", ", &self.relation(read.source.relation)?.primary_key, |sql, place| {
-                    self.column(sql, ColumnRef { source: read.source, column: *place })
+                    self.key_column(sql, read.source, *place)
                 })?;
             }
             _ => {}
@@ -171,14 +171,15 @@ impl Compiler<'_> {
                 // The line feed ends a comment that the function's SQL may end in.
                 if relation.kind == RelationKind::Function {
                     let all: Vec<usize> = (0..relation.columns.len()).collect();
-                    sql.raw("(WITH f (");
+                    // A name that no function's SQL has.
+                    sql.raw("(WITH \"the rows\" (");
                     sql.list(", ", relation.column_names(&all), |sql, name| {
                         sql.name(name);
                         Ok(())
                     })?;
                     sql.raw(") AS (")
                         .pieces(pieces)
-                        .raw("\n) SELECT * FROM f) AS ")
+                        .raw("\n) SELECT * FROM \"the rows\") AS ")
                         .occurrence(source.alias, "");
                 } else {
                     sql.raw("(").pieces(pieces).raw("\n) AS ").occurrence(source.alias, "");
@@ -213,21 +214,18 @@ impl Compiler<'_> {
     pub(super) fn source(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
         let relation = self.relation(source.relation)?;
         let name = &relation.name;
-        match self.restriction(relation) {
-            Some(access) if source.alias.is_of_request() => {
-                if access.select.is_none() {
-                    return Err(denied(relation));
-                }
-                let is_target = self.target.as_ref().is_some_and(|(target, _)| *target == source);
-                sql.visible(relation, source.relation, is_target);
-                sql.raw(" AS ").occurrence(source.alias, name);
-                return Ok(());
+        let is_target = relation.access.is_some() && self.is_target(source);
+        let is_defined = self.restriction(relation).is_some() || is_target;
+        if is_defined && source.alias.is_of_request() {
+            if relation.access.as_ref().is_some_and(|access| access.select.is_none()) {
+                return Err(denied(relation));
             }
-            // The table itself, which goes by that name also where the name is defined otherwise.
-            Some(_) => sql.raw("main.").name(name),
-            None => sql.name(name),
-        };
-        if source.alias != Alias::Own {
+            sql.visible(relation, source.relation, is_target);
+        } else {
+            // The table itself, also where its name is defined otherwise.
+            sql.raw(self.main()).name(name);
+        }
+        if !(source.alias == Alias::Own && sql.own_by_name) {
             sql.raw(" AS ").occurrence(source.alias, name);
         }
         Ok(())

@@ -88,7 +88,10 @@ impl Compiler<'_> {
                 row_key(&mut sql, relation)?;
                 let columns: Vec<usize> = row.values.iter().map(|(column, _)| *column).collect();
                 let proposed = self.broken_proposals(condition, &|sql| {
-                    self.proposed_rows(sql, relation, &columns, 1, &|sql, _, at| match row.values.get(at) {
+                    self.proposed_rows(sql, row.relation, &columns, 1, None, &|sql, _, at| match row
+                        .values
+                        .get(at)
+                    {
                         Some((place, given)) => value(sql, *place, given),
                         None => Ok(()),
                     })
@@ -96,7 +99,13 @@ impl Compiler<'_> {
                 let key =
                     if matches!(relation.row_key, RowKey::Rowid(_)) { 1 } else { relation.primary_key.len() };
                 let statement = self.broken_check(row.relation, condition)?;
-                Some(TreeCheck { key, statement, proposed, violation: self.violation(row.relation, false)? })
+                Some(TreeCheck {
+                    key,
+                    statement,
+                    proposed,
+                    is_before: condition.has_query(),
+                    violation: self.violation(row.relation, false)?,
+                })
             }
         };
         Ok(TreeStatement { statement: self.finish(sql)?, given: own.len(), is_root: row.is_root, check })

@@ -3,10 +3,10 @@
 
 use std::iter::repeat;
 
-use super::policy::of_type;
+use super::policy::{default_value, of_type};
 use super::read::From;
 use super::value::Write;
-use super::writer::Sql;
+use super::writer::{Sql, THE_ROW};
 use super::{Compiler, Keys, Output, Statement, Step};
 use crate::authorize::Limits;
 use crate::encode::{Shape, keys_json};
@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::plan::{
     Alias, Change, Conflict, Delete, Expr, FieldValue, Insert, Precondition, Read, Returning, Source, Update,
 };
-use crate::policy::Rows;
-use crate::schema::{Relation, RelationId, RowKey};
+use crate::policy::{Access, Rows, Told};
+use crate::schema::{Relation, RelationId, RelationKind, RowKey};
 use crate::value::Value;
 
 /// Parameters of one INSERT of many rows. Rows beyond go into the next statement, whose text is the same and therefore
@@ -27,6 +27,7 @@ impl Compiler<'_> {
         let id = insert.target.relation;
         let relation = self.relation(id)?;
         let check = limits.whole_check();
+        let merge = insert.conflict.as_ref().filter(|conflict| conflict.merge);
         let mut statements = Vec::new();
         let mut proposed = Vec::new();
         for run in &insert.rows {
@@ -35,62 +36,77 @@ impl Compiler<'_> {
             let chunk = if run.columns.is_empty() { 1 } else { per_statement };
             for rows in run.values.chunks(chunk) {
                 let mut sql = Sql::default();
+                sql.raw(self.insert_word(id, relation)).name(written(relation));
+                // The rows that it finds are held to conditions.
+                let found =
+                    limits.using.first().map(|using| self.own_rows(relation, using)).unwrap_or_default();
+                sql.raw(if found.is_empty() { "" } else { " AS " });
+                sql.raw(if found.is_empty() { "" } else { THE_ROW });
                 self.insert_values(&mut sql, relation, &run.columns, rows)?;
                 if let Some(conflict) = &insert.conflict {
                     conflict_clause(&mut sql, relation, &run.columns, conflict)?;
+                    if conflict.merge {
+                        self.where_clause(&mut sql, &found)?;
+                    }
                 }
                 self.returning_clause(&mut sql, relation, &insert.returning, check)?;
                 statements.push(self.finish(sql)?);
                 if let Some(condition) = check.condition() {
-                    proposed.push(self.proposed_insert(relation, &run.columns, rows, condition)?);
+                    let key = merge.map(|conflict| conflict.key.as_slice());
+                    proposed.push(self.proposed_insert(id, &run.columns, rows, key, condition)?);
                 }
             }
         }
         let mut steps = self.precondition(insert.precondition.as_ref())?;
-        if let Some(conflict) = insert.conflict.as_ref().filter(|conflict| conflict.merge) {
-            steps.extend(self.expect_writable(insert, conflict, limits)?);
+        if let Some(conflict) = merge {
             steps.push(self.count_existing(insert, conflict)?);
         }
-        steps.extend(self.write_steps(id, statements, proposed, &insert.returning, check)?);
+        // What asks other rows must not find the new one among them; and a row that is passed over is not looked at behind.
+        let is_before = check.condition().is_some_and(Expr::has_query)
+            || insert.conflict.as_ref().is_some_and(|conflict| !conflict.merge);
+        let writes = Writes { statements, proposed, is_before };
+        steps.extend(self.write_steps(id, writes, &insert.returning, check)?);
+        if let (Some(_), Some(using)) = (merge, limits.using.first())
+            && !self.own_rows(relation, using).is_empty()
+        {
+            let expected = insert.rows.iter().map(|run| run.values.len() as u64).sum();
+            let violation = self.violation(id, true)?;
+            for step in &mut steps {
+                if let Step::Write { all, .. } = step {
+                    *all = Some((expected, violation.clone()));
+                }
+            }
+        }
         Ok(steps)
+    }
+
+    /// `INSERT INTO `. Where a constraint of a table says what becomes of rows in its way (`ON CONFLICT REPLACE`), rows would go that a
+    /// policy may not let go.
+    fn insert_word(&self, id: RelationId, relation: &Relation) -> &'static str {
+        if self.replaces(id, relation) { "INSERT OR ABORT INTO " } else { "INSERT INTO " }
+    }
+
+    fn replaces(&self, id: RelationId, relation: &Relation) -> bool {
+        let has_conflicts = |sql: &String| sql.to_ascii_lowercase().contains("conflict");
+        relation.access.is_some() && self.schema.definitions.get(&id).is_some_and(has_conflicts)
     }
 
     /// How many of the rows to be inserted break a check.
     fn proposed_insert(
         &self,
-        relation: &Relation,
+        id: RelationId,
         columns: &[usize],
         rows: &[Vec<Value>],
+        conflict: Option<&[usize]>,
         condition: &Expr,
     ) -> Result<Statement, Error> {
+        let relation = self.relation(id)?;
         self.broken_proposals(condition, &|sql| {
-            self.proposed_rows(sql, relation, columns, rows.len(), &|sql, row, at| {
+            self.proposed_rows(sql, id, columns, rows.len(), conflict, &|sql, row, at| {
                 let value = rows.get(row).and_then(|row| row.get(at)).unwrap_or(&Value::Null);
                 stored(sql, relation, columns.get(at).copied().unwrap_or_default(), value)
             })
         })
-    }
-
-    /// None of the rows that an upsert finds may be one that its role does not see or may not update.
-    fn expect_writable(
-        &self,
-        insert: &Insert,
-        conflict: &Conflict,
-        limits: &Limits,
-    ) -> Result<Option<Step>, Error> {
-        let id = insert.target.relation;
-        let using = limits.using.first().unwrap_or(&Rows::All);
-        let conditions = self.own_rows(self.relation(id)?, using);
-        if conditions.is_empty() {
-            return Ok(None);
-        }
-        let mut sql = Sql::default();
-        self.rows_of_keys(&mut sql, insert, conflict)?;
-        sql.raw(" WHERE (");
-        self.all(&mut sql, &conditions)?;
-        sql.raw(") IS NOT TRUE");
-        let statement = self.finish(sql)?;
-        Ok(Some(Step::Expect { statement, violation: self.violation(id, true)? }))
     }
 
     fn insert_values(
@@ -100,7 +116,6 @@ impl Compiler<'_> {
         columns: &[usize],
         rows: &[Vec<Value>],
     ) -> Result<(), Error> {
-        sql.raw("INSERT INTO ").name(written(relation));
         if columns.is_empty() {
             sql.raw(" DEFAULT VALUES");
             return Ok(());
@@ -156,7 +171,11 @@ impl Compiler<'_> {
         let mut proposed = Vec::new();
         for (change, using) in update.changes.iter().zip(limits.using.iter().chain(repeat(&Rows::All))) {
             let mut sql = Sql::default();
-            sql.raw("UPDATE ").name(written(relation)).raw(" SET ");
+            sql.own_by_name = goes_by_name(relation);
+            sql.raw(if self.replaces(id, relation) { "UPDATE OR ABORT " } else { "UPDATE " });
+            sql.name(written(relation));
+            sql.own_alias();
+            sql.raw(" SET ");
             sql.list(", ", &change.assignments, |sql, (place, value)| {
                 names(sql, relation, &[*place])?;
                 sql.raw(" = ");
@@ -170,7 +189,10 @@ impl Compiler<'_> {
             }
         }
         let mut steps = self.precondition(update.precondition.as_ref())?;
-        steps.extend(self.write_steps(id, statements, proposed, &update.returning, check)?);
+        // What asks other rows must find them as they were.
+        let is_before = check.condition().is_some_and(Expr::has_query);
+        let writes = Writes { statements, proposed, is_before };
+        steps.extend(self.write_steps(id, writes, &update.returning, check)?);
         Ok(steps)
     }
 
@@ -182,12 +204,11 @@ impl Compiler<'_> {
         place: usize,
         value: Option<&Value>,
     ) -> Result<(), Error> {
-        let default = relation.columns.get(place).and_then(|column| column.default.as_ref());
-        match (value, default) {
+        match (value, relation.columns.get(place)) {
             (Some(value), _) => return stored(sql, relation, place, value),
-            (None, Some(default)) => sql.raw("(").definition(default).raw(")"),
-            (None, None) => sql.raw("NULL"),
-        };
+            (None, Some(column)) => default_value(sql, column),
+            (None, None) => drop(sql.raw("NULL")),
+        }
         Ok(())
     }
 
@@ -201,23 +222,28 @@ impl Compiler<'_> {
     ) -> Result<Statement, Error> {
         let relation = self.relation(target.relation)?;
         self.broken_proposals(condition, &|sql| {
+            sql.own_by_name = goes_by_name(relation);
             sql.raw("SELECT ");
+            if let RowKey::Rowid(rowid) = relation.row_key {
+                self.rowid(sql, target)?;
+                sql.raw(" AS ").raw(rowid).raw(", ");
+            }
             let stored = relation.columns.iter().enumerate().filter(|(_, column)| column.computed.is_none());
             sql.list(", ", stored, |sql, (place, column)| {
                 match change.assignments.iter().find(|(assigned, _)| *assigned == place) {
                     Some((_, value)) => {
                         of_type(sql, column, &|sql| self.assigned(sql, relation, place, value.as_ref()))?
                     }
-                    None => drop(sql.name(&relation.name).raw(".").name(&column.name)),
+                    None => drop(sql.occurrence(target.alias, &relation.name).raw(".").name(&column.name)),
                 }
                 sql.raw(" AS ").name(&column.name);
                 Ok(())
             })?;
             sql.raw(" FROM main.").name(&relation.name);
-            let mut conditions = self.own_rows(relation, using);
-            let own = conditions.len();
-            conditions.extend(change.conditions.iter().cloned());
-            self.conditions_by_name(sql, &conditions, own)
+            sql.own_alias();
+            self.rows_by_conditions(sql, target, &change.conditions, using)?;
+            sql.own_by_name = false;
+            Ok(())
         })
     }
 
@@ -238,7 +264,9 @@ impl Compiler<'_> {
         let relation = self.relation(delete.target.relation)?;
         let using = limits.using.first().unwrap_or(&Rows::All);
         let mut sql = Sql::default();
+        sql.own_by_name = goes_by_name(relation);
         sql.raw("DELETE FROM ").name(written(relation));
+        sql.own_alias();
         self.which_rows(&mut sql, delete.target, &delete.conditions, using)?;
         let mut steps = self.precondition(delete.precondition.as_ref())?;
         if let Returning::Rows(read) = &delete.returning {
@@ -250,7 +278,8 @@ impl Compiler<'_> {
         Ok(steps)
     }
 
-    /// ` WHERE …` of an UPDATE or DELETE: of a simple view, the rows of its table that the view shows.
+    /// ` WHERE …` of an UPDATE or DELETE: of a simple view the rows of its table that the view shows, and where a role is told of rows
+    /// otherwise than they are stored, those that its definition has.
     fn which_rows(
         &self,
         sql: &mut Sql,
@@ -259,60 +288,66 @@ impl Compiler<'_> {
         using: &Rows,
     ) -> Result<(), Error> {
         let relation = self.relation(target.relation)?;
-        if relation.rewrite.is_none() {
-            let mut all = self.own_rows(relation, using);
-            let own = all.len();
-            all.extend(conditions.iter().cloned());
-            return self.conditions_by_name(sql, &all, own);
+        let is_told = |access: &Access| access.told.iter().all(|told| *told == Told::Plain);
+        let is_plain = self.restriction(relation).is_none_or(is_told);
+        if relation.rewrite.is_none() && (is_plain || !has_key(relation)) {
+            if !is_plain && conditions.iter().any(|condition| matches!(condition, Expr::Exists(_))) {
+                let what = "A write by what is embedded, through a view of which a policy masks columns";
+                return Err(Error::NotImplemented(what.to_owned()));
+            }
+            return self.rows_by_conditions(sql, target, conditions, using);
         }
         let compiler = Compiler { target: Some((target, using.clone())), ..*self };
-        sql.raw(" WHERE (");
-        names(sql, relation, &relation.primary_key)?;
-        sql.raw(") IN (SELECT ");
-        sql.own_is_visible = self.restriction(relation).is_some();
-        sql.list(", ", &relation.primary_key, |sql, place| compiler.key_column(sql, target, *place))?;
+        sql.raw(" WHERE ");
+        match (&relation.row_key, &relation.rewrite) {
+            (RowKey::Rowid(rowid), None) => {
+                sql.raw(THE_ROW).raw(".").raw(rowid).raw(" IN (SELECT ").raw(THE_ROW).raw(".").raw(rowid);
+                sql.own_is_visible = true;
+            }
+            _ => {
+                sql.raw("(");
+                names(sql, relation, &relation.primary_key)?;
+                sql.raw(") IN (SELECT ");
+                sql.own_is_visible = true;
+                sql.list(", ", &relation.primary_key, |sql, place| compiler.key_column(sql, target, *place))?;
+            }
+        }
         sql.raw(" FROM ");
         compiler.source(sql, target)?;
-        let mut all = Vec::new();
-        if !sql.own_is_visible {
-            // What is seen whole carries no policy of its own.
-            all.extend(using.condition().cloned());
-        }
-        let own = all.len();
-        all.extend(conditions.iter().cloned());
-        compiler.conditions_by_name(sql, &all, own)?;
+        compiler.where_clause(sql, conditions)?;
         sql.own_is_visible = false;
         sql.raw(")");
         Ok(())
     }
 
-    /// ` WHERE …`, the first conditions those of policies, for which the row goes by its relation's name.
-    fn conditions_by_name(&self, sql: &mut Sql, conditions: &[Expr], own: usize) -> Result<(), Error> {
-        let (own, others) = conditions.split_at(own.min(conditions.len()));
-        if conditions.is_empty() {
-            return Ok(());
-        }
-        sql.raw(" WHERE ");
-        if !own.is_empty() {
-            sql.row_by_name(|sql| self.all(sql, own))?;
-            sql.raw(if others.is_empty() { "" } else { " AND " });
-        }
-        if others.is_empty() { Ok(()) } else { self.all(sql, others) }
+    /// ` WHERE …`: the conditions of policies, and others.
+    fn rows_by_conditions(
+        &self,
+        sql: &mut Sql,
+        target: Source,
+        conditions: &[Expr],
+        using: &Rows,
+    ) -> Result<(), Error> {
+        let mut all = self.own_rows(self.relation(target.relation)?, using);
+        all.extend(conditions.iter().cloned());
+        self.where_clause(sql, &all)
     }
 
     fn write_steps(
         &self,
         id: RelationId,
-        statements: Vec<Statement>,
-        proposed: Vec<Statement>,
+        writes: Writes,
         returning: &Returning,
         check: &Rows,
     ) -> Result<Vec<Step>, Error> {
+        let Writes { statements, proposed, is_before } = writes;
         let relation = self.relation(id)?;
         let violation = check.condition().map(|_| self.violation(id, false)).transpose()?;
         let mut steps = Vec::new();
         let has_key = has_key(relation);
-        if !has_key && let Some(violation) = &violation {
+        if (is_before || !has_key)
+            && let Some(violation) = &violation
+        {
             // Nothing is known of what the triggers make of it, so that what it proposes is looked at before.
             let expect = |statement| Step::Expect { statement, violation: violation.clone() };
             steps.extend(proposed.iter().cloned().map(expect));
@@ -331,7 +366,7 @@ impl Compiler<'_> {
             Returning::Location if keys == Keys::ReadBack => relation.primary_key.len(),
             _ => 0,
         };
-        steps.push(Step::Write { statements, keys, located, proposed, violation });
+        steps.push(Step::Write { statements, keys, located, proposed, violation, all: None });
         if has_key {
             steps.extend(self.check_written(id, check)?);
         }
@@ -366,6 +401,20 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// The statements of a write.
+struct Writes {
+    statements: Vec<Statement>,
+    /// For each one that counts the rows which would break a check.
+    proposed: Vec<Statement>,
+    /// Whether these are looked at before anything is written.
+    is_before: bool,
+}
+
+/// Whether the target of a write goes by its own name: SQLite loses an alias where INSTEAD OF triggers run.
+fn goes_by_name(relation: &Relation) -> bool {
+    relation.kind != RelationKind::Table && relation.rewrite.is_none()
 }
 
 /// Whether rows that are written can be found again.

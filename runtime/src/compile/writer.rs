@@ -12,6 +12,9 @@ use crate::plan::Alias;
 use crate::schema::RelationId;
 use crate::value::Value;
 
+/// What the row goes by that a write or a policy is about.
+pub(super) const THE_ROW: &str = "\"the row\"";
+
 /// SQL being written.
 #[derive(Default)]
 pub(super) struct Sql {
@@ -20,8 +23,8 @@ pub(super) struct Sql {
     numbers: usize,
     /// Whether an occurrence under its own name is what a role sees of its relation, and not the relation itself.
     pub(super) own_is_visible: bool,
-    /// Whether the row that a policy is about goes by its relation's name, as in an UPDATE or DELETE.
-    row_goes_by_name: bool,
+    /// Whether the target of a write goes by its name.
+    pub(super) own_by_name: bool,
     /// What of the schema stands in the text by a name that policies give a meaning.
     pub(super) uses: Vec<Use>,
 }
@@ -33,6 +36,8 @@ pub(super) enum Use {
     Visible(RelationId),
     /// The rows of it that a write is about.
     Target(RelationId),
+    /// A computed column of either, by its place.
+    Computed(RelationId, usize),
     /// A relation by its own name, in SQL of the configuration or of a view.
     Mentioned {
         /// The relation.
@@ -46,7 +51,10 @@ impl Use {
     /// The relation.
     pub(super) fn relation(&self) -> RelationId {
         match self {
-            Use::Visible(relation) | Use::Target(relation) | Use::Mentioned { relation, .. } => *relation,
+            Use::Visible(relation)
+            | Use::Target(relation)
+            | Use::Computed(relation, _)
+            | Use::Mentioned { relation, .. } => *relation,
         }
     }
 
@@ -76,15 +84,20 @@ impl Sql {
         self
     }
 
-    /// What an occurrence goes by: its alias (`t0`) or the relation's name.
+    /// What an occurrence goes by. The names of ours that stand beside SQL of the configuration have a space in them, as no name that
+    /// anybody writes without quotes.
     pub(super) fn occurrence(&mut self, alias: Alias, name: &str) -> &mut Self {
         match alias {
-            Alias::Request(number) => self.raw("t").number(number),
-            Alias::Own => self.name(name),
-            Alias::Policy(number) => self.raw("p").number(number),
-            Alias::Row if self.row_goes_by_name => self.name(name),
-            Alias::Row => self.raw("p"),
+            Alias::Request(number) | Alias::Given(number) => self.raw("t").number(number),
+            Alias::Own | Alias::Row if self.own_by_name => self.name(name),
+            Alias::Own | Alias::Row => self.raw(THE_ROW),
+            Alias::Policy(number) => self.raw("\"table ").number(number).raw("\""),
         }
+    }
+
+    /// What the target of a write goes by, behind its name.
+    pub(super) fn own_alias(&mut self) -> &mut Self {
+        if self.own_by_name { self } else { self.raw(" AS ").raw(THE_ROW) }
     }
 
     /// A number of ours.
@@ -194,14 +207,6 @@ impl Sql {
                 Ok(())
             }
         }
-    }
-
-    /// Writes with the row that a policy is about under its relation's name.
-    pub(super) fn row_by_name<T>(&mut self, write: impl FnOnce(&mut Self) -> T) -> T {
-        let before = std::mem::replace(&mut self.row_goes_by_name, true);
-        let written = write(self);
-        self.row_goes_by_name = before;
-        written
     }
 
     /// These definitions (`WITH …`) in front of a statement.

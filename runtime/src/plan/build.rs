@@ -30,7 +30,7 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
         if !call.is_safe && !request.conditional.is_none() {
             return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
         }
-        let mut build = Build { config, schema, params: &request.params, aliases: 0 };
+        let mut build = Build { config, schema, params: &request.params, aliases: 0, next_is_given: false };
         let mut call = build.call(&call.call)?;
         if let Some(read) = &mut call.read {
             if let Some(range) = request.range {
@@ -44,7 +44,7 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
         name: request.relation.clone(),
         near: schema.near(&request.relation),
     })?;
-    let mut build = Build { config, schema, params: &request.params, aliases: 0 };
+    let mut build = Build { config, schema, params: &request.params, aliases: 0, next_is_given: false };
     if matches!(request.action, Action::Insert(_)) && !request.conditional.is_none() {
         return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
     }
@@ -82,6 +82,8 @@ pub(super) struct Build<'a> {
     pub(super) schema: &'a SchemaCache,
     pub(super) params: &'a QueryParams,
     aliases: usize,
+    /// Whether the rows of the next occurrence are given by SQL of the configuration.
+    pub(super) next_is_given: bool,
 }
 
 /// The embeds around the one that is resolved: what each is called.
@@ -97,7 +99,9 @@ pub(super) struct Level<'a, 's> {
 impl<'a> Build<'a> {
     pub(super) fn source(&mut self, relation: RelationId) -> Source {
         self.aliases += 1;
-        Source { relation, alias: Alias::Request(self.aliases - 1) }
+        let number = self.aliases - 1;
+        let is_given = std::mem::take(&mut self.next_is_given);
+        Source { relation, alias: if is_given { Alias::Given(number) } else { Alias::Request(number) } }
     }
 
     /// A request may be of so many occurrences of relations.

@@ -117,6 +117,7 @@ impl<'a> Build<'a> {
         let relationship = self.relationship(outer.relation, embed)?;
         stack.push(embed);
         let junction = relationship.junction.as_ref().map(|j| self.source(j.relation));
+        self.next_is_given = relationship.computed.is_some();
         let read = read(self, relationship.target, stack);
         stack.pop();
         Ok(Embed { relationship, outer, junction, read: read? })

@@ -12,6 +12,7 @@ mod order;
 mod test;
 mod tree;
 mod value;
+mod visit;
 mod write;
 
 use crate::etag::Conditional;
@@ -69,20 +70,23 @@ pub struct Source {
 /// What an occurrence of a relation goes by in a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alias {
-    /// Its own name, as the target of an UPDATE or DELETE does (SQLite loses an alias there where INSTEAD OF triggers run).
+    /// What the target of a write goes by: the same as a policy's row, but where INSTEAD OF triggers run its own name (SQLite loses an
+    /// alias there).
     Own,
     /// `t0`: an occurrence in the request, each with a number of its own.
     Request(usize),
-    /// `p`: the row that a policy is about.
+    /// The same of rows that SQL of the configuration gives.
+    Given(usize),
+    /// The row that a policy is about.
     Row,
-    /// `p1`: a table in a subquery of a policy.
+    /// A table in a subquery of a policy.
     Policy(usize),
 }
 
 impl Alias {
     /// Whether a request knows it, and policies stand between it and the table.
     pub fn is_of_request(self) -> bool {
-        matches!(self, Alias::Own | Alias::Request(_))
+        matches!(self, Alias::Own | Alias::Request(_) | Alias::Given(_))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::expression::expression;
 use super::rule::{DefaultAction, Kind, Operation, Rule, Security, Settings};
 use crate::plan::{Alias, ColumnRef, ColumnValue, Expr, Source, SqlExpr};
-use crate::schema::{Relation, RelationId, SchemaCache};
+use crate::schema::{Relation, RelationId, RelationKind, SchemaCache};
 use crate::similar::closest;
 
 /// What a role may do with a relation. Expressions are about the row [`Alias::Row`].
@@ -212,7 +212,8 @@ impl Access {
             insert: together(Operation::Insert).grants(relation),
             update: together(Operation::Update).grants(relation),
             delete,
-            invoker: about.iter().any(|(_, rule)| rule.security == Some(Security::Invoker)),
+            invoker: relation.kind == RelationKind::View
+                && about.iter().any(|(_, rule)| rule.security == Some(Security::Invoker)),
             rules,
             broken: None,
         })
@@ -285,9 +286,17 @@ impl<'c> Together<'c> {
             return Told::Hidden;
         }
         let own = || Expr::Column(ColumnValue::whole(column));
-        let over = self.restrictive.iter().find_map(|rule| mask(rule));
+        // A restrictive mask is made of what the others tell.
+        let over = |told: Told| {
+            let masks = self.restrictive.iter().filter_map(|rule| mask(rule));
+            masks.fold(told, |told, mask| match told {
+                Told::Hidden => Told::Hidden,
+                Told::Plain => Told::As(mask),
+                Told::As(value) => Told::As(mask.with(column, &value)),
+            })
+        };
         if self.is_open {
-            return over.map_or(Told::Plain, Told::As);
+            return over(Told::Plain);
         }
         let showing: Vec<&&Compiled> = self.permissive.iter().filter(shows).collect();
         if showing.is_empty() {
@@ -302,14 +311,14 @@ impl<'c> Together<'c> {
         // A row that is seen is seen by one of the rules, so that the last of all needs no condition.
         let covers = showing.len() == self.permissive.len();
         let value = one_of(cases, covers);
-        match (over, value) {
-            (None, value) if value == own() => Told::Plain,
-            (None, value) => Told::As(value),
-            (Some(over), _) if covers => Told::As(over),
-            (Some(over), _) => {
+        let told = if value == own() { Told::Plain } else { Told::As(value) };
+        match over(told.clone()) {
+            Told::As(mask) if !covers && told != Told::As(mask.clone()) => {
+                // A cell that no rule shows stays NULL, whatever a mask makes of that.
                 let rows = Rows::any(showing.iter().map(|rule| rule.using.clone()));
-                Told::As(one_of(vec![(rows, over)], false))
+                Told::As(one_of(vec![(rows, mask)], false))
             }
+            told => told,
         }
     }
 

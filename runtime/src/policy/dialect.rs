@@ -4,7 +4,7 @@
 use std::any::TypeId;
 
 use sqlparser::ast::Expr;
-use sqlparser::dialect::{Dialect, SQLiteDialect};
+use sqlparser::dialect::{Dialect, Precedence, SQLiteDialect};
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
@@ -49,6 +49,14 @@ impl Dialect for Sqlite {
 
     fn supports_comma_separated_trim(&self) -> bool {
         self.0.supports_comma_separated_trim()
+    }
+
+    // What stands behind LIKE, IS and the like ends before another of them.
+    fn prec_value(&self, precedence: Precedence) -> u8 {
+        match precedence {
+            Precedence::Between | Precedence::Eq | Precedence::Like | Precedence::Is => 20,
+            other => self.0.prec_value(other),
+        }
     }
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {

@@ -17,6 +17,9 @@ use crate::value::Value;
 /// How deep an expression may nest.
 const MAX_DEPTH: usize = 50;
 
+/// How long the text of an expression may be.
+const MOST_BYTES: usize = 16 << 10;
+
 /// The functions of ours, which become bound parameters.
 const OWN: [&str; 5] = ["current_user_id", "current_role", "current_claim", "request_value", "now"];
 
@@ -33,6 +36,9 @@ pub(super) fn expression(schema: &SchemaCache, relation: RelationId, text: &str)
             format!("it nests deeper than {MAX_DEPTH} levels")
         }
     };
+    if text.len() > MOST_BYTES {
+        return Err(format!("it is longer than {MOST_BYTES} bytes"));
+    }
     if text.contains('\0') {
         return Err("it has a NUL in it".to_owned());
     }
@@ -45,7 +51,8 @@ pub(super) fn expression(schema: &SchemaCache, relation: RelationId, text: &str)
     }
     let name = schema.relations.get(relation).map(|r| r.name.to_ascii_lowercase()).unwrap_or_default();
     let row = Named { name, rows: Rows::Relation(Source { relation, alias: Alias::Row }) };
-    let mut reader = Reader { schema, scopes: vec![vec![row]], aliases: 0 };
+    let mut reader =
+        Reader { schema, scopes: vec![vec![row]], aliases: 0, depth: 0, names: Vec::new(), innermost: 0 };
     reader.expr(&parsed)
 }
 
@@ -55,6 +62,11 @@ struct Reader<'a> {
     /// From the row of the policy to the innermost subquery.
     scopes: Vec<Vec<Named>>,
     aliases: usize,
+    depth: usize,
+    /// The names that the subqueries around give to what they select.
+    names: Vec<Vec<String>>,
+    /// The innermost scope that a column was found in since this was set to 0, from 1.
+    innermost: usize,
 }
 
 /// A table under the name by which its columns are told apart, in lower case.
@@ -91,6 +103,31 @@ impl Reader<'_> {
     }
 
     fn expr(&mut self, expr: &ast::Expr) -> Result<Expr, String> {
+        self.depth += 1;
+        if self.depth > 2 * MAX_DEPTH {
+            return Err(format!("it nests deeper than {} levels", 2 * MAX_DEPTH));
+        }
+        let read = self.one(expr);
+        self.depth -= 1;
+        read
+    }
+
+    /// What AND or OR joins, which the parser nests to the left.
+    fn joined(&mut self, expr: &ast::Expr, joins: &ast::BinaryOperator) -> Result<Vec<Expr>, String> {
+        let mut terms = Vec::new();
+        let mut rest = expr;
+        while let ast::Expr::BinaryOp { left, op, right } = rest
+            && op == joins
+        {
+            terms.push(self.expr(right)?);
+            rest = left;
+        }
+        terms.push(self.expr(rest)?);
+        terms.reverse();
+        Ok(terms)
+    }
+
+    fn one(&mut self, expr: &ast::Expr) -> Result<Expr, String> {
         use ast::Expr as E;
         let not = |negated: bool, expr: Expr| if negated { Expr::Not(Box::new(expr)) } else { expr };
         let is = |is: Is, operand: Box<Expr>| Expr::Is(is, operand);
@@ -108,6 +145,9 @@ impl Reader<'_> {
             E::IsNotFalse(inner) => Ok(not(true, is(Is::False, self.boxed(inner)?))),
             E::IsNull(inner) => Ok(is(Is::Null, self.boxed(inner)?)),
             E::IsNotNull(inner) => Ok(is(Is::NotNull, self.boxed(inner)?)),
+            E::IsDistinctFrom(_, b) | E::IsNotDistinctFrom(_, b) if is_truth(b) => {
+                Err(format!("{expr}: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"))
+            }
             E::IsDistinctFrom(a, b) => sql(SqlExpr::Binary("IS NOT", self.boxed(a)?, self.boxed(b)?)),
             E::IsNotDistinctFrom(a, b) => sql(SqlExpr::Binary("IS", self.boxed(a)?, self.boxed(b)?)),
             E::InList { expr, list, negated } => {
@@ -124,10 +164,15 @@ impl Reader<'_> {
                 let high = compare(Comparison::Lte, operand, self.boxed(high)?);
                 Ok(not(*negated, Expr::And(vec![low, high])))
             }
+            E::BinaryOp { op: ast::BinaryOperator::And, .. } => {
+                Ok(Expr::And(self.joined(expr, &ast::BinaryOperator::And)?))
+            }
+            E::BinaryOp { op: ast::BinaryOperator::Or, .. } => {
+                Ok(Expr::Or(self.joined(expr, &ast::BinaryOperator::Or)?))
+            }
             E::BinaryOp { left, op, right } => self.binary(left, op, right),
             E::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                let like = SqlExpr::Binary("LIKE", self.boxed(expr)?, self.boxed(pattern)?);
-                Ok(not(*negated, Expr::Sql(like)))
+                Ok(not(*negated, matches_pattern("LIKE", self.boxed(expr)?, self.boxed(pattern)?)))
             }
             E::UnaryOp { op, expr } => self.unary(*op, expr),
             E::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None } => {
@@ -178,10 +223,12 @@ impl Reader<'_> {
         right: &ast::Expr,
     ) -> Result<Expr, String> {
         use ast::BinaryOperator as Op;
+        let is_test = matches!(op, Op::Eq | Op::NotEq | Op::Glob);
+        if !is_test && is_postfix(left) {
+            return Err(format!("{left} {op} {right}: write parentheses around what stands before {op}"));
+        }
         let (a, b) = (self.boxed(left)?, self.boxed(right)?);
         let comparison = match op {
-            Op::And => return Ok(Expr::And(vec![*a, *b])),
-            Op::Or => return Ok(Expr::Or(vec![*a, *b])),
             Op::Eq => Some(Comparison::Eq),
             Op::NotEq => Some(Comparison::Neq),
             Op::Gt => Some(Comparison::Gt),
@@ -204,8 +251,9 @@ impl Reader<'_> {
             Op::BitwiseOr => "|",
             Op::PGBitwiseShiftLeft => "<<",
             Op::PGBitwiseShiftRight => ">>",
-            Op::Glob => "GLOB",
+            Op::Glob => return Ok(matches_pattern("GLOB", a, b)),
             Op::Arrow | Op::LongArrow => {
+                check_path(&b, true)?;
                 let operator = if *op == Op::Arrow { "->" } else { "->>" };
                 return Ok(when_json(*a, |json| Expr::Sql(SqlExpr::Binary(operator, Box::new(json), b))));
             }
@@ -218,6 +266,12 @@ impl Reader<'_> {
     }
 
     fn unary(&mut self, op: ast::UnaryOperator, expr: &ast::Expr) -> Result<Expr, String> {
+        // The least integer is no number without its sign.
+        if let (ast::UnaryOperator::Minus, ast::Expr::Value(value)) = (op, expr)
+            && matches!(&value.value, ast::Value::Number(text, _) if text == "9223372036854775808")
+        {
+            return Ok(literal(Value::Integer(i64::MIN)));
+        }
         let operand = self.boxed(expr)?;
         let operator = match op {
             ast::UnaryOperator::Not => return Ok(Expr::Not(operand)),
@@ -266,6 +320,7 @@ impl Reader<'_> {
             return sql(SqlExpr::Function { name: "count", distinct: false, arguments: Vec::new() });
         }
         let mut arguments = Vec::with_capacity(list.args.len());
+        let before = std::mem::take(&mut self.innermost);
         for argument in &list.args {
             match argument {
                 ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
@@ -287,21 +342,26 @@ impl Reader<'_> {
         if is_aggregate && !is_inside {
             return Err(format!("{name} of several rows: only a subquery has several"));
         }
+        let innermost = std::mem::replace(&mut self.innermost, before);
+        self.innermost = self.innermost.max(innermost);
+        if is_aggregate && innermost > 0 && innermost < self.scopes.len() {
+            return Err(format!("{name} of columns of a query around: it would be an aggregate of that one"));
+        }
         if distinct && !is_aggregate {
             return Err(format!("{name}(DISTINCT …) is for aggregates"));
         }
-        if known.kind == Kind::Date {
-            check_date(&name, &arguments)?;
+        match known.kind {
+            Kind::Date => check_date(&name, &arguments)?,
+            Kind::Format => check_format(&name, arguments.first())?,
+            Kind::Replace => check_replacement(arguments.get(2))?,
+            _ => {}
         }
         let name = known.name;
         if known.kind != Kind::Json {
             return sql(SqlExpr::Function { name, distinct, arguments });
         }
-        for path in arguments.iter().skip(1).filter(|_| name != "json_patch") {
-            match path {
-                Expr::Sql(SqlExpr::Literal(Value::Text(path))) if path.starts_with('$') => {}
-                _ => return Err(format!("{name}: a path is a text that begins with $")),
-            }
+        for path in arguments.iter().skip(1) {
+            check_path(path, false).map_err(|reason| format!("{name}: {reason}"))?;
         }
         let mut rest = arguments.into_iter();
         let json = rest.next().ok_or_else(|| format!("{name} without arguments"))?;
@@ -311,18 +371,26 @@ impl Reader<'_> {
         }))
     }
 
-    fn column(&self, table: Option<&str>, name: &str) -> Result<Expr, String> {
+    fn column(&mut self, table: Option<&str>, name: &str) -> Result<Expr, String> {
+        let is_given = |names: &Vec<String>| names.iter().any(|given| given.eq_ignore_ascii_case(name));
+        if table.is_none() && self.names.iter().any(is_given) {
+            return Err(format!(
+                "{name} is what a subquery calls something that it selects: write the thing itself"
+            ));
+        }
         let table = table.map(str::to_ascii_lowercase);
         let mut names = Vec::new();
-        for scope in self.scopes.iter().rev() {
+        for (depth, scope) in self.scopes.iter().enumerate().rev() {
             let meant =
                 || scope.iter().filter(|named| table.as_ref().is_none_or(|table| *table == named.name));
-            let mut found = meant().filter_map(|named| self.column_in(named.rows, name));
-            if let Some(column) = found.next() {
-                return match found.next() {
-                    Some(_) => Err(format!("{name} could be a column of several tables: write TABLE.{name}")),
-                    None => Ok(column),
-                };
+            let found: Vec<Expr> = meant().filter_map(|named| self.column_in(named.rows, name)).collect();
+            match found.as_slice() {
+                [] => {}
+                [column] => {
+                    self.innermost = self.innermost.max(depth + 1);
+                    return Ok(column.clone());
+                }
+                _ => return Err(format!("{name} could be a column of several tables: write TABLE.{name}")),
             }
             if table.is_some() && meant().next().is_some() {
                 names.extend(meant().flat_map(|named| self.names(named.rows)));
@@ -350,6 +418,12 @@ impl Reader<'_> {
         };
         let relation = self.schema.relations.get(source.relation)?;
         match relation.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)) {
+            // Policies read with all rights, and the SQL of such a column would not.
+            Some(column)
+                if relation.columns.get(column).is_some_and(|c| c.computed.as_deref().is_some_and(reads)) =>
+            {
+                None
+            }
             Some(column) => Some(Expr::Column(ColumnValue::whole(ColumnRef { source, column }))),
             None => matches!(relation.row_key, RowKey::Rowid(rowid) if rowid.eq_ignore_ascii_case(name))
                 .then_some(Expr::Rowid(source)),
@@ -386,7 +460,9 @@ impl Reader<'_> {
             return Err(format!("subqueries nest deeper than {MAX_DEPTH} levels"));
         }
         self.scopes.push(Vec::new());
+        self.names.push(given_names(select));
         let read = self.select(select, query);
+        self.names.pop();
         self.scopes.pop();
         let read = read?;
         if wanted > 0 && read.fields.len() != wanted {
@@ -521,6 +597,86 @@ impl Reader<'_> {
             let near = near.map(|near| format!("; perhaps {near}")).unwrap_or_default();
             format!("there is no table {name}{near}")
         })
+    }
+}
+
+/// Whether SQL of the configuration reads tables.
+fn reads(sql: &str) -> bool {
+    crate::schema::names_in(sql).any(|name| name.is_read_from || name.is("select"))
+}
+
+/// The names that a subquery gives to what it selects.
+fn given_names(select: &ast::Select) -> Vec<String> {
+    let name = |item: &ast::SelectItem| match item {
+        ast::SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+        _ => None,
+    };
+    select.projection.iter().filter_map(name).collect()
+}
+
+fn is_truth(expr: &ast::Expr) -> bool {
+    matches!(expr, ast::Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)))
+}
+
+/// Whether SQLite would read an operator behind this as part of it (`a IS NOT NULL + 1`).
+fn is_postfix(expr: &ast::Expr) -> bool {
+    use ast::Expr as E;
+    match expr {
+        E::IsTrue(_)
+        | E::IsNotTrue(_)
+        | E::IsFalse(_)
+        | E::IsNotFalse(_)
+        | E::IsNull(_)
+        | E::IsNotNull(_) => true,
+        E::BinaryOp { right, .. } => is_postfix(right),
+        _ => false,
+    }
+}
+
+/// `a LIKE pattern`. SQLite fails on a pattern of more than 50,000 bytes.
+fn matches_pattern(operator: &'static str, operand: Box<Expr>, pattern: Box<Expr>) -> Expr {
+    if matches!(&*pattern, Expr::Sql(SqlExpr::Literal(_))) {
+        return Expr::Sql(SqlExpr::Binary(operator, operand, pattern));
+    }
+    let length = Expr::Sql(SqlExpr::Function {
+        name: "octet_length",
+        distinct: false,
+        arguments: vec![(*pattern).clone()],
+    });
+    let is_short = compare(Comparison::Lte, Box::new(length), Box::new(literal(Value::Integer(50_000))));
+    let matches = Expr::Sql(SqlExpr::Binary(operator, operand, pattern));
+    Expr::Sql(SqlExpr::Case { operand: None, branches: vec![(is_short, matches)], otherwise: None })
+}
+
+/// A path into JSON, on which SQLite fails where it is none; with `short` also a name or a number, as arrows take.
+fn check_path(path: &Expr, short: bool) -> Result<(), String> {
+    let is_plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || "_$.[]#-".contains(c));
+    match path {
+        Expr::Sql(SqlExpr::Literal(Value::Integer(_))) if short => Ok(()),
+        Expr::Sql(SqlExpr::Literal(Value::Text(text))) if short && !text.starts_with('$') => {
+            match text.contains('"') {
+                false => Ok(()),
+                true => Err("a name behind an arrow has no quotes in it".to_owned()),
+            }
+        }
+        Expr::Sql(SqlExpr::Literal(Value::Text(text))) if text.starts_with('$') && is_plain(text) => Ok(()),
+        _ => Err("a path is a text that begins with $, of plain names ($.a.b[0])".to_owned()),
+    }
+}
+
+/// A format that is known, without widths that would fill the memory.
+fn check_format(name: &str, format: Option<&Expr>) -> Result<(), String> {
+    let wrong =
+        || Err(format!("{name}: its format is a text without * and without numbers of more than two digits"));
+    let Some(Expr::Sql(SqlExpr::Literal(Value::Text(text)))) = format else { return wrong() };
+    let has_long = text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits.len() > 2);
+    if has_long || text.contains('*') { wrong() } else { Ok(()) }
+}
+
+fn check_replacement(text: Option<&Expr>) -> Result<(), String> {
+    match text {
+        Some(Expr::Sql(SqlExpr::Literal(Value::Text(text)))) if text.len() <= 100 => Ok(()),
+        _ => Err("replace: what it puts in the place is a text of at most 100 bytes".to_owned()),
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) enum Kind {
     Scalar,
     /// Of one row's values, the first of which must be JSON, or it fails.
     Json,
+    /// With a format.
+    Format,
+    /// `replace`
+    Replace,
     /// Of dates, where `now` would be another one each time.
     Date,
     /// Of several rows.
@@ -40,7 +44,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("coalesce", 2, MANY, Kind::Scalar),
     function("concat", 1, MANY, Kind::Scalar),
     function("concat_ws", 2, MANY, Kind::Scalar),
-    function("format", 1, MANY, Kind::Scalar),
+    function("format", 1, MANY, Kind::Format),
     function("hex", 1, 1, Kind::Scalar),
     function("ifnull", 2, 2, Kind::Scalar),
     function("iif", 3, 3, Kind::Scalar),
@@ -50,9 +54,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("ltrim", 1, 2, Kind::Scalar),
     function("nullif", 2, 2, Kind::Scalar),
     function("octet_length", 1, 1, Kind::Scalar),
-    function("printf", 1, MANY, Kind::Scalar),
+    function("printf", 1, MANY, Kind::Format),
     function("quote", 1, 1, Kind::Scalar),
-    function("replace", 3, 3, Kind::Scalar),
+    function("replace", 3, 3, Kind::Replace),
     function("round", 1, 2, Kind::Scalar),
     function("rtrim", 1, 2, Kind::Scalar),
     function("sign", 1, 1, Kind::Scalar),
@@ -66,7 +70,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     function("json", 1, 1, Kind::Json),
     function("json_array_length", 1, 2, Kind::Json),
     function("json_extract", 2, MANY, Kind::Json),
-    function("json_patch", 2, 2, Kind::Json),
     function("json_remove", 1, MANY, Kind::Json),
     function("json_type", 1, 2, Kind::Json),
     function("json_valid", 1, 1, Kind::Scalar),

@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::schema::{RelationId, RelationKind, SchemaCache};
+use crate::schema::{RelationId, RelationKind, SchemaCache, is_write, names_in, view_query};
 
 /// A rule that does not fit the schema.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,9 +40,22 @@ pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
             let message = format!("policy \"{}\": there is no exposed table or view {name}{near}", rule.name);
             misfits.push(Misfit { place: rule.place.of(""), message });
         }
+        for name in rule.except.iter().filter(|name| !schema.names.contains_key(*name)) {
+            let near = schema.near(name).map(|near| format!("; perhaps {near}")).unwrap_or_default();
+            let message =
+                format!("policy \"{}\": except: there is no exposed table or view {name}{near}", rule.name);
+            misfits.push(Misfit { place: rule.place.of(""), message });
+        }
         for (id, relation) in schema.exposed() {
             if !rule.names(&relation.name) {
                 continue;
+            }
+            if rule.security == Some(Security::Invoker)
+                && schema.definitions.get(&id).and_then(|sql| view_query(sql)).is_some_and(names_schema)
+            {
+                let what = "its query names tables with their schema, so that no rule can hold inside it";
+                let message = format!("policy \"{}\", {}: {what}", rule.name, relation.name);
+                misfits.push(Misfit { place: rule.place.of(""), message });
             }
             if let Err(wrong) = access::compiled(schema, id, rule) {
                 let message = format!("policy \"{}\", {}: {}", rule.name, relation.name, wrong.message);
@@ -55,8 +68,24 @@ pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
             }
         }
     }
+    let functions = config.udf.iter().filter(|udf| udf.security == Security::Invoker && !is_write(&udf.sql));
+    let functions = functions.map(|udf| ("function", &udf.name, &udf.sql));
+    let columns = config.computed_column.iter().map(|own| ("computed column", &own.name, &own.sql));
+    let relationships =
+        config.computed_relationship.iter().map(|own| ("computed relationship", &own.name, &own.sql));
+    for (kind, name, sql) in functions.chain(columns).chain(relationships) {
+        if names_schema(sql) {
+            let what = "names tables with their schema, so that no rule can hold inside it";
+            misfits.push(Misfit { place: "[policies]".to_owned(), message: format!("{kind} {name} {what}") });
+        }
+    }
     misfits.dedup();
     misfits
+}
+
+/// Whether SQL names a table with its schema.
+fn names_schema(sql: &str) -> bool {
+    names_in(sql).any(|name| name.is_qualified_by("main") || name.is_qualified_by("temp"))
 }
 
 impl SchemaCache {

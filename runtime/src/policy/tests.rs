@@ -40,6 +40,8 @@ fn what_is_taken() {
         "request_value('request.headers', 'x-tenant') = title AND request_value('request.method') = 'GET'",
         "date(title) < date(now()) AND datetime(title, '+1 day') IS NOT NULL",
         "substr(title, 1, 1) || '***'",
+        "(SELECT count(*) AS n FROM members) > 1 AND (SELECT max(team) FROM members WHERE members.id = posts.id) = 1",
+        &vec!["id = 1"; 1_000].join(" OR "),
         "id BETWEEN -1 AND 1.5 AND title IS NOT DISTINCT FROM NULL AND trim(title, 'x') = '' AND TRUE",
     ] {
         assert!(expression(&schema(), 0, text).is_ok(), "{text}: {:?}", expression(&schema(), 0, text));
@@ -127,8 +129,22 @@ fn what_is_refused() {
             "request_value: request.jwt.claims, request.headers and request.cookies with a name, request.method or request.path"
         ],
     );
-    check("json_extract(meta, title) = 1", expect!["json_extract: a path is a text that begins with $"]);
+    check(
+        "json_extract(meta, title) = 1",
+        expect!["json_extract: a path is a text that begins with $, of plain names ($.a.b[0])"],
+    );
     check("- id || 'x' = 'y'", expect!["-id || 'x': write parentheses around what the sign is for"]);
+    check("id IS NOT NULL + 1", expect!["id IS NOT NULL + 1: write parentheses around what stands before +"]);
+    check("id IS NULL || 'x' = 'y'", expect!["id IS NULL || 'x': write parentheses around what stands before ||"]);
+    check("id IS NOT DISTINCT FROM TRUE", expect!["id IS NOT DISTINCT FROM true: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"]);
+    check("(SELECT max(posts.id) FROM members) > 1", expect!["max of columns of a query around: it would be an aggregate of that one"]);
+    check("(SELECT -m.id AS i FROM members m ORDER BY i LIMIT 1) > 1", expect!["i is what a subquery calls something that it selects: write the thing itself"]);
+    check("printf(title) = 'x'", expect!["printf: its format is a text without * and without numbers of more than two digits"]);
+    check("printf('%2000000000d', id) = 'x'", expect!["printf: its format is a text without * and without numbers of more than two digits"]);
+    check("replace(title, 'a', title) = 'x'", expect!["replace: what it puts in the place is a text of at most 100 bytes"]);
+    check("meta ->> title = 'x'", expect!["a path is a text that begins with $, of plain names ($.a.b[0])"]);
+    check(&vec!["id"; 300].join(" || "), expect!["it nests deeper than 100 levels"]);
+    check(&vec!["id = 1"; 3_000].join(" OR "), expect!["it is longer than 16384 bytes"]);
     check("CAST(id AS JSON)", expect!["CAST AS JSON: TEXT, INTEGER, REAL, NUMERIC and BLOB are taken"]);
     check(&format!("{}id{}", "(".repeat(200), ")".repeat(200)), expect!["it nests deeper than 50 levels"]);
 }
@@ -151,6 +167,12 @@ fn precedence() {
     same("title LIKE 'a' || 'b'", "title LIKE ('a' || 'b')");
     same("title COLLATE NOCASE = 'X'", "(title COLLATE NOCASE) = 'X'");
     same("id = 1 IS NOT NULL", "(id = 1) IS NOT NULL");
+    same("title NOT LIKE 'x%' IS TRUE", "(title NOT LIKE 'x%') IS TRUE");
+    same("title NOT LIKE 'x%' = id", "(title NOT LIKE 'x%') = id");
+    same("title LIKE 'x%' IN (1)", "(title LIKE 'x%') IN (1)");
+    same("title LIKE 'x%' LIKE 'y'", "(title LIKE 'x%') LIKE 'y'");
+    same("id BETWEEN 1 AND 2 = 1", "(id BETWEEN 1 AND 2) = 1");
+    same("id = -9223372036854775808", "id = (-9223372036854775808)");
 }
 
 /// JSON functions fail on what is no JSON; in a policy they are NULL.

@@ -84,13 +84,13 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
     read_foreign_keys(db, &mut schema, &ddl)?;
     read_triggers(db, &mut schema)?;
     if has_views {
-        let views = ddl.into_iter().enumerate();
+        let views = ddl.iter().cloned().enumerate();
         let is_view =
             |id: &RelationId| schema.relations.get(*id).is_some_and(|r| r.kind == RelationKind::View);
         let view_sql: Vec<(RelationId, String)> = views.filter(|(id, _)| is_view(id)).collect();
         lineage::add_view_relationships(&mut schema, &view_sql, &hidden);
-        schema.queries = view_sql.into_iter().collect();
     }
+    schema.definitions = ddl.into_iter().enumerate().collect();
     hidden::remove(&mut schema, &hidden);
     Ok(schema)
 }

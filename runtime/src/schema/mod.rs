@@ -45,8 +45,8 @@ pub struct SchemaCache {
     pub raise_messages: HashSet<String>,
     /// What could not be read, in words for the log: a view over a table that is gone, for example.
     pub warnings: Vec<String>,
-    /// The queries of views.
-    pub queries: HashMap<RelationId, String>,
+    /// The DDL of tables and views.
+    pub definitions: HashMap<RelationId, String>,
     /// The schema as the roles know it that have asked.
     pub views: Views,
     /// Whether this is the schema as a role knows it.
