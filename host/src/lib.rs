@@ -15,7 +15,7 @@ mod connection;
 mod engine;
 mod examples;
 mod exchange;
-mod functions;
+pub mod functions;
 mod native;
 mod open;
 mod pool;

@@ -8,7 +8,7 @@ use crate::encode::{Kind, RowFormat};
 use crate::error::Error;
 use crate::function::Piece;
 use crate::plan::{Alias, CastType, ColumnRef, Field, FieldValue, OrderValue, Read, Source};
-use crate::policy::Security;
+use crate::policy::{Access, Security};
 use crate::schema::{ColumnType, RelationKind, RowKey};
 use crate::select::Aggregate;
 
@@ -72,9 +72,14 @@ impl Compiler<'_> {
             (From::Relation, RowKey::Rowid(rowid)) if is_whole => {
                 sql.raw(" ORDER BY ").occurrence(read.source.alias, "").raw(".").raw(rowid);
             }
+            // What is hidden of the key is no column to order by.
             (From::Relation, RowKey::PrimaryKey) if is_whole => {
-                sql.raw(" ORDER BY ");
-                sql.list(", ", &self.relation(read.source.relation)?.primary_key, |sql, place| {
+                let relation = self.relation(read.source.relation)?;
+                let is_hidden = |place: &&usize| relation.columns.get(**place).is_none_or(|c| c.hidden);
+                let seen: Vec<&usize> =
+                    relation.primary_key.iter().filter(|place| !is_hidden(place)).collect();
+                sql.raw(if seen.is_empty() { "" } else { " ORDER BY " });
+                sql.list(", ", seen, |sql, place| {
                     self.column(sql, ColumnRef { source: read.source, column: *place })
                 })?;
             }
@@ -213,12 +218,14 @@ impl Compiler<'_> {
     pub(super) fn source(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
         let relation = self.relation(source.relation)?;
         let name = &relation.name;
-        match self.restriction(relation) {
+        let is_target = self.target.as_ref().is_some_and(|(target, _)| *target == source);
+        // Of what is seen whole, a part may be what is written.
+        let is_part = |access: &&Access| !access.sees_all() || is_target && source.alias != Alias::Own;
+        match relation.access.as_deref().filter(is_part) {
             Some(access) if source.alias.is_of_request() => {
                 if access.select.is_none() {
                     return Err(denied(relation));
                 }
-                let is_target = self.target.as_ref().is_some_and(|(target, _)| *target == source);
                 sql.visible(relation, source.relation, is_target);
                 sql.raw(" AS ").occurrence(source.alias, name);
                 return Ok(());

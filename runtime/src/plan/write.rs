@@ -178,6 +178,10 @@ impl Build<'_> {
             None if payload.rows.is_empty() => Vec::new(),
             None => return Err(Error::NoUniqueKey),
         };
+        if key.iter().any(|place| relation.columns.get(*place).is_none_or(|column| column.hidden)) {
+            // To find rows by a key is to filter by it.
+            return Err(denied(relation));
+        }
         let names: Vec<&str> = relation.column_names(&key).collect();
         let without =
             || Error::Body(format!("Every object must have the columns of the key: {}", names.join(", ")));
