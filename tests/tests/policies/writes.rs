@@ -421,6 +421,12 @@ impl Write {
             && !sight.columns[..self.table.key.width()].iter().all(|is| *is) {
             return Prediction::Refused("there is no such key to filter by");
         }
+        if let Some((child, columns)) = &self.inside {
+            let place = child.columns.iter().position(|column| Some(&column.name) == columns.last());
+            if !sight.columns[0] || !place.is_some_and(|place| sights[&child.name].columns[place]) {
+                return Prediction::Refused("there is no such relationship");
+            }
+        }
         let hides = sight.columns.iter().any(|is| !is);
         let selects = self.request.params.iter().any(|(name, _)| name == "select");
         if self.told == Told::Rows && hides && !selects {
