@@ -18,7 +18,7 @@ mod engine;
 mod examples;
 mod exchange;
 mod explain;
-mod functions;
+pub mod functions;
 mod key_set;
 mod native;
 mod open;

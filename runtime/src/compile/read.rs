@@ -7,7 +7,7 @@ use super::{Compiler, Param, Step, denied};
 use crate::encode::{Kind, RowFormat};
 use crate::error::Error;
 use crate::function::Piece;
-use crate::plan::{Alias, CastType, Field, FieldValue, OrderValue, Read, Source};
+use crate::plan::{Alias, CastType, ColumnRef, Field, FieldValue, OrderValue, Read, Source};
 use crate::policy::Security;
 use crate::schema::{ColumnType, RelationKind, RowKey};
 use crate::select::Aggregate;
@@ -72,10 +72,15 @@ impl Compiler<'_> {
             (From::Relation, RowKey::Rowid(rowid)) if is_whole => {
                 sql.raw(" ORDER BY ").occurrence(read.source.alias, "").raw(".").raw(rowid);
             }
+            // What is hidden of the key is no column to order by.
             (From::Relation, RowKey::PrimaryKey) if is_whole => {
-                sql.raw(" ORDER BY ");
-                sql.list(", ", &self.relation(read.source.relation)?.primary_key, |sql, place| {
-                    self.key_column(sql, read.source, *place)
+                let relation = self.relation(read.source.relation)?;
+                let is_hidden = |place: &&usize| relation.columns.get(**place).is_none_or(|c| c.hidden);
+                let seen: Vec<&usize> =
+                    relation.primary_key.iter().filter(|place| !is_hidden(place)).collect();
+                sql.raw(if seen.is_empty() { "" } else { " ORDER BY " });
+                sql.list(", ", seen, |sql, place| {
+                    self.column(sql, ColumnRef { source: read.source, column: *place })
                 })?;
             }
             _ => {}

@@ -163,10 +163,17 @@ pub fn is_withheld(relation: &crate::schema::Relation, place: usize) -> bool {
     relation.columns.get(place).is_none_or(|column| column.hidden || column.masked)
 }
 
-/// Relationships over columns that a role does not see are not there for it.
+/// Relationships over columns that a role does not see are not there for it. Those of a relation that is refused are, so that
+/// who embeds it is told that it is refused.
 fn hide_keys(view: &mut SchemaCache) {
-    let hidden: Vec<Vec<bool>> =
-        view.relations.iter().map(|relation| relation.columns.iter().map(|c| c.hidden).collect()).collect();
+    let hidden: Vec<Vec<bool>> = view
+        .relations
+        .iter()
+        .map(|relation| {
+            let is_refused = relation.access.as_ref().is_some_and(|access| access.select.is_none());
+            relation.columns.iter().map(|column| column.hidden && !is_refused).collect()
+        })
+        .collect();
     let is_hidden = |relation: RelationId, place: &usize| {
         hidden.get(relation).and_then(|columns| columns.get(*place)).copied().unwrap_or(true)
     };

@@ -135,13 +135,34 @@ fn what_is_refused() {
     );
     check("- id || 'x' = 'y'", expect!["-id || 'x': write parentheses around what the sign is for"]);
     check("id IS NOT NULL + 1", expect!["id IS NOT NULL + 1: write parentheses around what stands before +"]);
-    check("id IS NULL || 'x' = 'y'", expect!["id IS NULL || 'x': write parentheses around what stands before ||"]);
-    check("id IS NOT DISTINCT FROM TRUE", expect!["id IS NOT DISTINCT FROM true: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"]);
-    check("(SELECT max(posts.id) FROM members) > 1", expect!["max of columns of a query around: it would be an aggregate of that one"]);
-    check("(SELECT -m.id AS i FROM members m ORDER BY i LIMIT 1) > 1", expect!["i is what a subquery calls something that it selects: write the thing itself"]);
-    check("printf(title) = 'x'", expect!["printf: its format is a text without * and without numbers of more than two digits"]);
-    check("printf('%2000000000d', id) = 'x'", expect!["printf: its format is a text without * and without numbers of more than two digits"]);
-    check("replace(title, 'a', title) = 'x'", expect!["replace: what it puts in the place is a text of at most 100 bytes"]);
+    check(
+        "id IS NULL || 'x' = 'y'",
+        expect!["id IS NULL || 'x': write parentheses around what stands before ||"],
+    );
+    check(
+        "id IS NOT DISTINCT FROM TRUE",
+        expect!["id IS NOT DISTINCT FROM true: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"],
+    );
+    check(
+        "(SELECT max(posts.id) FROM members) > 1",
+        expect!["max of columns of a query around: it would be an aggregate of that one"],
+    );
+    check(
+        "(SELECT -m.id AS i FROM members m ORDER BY i LIMIT 1) > 1",
+        expect!["i is what a subquery calls something that it selects: write the thing itself"],
+    );
+    check(
+        "printf(title) = 'x'",
+        expect!["printf: its format is a text without * and without numbers of more than two digits"],
+    );
+    check(
+        "printf('%2000000000d', id) = 'x'",
+        expect!["printf: its format is a text without * and without numbers of more than two digits"],
+    );
+    check(
+        "replace(title, 'a', title) = 'x'",
+        expect!["replace: what it puts in the place is a text of at most 100 bytes"],
+    );
     check("meta ->> title = 'x'", expect!["a path is a text that begins with $, of plain names ($.a.b[0])"]);
     check(&vec!["id"; 300].join(" || "), expect!["it nests deeper than 100 levels"]);
     check(&vec!["id = 1"; 3_000].join(" OR "), expect!["it is longer than 16384 bytes"]);

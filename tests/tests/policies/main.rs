@@ -1,0 +1,10 @@
+//! What policies promise (docs/policies.md), against random databases, rules and requests.
+
+mod dice;
+mod differential;
+mod oracle;
+mod requests;
+mod rules;
+mod run;
+mod world;
+mod writes;
