@@ -70,7 +70,7 @@ fn explain() {
     for part in [
         "role      author\n",
         "permissive \"authors read their own\" (",
-        "policies.toml:21), select\n    using author_id = current_user_id()\n",
+        "policies.toml:18), select\n    using author_id = current_user_id()\n",
         "WITH \"visible articles\" AS NOT MATERIALIZED (SELECT p.rowid AS rowid, p.\"id\" AS \"id\"",
         "parameters [\"1\", ",
         "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)",

@@ -165,8 +165,8 @@ async fn what_caches_are_told() {
     let token = hs256(r#"{"role":"a"}"#);
     for (headers, cache) in [
         (vec![], None),
-        (vec![("authorization", token.as_str())], Some("private")),
-        (vec![("apikey", "sqr_a_b")], Some("private")),
+        (vec![("authorization", token.as_str())], Some("private, no-cache")),
+        (vec![("apikey", "sqr_a_b")], Some("private, no-cache")),
         (vec![("apikey", "sqr_a_c")], None),
     ] {
         for answer in served.answers(&headers) {

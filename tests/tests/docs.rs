@@ -1,4 +1,4 @@
-//! What the documents claim: every example of docs/api.md and docs/auth.md on every engine, and that nothing is left undocumented.
+//! What the documents claim: every example of docs/api.md, auth.md, policies.md and security.md on every engine, and that nothing is left undocumented.
 //! `UPDATE_EXPECT=1` writes the answers into the document.
 
 use std::collections::BTreeMap;
@@ -66,6 +66,16 @@ async fn examples_of_the_reference() {
 #[tokio::test(flavor = "multi_thread")]
 async fn examples_of_signing_in() {
     run_examples("docs/auth.md", 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_policies() {
+    run_examples("docs/policies.md", 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_security() {
+    run_examples("docs/security.md", 6);
 }
 
 /// Runs the examples of a document, of which there must be some.

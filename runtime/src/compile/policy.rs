@@ -53,7 +53,7 @@ impl Compiler<'_> {
         };
         match used {
             Use::Visible(_) => sql.name(&visible(relation)),
-            Use::Target(_) => sql.name(&target(relation)),
+            Use::Target(..) => sql.name(&target(relation)),
             Use::Mentioned { .. } | Use::Computed(..) => sql.name(&relation.name),
         };
         sql.raw(" AS NOT MATERIALIZED (SELECT ");
@@ -61,7 +61,7 @@ impl Compiler<'_> {
             Use::Mentioned { rowid, .. } => {
                 self.all_columns(sql, used.relation(), relation, access, *rowid)?
             }
-            Use::Visible(_) | Use::Target(_) | Use::Computed(..) => {
+            Use::Visible(_) | Use::Target(..) | Use::Computed(..) => {
                 self.visible_columns(sql, used.relation(), relation, access, computed)?
             }
         }
@@ -71,14 +71,14 @@ impl Compiler<'_> {
             None => drop(sql.raw("main.").name(&relation.name)),
         }
         sql.raw(" AS ").raw(THE_ROW);
-        let extra = self.target.as_ref().filter(|_| matches!(used, Use::Target(_)));
+        let extra = if let Use::Target(_, rows) = used { rows.condition() } else { None };
         let conditions = match &access.select {
             // Named in a function, but refused: it has no rows.
             None => {
                 sql.raw(" WHERE 0)");
                 return Ok(());
             }
-            Some(rows) => rows.condition().into_iter().chain(extra.and_then(|(_, rows)| rows.condition())),
+            Some(rows) => rows.condition().into_iter().chain(extra),
         };
         let conditions: Vec<Expr> = conditions.cloned().collect();
         self.where_clause(sql, &conditions)?;
@@ -547,9 +547,15 @@ pub(crate) fn denied(relation: &Relation) -> Error {
 
 impl Sql {
     /// The name of what a role sees of a relation.
-    pub(super) fn visible(&mut self, relation: &Relation, id: RelationId, is_target: bool) -> &mut Self {
-        self.uses.push(if is_target { Use::Target(id) } else { Use::Visible(id) });
-        self.name(&if is_target { target(relation) } else { visible(relation) })
+    pub(super) fn visible(&mut self, relation: &Relation, id: RelationId) -> &mut Self {
+        self.uses.push(Use::Visible(id));
+        self.name(&visible(relation))
+    }
+
+    /// The name of the rows of it that a write is about.
+    pub(super) fn target(&mut self, relation: &Relation, id: RelationId, rows: &Rows) -> &mut Self {
+        self.uses.push(Use::Target(id, rows.clone()));
+        self.name(&target(relation))
     }
 
     /// The default of a column. A bare word in its place is a text to SQLite, and would be a name in an expression.

@@ -219,13 +219,17 @@ impl Compiler<'_> {
     pub(super) fn source(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
         let relation = self.relation(source.relation)?;
         let name = &relation.name;
-        let is_target = relation.access.is_some() && self.is_target(source);
-        let is_defined = self.restriction(relation).is_some() || is_target;
+        let target =
+            self.target.as_ref().filter(|(target, _)| *target == source && relation.access.is_some());
+        let is_defined = self.restriction(relation).is_some() || target.is_some();
         if is_defined && source.alias.is_of_request() {
             if relation.access.as_ref().is_some_and(|access| access.select.is_none()) {
                 return Err(denied(relation));
             }
-            sql.visible(relation, source.relation, is_target);
+            match target {
+                Some((_, rows)) => sql.target(relation, source.relation, rows),
+                None => sql.visible(relation, source.relation),
+            };
         } else {
             // The table itself, also where its name is defined otherwise.
             sql.raw(self.main()).name(name);

@@ -9,6 +9,7 @@ use super::{Param, Statement};
 use crate::error::Error;
 use crate::function::Piece;
 use crate::plan::Alias;
+use crate::policy::Rows;
 use crate::schema::RelationId;
 use crate::value::Value;
 
@@ -34,8 +35,8 @@ pub(super) struct Sql {
 pub(super) enum Use {
     /// What a role sees of a relation.
     Visible(RelationId),
-    /// The rows of it that a write is about.
-    Target(RelationId),
+    /// The rows of it that a write is about, which are those of which this is true, too.
+    Target(RelationId, Rows),
     /// A computed column of either, by its place.
     Computed(RelationId, usize),
     /// A relation by its own name, in SQL of the configuration or of a view.
@@ -52,7 +53,7 @@ impl Use {
     pub(super) fn relation(&self) -> RelationId {
         match self {
             Use::Visible(relation)
-            | Use::Target(relation)
+            | Use::Target(relation, _)
             | Use::Computed(relation, _)
             | Use::Mentioned { relation, .. } => *relation,
         }

@@ -1,0 +1,43 @@
+//! Under Spin the policy file is mounted beside the configuration, and what does not fit refuses instead of serving.
+
+use sqlitrest::Request;
+use sqlitrest_tests::fixture::Fixture;
+use sqlitrest_tests::spin::Spin;
+
+const CONFIG: &str = "[api]\nanonymous_role = \"reader\"\n[policies]\nfile = \"./policies.toml\"\n";
+
+async fn get(spin: &Spin, target: &str) -> (u16, String) {
+    let answer = spin.handle(&Request { method: "GET", target, headers: &[], body: b"" }).await;
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+fn spin(fixture: &Fixture, policies: Option<&str>) -> Spin {
+    let spin = Spin::new(&fixture.path("spin"), &fixture.config_text("spin", CONFIG));
+    if let Some(policies) = policies {
+        spin.mount("policies.toml", policies);
+    }
+    spin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_are_read_from_a_mounted_file() {
+    let fixture = Fixture::new("newsroom");
+    let rule = "[[policy]]\nname = \"published\"\ntable = \"articles\"\nusing = \"status = 'published'\"\n";
+    let spin = spin(&fixture, Some(rule));
+    assert_eq!(get(&spin, "/articles?select=id").await, (200, "[{\"id\":1},{\"id\":4}]".to_owned()));
+    assert_eq!(get(&spin, "/members").await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_kept_refuses() {
+    let fixture = Fixture::new("newsroom");
+    let missing = spin(&fixture, None);
+    assert_eq!(get(&missing, "/articles").await.0, 500);
+    let broken = spin(&fixture, Some("[[policy]\n"));
+    assert_eq!(get(&broken, "/articles").await.0, 500);
+    let misfit = "[[policy]]\nname = \"x\"\ntable = \"articles\"\nusing = \"no_such = 1\"\n\n\
+                  [[policy]]\nname = \"y\"\ntable = \"teams\"\n";
+    let misfit = spin(&fixture, Some(misfit));
+    assert_eq!(get(&misfit, "/articles").await.0, 500);
+    assert_eq!(get(&misfit, "/teams?select=team").await.0, 200, "what else there is can be kept");
+}
