@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as RunnerConfig, TestError, TestRunner};
 use sqlitrest_runtime::identity::Identity;
+use sqlitrest_tests::fixture::Fixture;
 
 use super::dice::Dice;
 use super::oracle::{Oracle, Sight, open};
@@ -235,4 +236,48 @@ fn what_is_read_is_what_a_filtered_copy_answers() {
     println!("{} reads, {} of which told rows", reads.get(), told.get());
     // The property says little where most requests are errors or find nothing.
     assert!(told.get() * 3 > reads.get(), "only {} of {} reads told rows", told.get(), reads.get());
+}
+
+#[test]
+fn engines_answer_as_the_core_does() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let result = runner(cases(20, 400)).run(&numbers(), |(world, rules, who, requests)| {
+        let mut case = Case::new(&world, &rules, &who);
+        // Engines know who asks by `api.anonymous_role`; the claims are that role alone.
+        let claims = case.identity.claims.iter().filter(|(name, _)| *name == "role");
+        case.identity.claims = claims.map(|(name, value)| (name.clone(), value.clone())).collect();
+        case.identity.is_anonymous = true;
+        let config = format!("{SHARED}anonymous_role = {:?}\n{}{}", case.role(), case.functions(), case.rules.toml());
+        let sql = format!("PRAGMA foreign_keys = OFF; {} PRAGMA foreign_keys = ON;", case.world.sql());
+        let fixture = Fixture::of_sql(&sql);
+        let engines = fixture.engines(&config);
+        let original = open(&case.world.sql());
+        let sights = Oracle { world: &case.world, rules: &case.rules, role: case.role() }.sights(&original);
+        let mut core = Core::new(original, &config);
+        for numbers in &requests {
+            let request = Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
+            let writes = super::writes::random(numbers, &case.world, &sights);
+            for request in [request, writes] {
+                let wanted = core.send(&case.identity, &request);
+                for engine in &engines {
+                    let answer = request.send(|request| runtime.block_on(engine.handle(request)));
+                    let got = Reply::from(answer);
+                    if (&got.body, got.status, got.length) != (&wanted.body, wanted.status, wanted.length)
+                        || sorted(&got.headers) != sorted(&wanted.headers)
+                    {
+                        let shown = case.show(&request, &got, &format!("{wanted:#?}"));
+                        return Err(TestCaseError::fail(format!("{}{shown}", engine.name())));
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+    passed(result);
+}
+
+fn sorted(headers: &[(String, String)]) -> Vec<&(String, String)> {
+    let mut headers: Vec<&(String, String)> = headers.iter().collect();
+    headers.sort();
+    headers
 }

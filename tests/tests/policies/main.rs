@@ -2,6 +2,8 @@
 
 mod dice;
 mod differential;
+mod injection;
+mod interference;
 mod oracle;
 mod requests;
 mod rules;

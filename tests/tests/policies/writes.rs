@@ -231,6 +231,11 @@ fn generate(dice: &mut Dice<'_>, world: &World, sights: &BTreeMap<String, Sight>
     Write { verb, table, columns, rows, request, told, inside }
 }
 
+/// A random write, for those who send it only.
+pub fn random(numbers: &[u16], world: &World, sights: &BTreeMap<String, Sight>) -> Request {
+    generate(&mut Dice::new(numbers), world, sights).request
+}
+
 /// The conditions that a write of columns is held to: of each, one of the first must hold and all of the second.
 struct Permit {
     using: (Vec<Option<String>>, Vec<String>),
