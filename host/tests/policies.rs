@@ -71,9 +71,9 @@ fn explain() {
         "role      author\n",
         "permissive \"authors read their own\" (",
         "policies.toml:18), select\n    using author_id = current_user_id()\n",
-        "WITH \"visible articles\" AS NOT MATERIALIZED (SELECT p.rowid AS rowid, p.\"id\" AS \"id\"",
+        "WITH \"visible articles\" AS NOT MATERIALIZED (SELECT \"the row\".rowid AS rowid, \"the row\".\"id\" AS \"id\"",
         "parameters [\"1\", ",
-        "SEARCH p USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH the row USING INTEGER PRIMARY KEY (rowid=?)",
     ] {
         assert!(ended.stdout.contains(part), "{part} is not in\n{}", ended.stdout);
     }
