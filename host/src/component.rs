@@ -18,7 +18,6 @@ use sqlitrest_runtime::http::Request;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
-use crate::connection::STATEMENT_LIMIT;
 use crate::log;
 use crate::pool::Pool;
 use bindings::exports::sqlitrest::component::handler;
@@ -29,12 +28,12 @@ pub use load::{Guest, compile};
 /// How often the clock ticks by which a guest is stopped.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A guest that takes longer than its statements may, and half as long again, is stopped.
-const DEADLINE_TICKS: u64 = (STATEMENT_LIMIT.as_millis() * 3 / 2 / TICK.as_millis()) as u64;
-
 /// The guest component and its instances.
 pub struct Component {
     instances: Instances,
+    /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
+    /// so many ticks.
+    deadline: u64,
 }
 
 impl Component {
@@ -49,8 +48,13 @@ impl Component {
             .map_err(|error| anyhow!("the component does not fit this host: {error:#}"))?;
         let pool = Pool::open(config)?;
         start_clock(&engine)?;
-        let patience = config.pool.busy_timeout.0;
-        Ok(Component { instances: Instances::new(component, pool, config.to_text()?, patience) })
+        let (limit, patience) = (config.middleware.request_timeout.0, config.pool.busy_timeout.0);
+        // The wait for a connection is not the guest's fault. One more, since the first tick may come at once.
+        let deadline = (limit + limit / 2 + patience).as_millis() / TICK.as_millis() + 2;
+        Ok(Component {
+            instances: Instances::new(component, pool, config.to_text()?, patience),
+            deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
+        })
     }
 
     /// The connections.
@@ -68,7 +72,7 @@ impl Component {
             Ok(instance) => instance,
             Err(error) => return failed(request, &error, false),
         };
-        instance.store.set_epoch_deadline(DEADLINE_TICKS);
+        instance.store.set_epoch_deadline(self.deadline);
         let headers = lines(request.headers);
         let flat = handler::Request {
             method: request.method,
