@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use super::policy::raw_key;
+use super::value::Write;
 use super::writer::Sql;
 use crate::error::Error;
 use crate::filter::{Comparison, Is};
@@ -55,10 +56,14 @@ impl Compiler<'_> {
             (_, Some(access)) if alias == Alias::Own => match access.told.get(column.column) {
                 Some(Told::As(told)) => {
                     sql.raw("(");
-                    sql.row_by_name(|sql| self.expr(sql, told))?;
+                    let value: Write<'_> = &|sql| self.expr(sql, told);
+                    sql.row_by_name(|sql| self.of_seen_row(sql, relation, column.column, access, value))?;
                     sql.raw(")");
                 }
-                Some(Told::Plain) => self.stored_column(sql, column)?,
+                Some(Told::Plain) => {
+                    let value: Write<'_> = &|sql| self.stored_column(sql, column);
+                    sql.row_by_name(|sql| self.of_seen_row(sql, relation, column.column, access, value))?;
+                }
                 Some(Told::Hidden) | None => {
                     return Err(Error::Internal(format!("{} is hidden", definition.name)));
                 }

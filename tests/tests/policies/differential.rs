@@ -29,7 +29,10 @@ pub fn numbers() -> impl Strategy<Value = Numbers> {
         prop::collection::vec(any::<u16>(), 120..300),
         prop::collection::vec(any::<u16>(), 60..300),
         prop::collection::vec(any::<u16>(), 6),
-        prop::collection::vec(prop_oneof![1 => some(12), 9 => prop::collection::vec(any::<u16>(), 40..80)], 1..9),
+        prop::collection::vec(
+            prop_oneof![1 => some(12), 9 => prop::collection::vec(any::<u16>(), 40..80)],
+            1..9,
+        ),
     )
 }
 
@@ -81,7 +84,11 @@ impl Case {
             let key = &columns[0].name;
             for (kind, sql, returns) in [
                 ("all", format!("SELECT * FROM {name}"), "setof record"),
-                ("count", format!("SELECT count(*) AS n FROM (SELECT {key} FROM \\\"{name}\\\" x)"), "scalar integer"),
+                (
+                    "count",
+                    format!("SELECT count(*) AS n FROM (SELECT {key} FROM \\\"{name}\\\" x)"),
+                    "scalar integer",
+                ),
             ] {
                 let _ = write!(
                     out,
@@ -110,7 +117,12 @@ impl Case {
             serde_json::Value::Object(claims.clone()),
             request.method,
             request.target(),
-            request.params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" & "),
+            request
+                .params
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
+                .join(" & "),
             request.headers,
             request.body,
         )
@@ -174,7 +186,8 @@ impl Case {
         if code != "42501" || got.status != status {
             return false;
         }
-        let Some(relation) = message.strip_prefix("permission denied for ").and_then(|rest| rest.split(' ').nth(1))
+        let Some(relation) =
+            message.strip_prefix("permission denied for ").and_then(|rest| rest.split(' ').nth(1))
         else {
             return false;
         };
@@ -234,7 +247,8 @@ fn engines_answer_as_the_core_does() {
         let claims = case.identity.claims.iter().filter(|(name, _)| *name == "role");
         case.identity.claims = claims.map(|(name, value)| (name.clone(), value.clone())).collect();
         case.identity.is_anonymous = true;
-        let config = format!("{SHARED}anonymous_role = {:?}\n{}{}", case.role(), case.functions(), case.rules.toml());
+        let config =
+            format!("{SHARED}anonymous_role = {:?}\n{}{}", case.role(), case.functions(), case.rules.toml());
         let sql = format!("PRAGMA foreign_keys = OFF; {} PRAGMA foreign_keys = ON;", case.world.sql());
         let fixture = Fixture::of_sql(&sql);
         let engines = fixture.engines(&config);
@@ -242,7 +256,8 @@ fn engines_answer_as_the_core_does() {
         let sights = Oracle { world: &case.world, rules: &case.rules, role: case.role() }.sights(&original);
         let mut core = Core::new(original, &config);
         for numbers in &requests {
-            let request = Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
+            let request =
+                Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
             let writes = super::writes::random(numbers, &case.world, &sights);
             for request in [request, writes] {
                 let wanted = core.send(&case.identity, &request);

@@ -115,7 +115,8 @@ impl Oracle<'_> {
         } else if permissive.is_empty() {
             return None;
         } else {
-            let of = |rule: &&Rule| self.keys(db, relation, rule.using.as_ref().map(|using| using.plain.as_str()));
+            let of =
+                |rule: &&Rule| self.keys(db, relation, rule.using.as_ref().map(|using| using.plain.as_str()));
             permissive.iter().flat_map(of).collect()
         };
         for rule in self.restrictive(relation, operation) {
@@ -143,7 +144,8 @@ impl Oracle<'_> {
         let (mut exist, mut plain) = (Vec::new(), Vec::new());
         for column in &columns {
             let name = &column.name;
-            let showing: Vec<usize> = (0..permissive.len()).filter(|at| permissive[*at].shows(name)).collect();
+            let showing: Vec<usize> =
+                (0..permissive.len()).filter(|at| permissive[*at].shows(name)).collect();
             let exists = (is_open || !showing.is_empty()) && restrictive.iter().all(|rule| rule.shows(name));
             exist.push(exists);
             let over = restrictive.iter().find_map(|rule| rule.mask(name));
@@ -286,7 +288,8 @@ impl Oracle<'_> {
                 insert_row(&db, &stored, &names, &values);
             }
             if table.is_none() {
-                let list = if names.is_empty() { "NULL AS nothing_is_seen".to_owned() } else { names.join(", ") };
+                let list =
+                    if names.is_empty() { "NULL AS nothing_is_seen".to_owned() } else { names.join(", ") };
                 db.execute_batch(&format!("CREATE VIEW {name} AS SELECT {list} FROM {stored}")).unwrap();
             }
         }
@@ -329,9 +332,14 @@ fn insert(db: &Connection, table: &str, rows: &[Vec<Value>]) {
 fn insert_row(db: &Connection, table: &str, names: &[&str], row: &[Value]) {
     let sql = match names {
         [] => format!("INSERT INTO {table} DEFAULT VALUES"),
-        _ => format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), vec!["?"; names.len()].join(", ")),
+        _ => format!(
+            "INSERT INTO {table} ({}) VALUES ({})",
+            names.join(", "),
+            vec!["?"; names.len()].join(", ")
+        ),
     };
-    db.execute(&sql, rusqlite::params_from_iter(row)).unwrap_or_else(|error| panic!("{error}: {sql}, {row:?}"));
+    db.execute(&sql, rusqlite::params_from_iter(row))
+        .unwrap_or_else(|error| panic!("{error}: {sql}, {row:?}"));
 }
 
 /// Another connection to a copy in memory.

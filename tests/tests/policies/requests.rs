@@ -82,9 +82,17 @@ impl Asking<'_, '_> {
     fn column(&mut self, request: &mut Request, relation: &str) -> Option<Column> {
         let columns = self.columns(relation);
         let sight = &self.sights[relation];
-        let seen: Vec<Column> =
-            columns.iter().zip(&sight.columns).filter(|(_, is)| **is).map(|(column, _)| column.clone()).collect();
-        let column = if seen.is_empty() || self.dice.chance(2) { self.dice.one(&columns) } else { self.dice.one(&seen) };
+        let seen: Vec<Column> = columns
+            .iter()
+            .zip(&sight.columns)
+            .filter(|(_, is)| **is)
+            .map(|(column, _)| column.clone())
+            .collect();
+        let column = if seen.is_empty() || self.dice.chance(2) {
+            self.dice.one(&columns)
+        } else {
+            self.dice.one(&seen)
+        };
         request.names.insert((relation.to_owned(), column.name.clone()));
         Some(column)
     }
@@ -127,7 +135,11 @@ impl Asking<'_, '_> {
         let relations: Vec<String> = self.world.relations().into_iter().map(|(name, _)| name).collect();
         let seen: Vec<String> =
             relations.iter().filter(|name| !self.sights[*name].refused).cloned().collect();
-        let relation = if seen.is_empty() || self.dice.chance(3) { self.dice.one(&relations) } else { self.dice.one(&seen) };
+        let relation = if seen.is_empty() || self.dice.chance(3) {
+            self.dice.one(&relations)
+        } else {
+            self.dice.one(&seen)
+        };
         let mut request = Request {
             method: self.dice.one(&["GET", "GET", "GET", "GET", "HEAD"]).to_owned(),
             path: format!("/{relation}"),
@@ -146,7 +158,17 @@ impl Asking<'_, '_> {
         if !prefer.is_empty() {
             request.headers.push(("prefer".to_owned(), prefer.to_owned()));
         }
-        let accept = self.dice.one(&["", "", "", "", "", "", "text/csv", "application/vnd.pgrst.object+json", "application/json;nulls=stripped"]);
+        let accept = self.dice.one(&[
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "text/csv",
+            "application/vnd.pgrst.object+json",
+            "application/json;nulls=stripped",
+        ]);
         if !accept.is_empty() && (request.ordered || accept != "text/csv") {
             request.headers.push(("accept".to_owned(), accept.to_owned()));
         }
@@ -325,7 +347,12 @@ impl Asking<'_, '_> {
     }
 
     /// A filter: the name and the value of its parameter.
-    pub fn filter(&mut self, request: &mut Request, relation: &str, depth: usize) -> Option<(String, String)> {
+    pub fn filter(
+        &mut self,
+        request: &mut Request,
+        relation: &str,
+        depth: usize,
+    ) -> Option<(String, String)> {
         if depth > 0 && self.dice.chance(20) {
             let terms: Vec<String> = (0..self.dice.between(1, 3))
                 .filter_map(|_| self.filter(request, relation, depth - 1))
@@ -349,7 +376,20 @@ impl Asking<'_, '_> {
                 5 => (name, "cd.[1,2,3]".to_owned()),
                 _ => (name, "ov.[1]".to_owned()),
             },
-            Kind::Boolean => (name, self.dice.one(&["is.true", "is.false", "is.unknown", "eq.true", "neq.false", "is.null", "in.(true,false)"]).to_owned()),
+            Kind::Boolean => (
+                name,
+                self.dice
+                    .one(&[
+                        "is.true",
+                        "is.false",
+                        "is.unknown",
+                        "eq.true",
+                        "neq.false",
+                        "is.null",
+                        "in.(true,false)",
+                    ])
+                    .to_owned(),
+            ),
             kind => {
                 let values: &[&str] = match kind {
                     Kind::Integer => &["1", "2", "0", "-1", "7", "1001"],
@@ -369,8 +409,12 @@ impl Asking<'_, '_> {
                     8 => format!("in.({},{})", quote(one), quote(two)),
                     9 => self.dice.one(&["is.null", "is.not_null"]).to_owned(),
                     10 => format!("isdistinct.{one}"),
-                    11 if kind == Kind::Text => self.dice.one(&["like.*a*", "like.m*", "ilike.A*", "like(any).{a*,*k*}"]).to_owned(),
-                    12 if kind == Kind::Text => self.dice.one(&["match.^[a-k]", "imatch.A", "match.("]).to_owned(),
+                    11 if kind == Kind::Text => {
+                        self.dice.one(&["like.*a*", "like.m*", "ilike.A*", "like(any).{a*,*k*}"]).to_owned()
+                    }
+                    12 if kind == Kind::Text => {
+                        self.dice.one(&["match.^[a-k]", "imatch.A", "match.("]).to_owned()
+                    }
                     13 => format!("eq(any).{{{},{}}}", quote(one), quote(two)),
                     14 => format!("lt(all).{{{},{}}}", quote(one), quote(two)),
                     15 => {
@@ -388,7 +432,9 @@ impl Asking<'_, '_> {
                             format!("{operator}(col).{}", self.dice.one(&same).name)
                         }
                     }
-                    _ => format!("not.gt.{one}").trim_start_matches(if not.is_empty() { "" } else { "not." }).to_owned(),
+                    _ => format!("not.gt.{one}")
+                        .trim_start_matches(if not.is_empty() { "" } else { "not." })
+                        .to_owned(),
                 };
                 (name, value)
             }

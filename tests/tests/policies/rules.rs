@@ -202,8 +202,7 @@ impl Maker<'_, '_> {
                 if some.is_empty() { vec![Operation::Select] } else { some }
             }
         };
-        let has =
-            |operation: Operation| operations.is_empty() || operations.contains(&operation);
+        let has = |operation: Operation| operations.is_empty() || operations.contains(&operation);
         let uses = has(Operation::Select) || has(Operation::Update) || has(Operation::Delete);
         let checks = has(Operation::Insert) || has(Operation::Update);
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();

@@ -44,10 +44,15 @@ impl From<Response> for Reply {
 
 impl From<sqlitrest::Answer> for Reply {
     fn from(answer: sqlitrest::Answer) -> Reply {
-        let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let text =
+            |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Reply {
             status: answer.status,
-            headers: answer.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect(),
+            headers: answer
+                .headers
+                .iter()
+                .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+                .collect(),
             body: String::from_utf8_lossy(&answer.body).into_owned(),
             length: answer.content_length,
             log: None,

@@ -30,8 +30,22 @@ impl Kind {
         match self {
             Kind::Integer => &["1", "2", "0", "3", "-1", "7", "NULL", "9007199254740993"],
             Kind::Text => &[
-                "'a'", "'b'", "''", "'A'", "'ab'", "NULL", "'it''s'", "'\"q\"'", "'%'", "'1'", "'é漢'", "'NULL'",
-                "'a,b'", "char(1, 2, 3)", "'sport'", "'{\"a\":1}'",
+                "'a'",
+                "'b'",
+                "''",
+                "'A'",
+                "'ab'",
+                "NULL",
+                "'it''s'",
+                "'\"q\"'",
+                "'%'",
+                "'1'",
+                "'é漢'",
+                "'NULL'",
+                "'a,b'",
+                "char(1, 2, 3)",
+                "'sport'",
+                "'{\"a\":1}'",
             ],
             Kind::Real => &["0.5", "1.0", "2.25", "NULL", "-4.75", "1e10"],
             Kind::Boolean => &["1", "0", "NULL"],
@@ -234,9 +248,8 @@ impl World {
             let all: Vec<usize> = (1..tables[table].columns.len()).collect();
             let mut columns = vec![0];
             columns.extend(dice.some(&all, 70));
-            let condition = dice
-                .chance(50)
-                .then(|| format!("{} IS NOT NULL", tables[table].columns[dice.below(2)].name));
+            let condition =
+                dice.chance(50).then(|| format!("{} IS NOT NULL", tables[table].columns[dice.below(2)].name));
             View { name: "views".to_owned(), table, columns, condition }
         });
         let mut world = World { tables, view, rows: Vec::new() };
@@ -259,11 +272,7 @@ impl World {
                     (_, Some(target)) => {
                         let kind = self.tables[target].columns[0].kind;
                         let to = dice.below(6);
-                        if to == 5 && !column.not_null {
-                            "NULL".to_owned()
-                        } else {
-                            key_literal(kind, to)
-                        }
+                        if to == 5 && !column.not_null { "NULL".to_owned() } else { key_literal(kind, to) }
                     }
                     (_, None) if column.unique && !dice.chance(20) => match column.kind {
                         Kind::Text => format!("'u{row}'"),

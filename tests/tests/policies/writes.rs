@@ -60,7 +60,9 @@ fn json_of(world: &World, table: &Table, at: usize, dice: &mut Dice<'_>) -> Json
     }
     match column.kind {
         Kind::Integer => dice.one(&[json!(1), json!(2), json!(0), json!(7), json!(null), json!(101)]),
-        Kind::Text => dice.one(&[json!("a"), json!("b"), json!("sport"), json!(null), json!("it's"), json!("u1")]),
+        Kind::Text => {
+            dice.one(&[json!("a"), json!("b"), json!("sport"), json!(null), json!("it's"), json!("u1")])
+        }
         Kind::Real => dice.one(&[json!(0.5), json!(2.25), json!(null)]),
         Kind::Boolean => dice.one(&[json!(true), json!(false), json!(null)]),
         Kind::Json => dice.one(&[json!({"a": 1}), json!([1, 2]), json!(null), json!("a")]),
@@ -122,8 +124,10 @@ fn generate(dice: &mut Dice<'_>, world: &World, sights: &BTreeMap<String, Sight>
             .iter()
             .map(|at| (table.columns[*at].name.clone(), json_of(world, &table, *at, dice)))
             .collect();
-        let own: Vec<String> =
-            key.iter().map(|at| row.get(&table.columns[*at].name).map(Json::to_string).unwrap_or_default()).collect();
+        let own: Vec<String> = key
+            .iter()
+            .map(|at| row.get(&table.columns[*at].name).map(Json::to_string).unwrap_or_default())
+            .collect();
         // An upsert of the same row twice is refused for itself.
         if keys.insert(own) || verb == Verb::Insert {
             rows.push(row);
@@ -177,8 +181,9 @@ fn generate(dice: &mut Dice<'_>, world: &World, sights: &BTreeMap<String, Sight>
                 .iter()
                 .find_map(|own| Some((own, own.columns.iter().position(|c| c.refers == Some(at))?)));
             if let Some((child, place)) = child {
-                let columns: Vec<usize> =
-                    (0..child.columns.len()).filter(|own| *own != place && (*own < child.key.width() || dice.chance(50))).collect();
+                let columns: Vec<usize> = (0..child.columns.len())
+                    .filter(|own| *own != place && (*own < child.key.width() || dice.chance(50)))
+                    .collect();
                 let row: Map<String, Json> = columns
                     .iter()
                     .map(|own| (child.columns[*own].name.clone(), json_of(world, child, *own, dice)))
@@ -325,7 +330,9 @@ impl Write {
         for row in &self.rows {
             let parts: Option<Vec<String>> = self.table.columns[..self.table.key.width()]
                 .iter()
-                .map(|column| row.get(&column.name).map(|value| format!("quote({})", literal(column.kind, value))))
+                .map(|column| {
+                    row.get(&column.name).map(|value| format!("quote({})", literal(column.kind, value)))
+                })
                 .collect();
             if let Some(parts) = parts {
                 let sql = format!("SELECT {}", parts.join(" || ',' || "));
@@ -336,7 +343,13 @@ impl Write {
     }
 
     /// Whether a check is broken by a row as it would be, before the database has said anything to it.
-    fn proposed_breaks(&self, oracle: &Oracle<'_>, db: &Connection, permits: &[&Permit], changes: Option<&BTreeSet<Key>>) -> bool {
+    fn proposed_breaks(
+        &self,
+        oracle: &Oracle<'_>,
+        db: &Connection,
+        permits: &[&Permit],
+        changes: Option<&BTreeSet<Key>>,
+    ) -> bool {
         let name = &self.table.name;
         let cast = |kind: Kind, sql: &str| match kind {
             Kind::Integer | Kind::Text | Kind::Real => format!("CAST({sql} AS {})", kind.declared()),
@@ -370,7 +383,11 @@ impl Write {
                         .columns
                         .iter()
                         .map(|column| match self.rows[0].get(&column.name) {
-                            Some(value) => format!("{} AS {}", cast(column.kind, &literal(column.kind, value)), column.name),
+                            Some(value) => format!(
+                                "{} AS {}",
+                                cast(column.kind, &literal(column.kind, value)),
+                                column.name
+                            ),
                             None => format!("{name}.{0} AS {0}", column.name),
                         })
                         .collect();
@@ -388,14 +405,21 @@ impl Write {
         })
     }
 
-    fn predict(&self, case: &Case, oracle: &Oracle<'_>, sights: &BTreeMap<String, Sight>, before: &Connection) -> Prediction {
+    fn predict(
+        &self,
+        case: &Case,
+        oracle: &Oracle<'_>,
+        sights: &BTreeMap<String, Sight>,
+        before: &Connection,
+    ) -> Prediction {
         let name = &self.table.name;
         let sight = &sights[name];
         let key_sql = oracle.key_sql(name);
         let given: Vec<String> = self.columns.clone();
         let key_names: Vec<String> =
             self.table.columns[..self.table.key.width()].iter().map(|c| c.name.clone()).collect();
-        let beside_key: Vec<String> = given.iter().filter(|name| !key_names.contains(name)).cloned().collect();
+        let beside_key: Vec<String> =
+            given.iter().filter(|name| !key_names.contains(name)).cloned().collect();
         // What is told must be seen.
         let filters = self.request.params.iter().any(|(name, _)| name != "select" && name != "on_conflict");
         if sight.refused && (self.told == Told::Rows || filters && !matches!(self.verb, Verb::Put)) {
@@ -423,7 +447,8 @@ impl Write {
             return Prediction::Refused("rows are found by their keys, which may not be seen");
         }
         if matches!(self.verb, Verb::Put | Verb::PatchEach)
-            && !sight.columns[..self.table.key.width()].iter().all(|is| *is) {
+            && !sight.columns[..self.table.key.width()].iter().all(|is| *is)
+        {
             return Prediction::Refused("there is no such key to filter by");
         }
         if let Some((child, columns)) = &self.inside {
@@ -447,14 +472,21 @@ impl Write {
             let mut alternatives: Vec<String> = Vec::new();
             for key in keys {
                 let condition = format!("{key_sql} = '{}'", key.replace('\'', "''"));
-                let columns: Vec<&str> = self.table.columns[..width].iter().map(|c| c.name.as_str()).collect();
-                for row in rows_of(before, &format!("SELECT {} FROM {name} WHERE {condition}", columns.join(", "))) {
-                    let terms: Vec<String> =
-                        columns.iter().zip(&row).map(|(column, value)| format!("{column}.eq.{}", text(value))).collect();
+                let columns: Vec<&str> =
+                    self.table.columns[..width].iter().map(|c| c.name.as_str()).collect();
+                for row in
+                    rows_of(before, &format!("SELECT {} FROM {name} WHERE {condition}", columns.join(", ")))
+                {
+                    let terms: Vec<String> = columns
+                        .iter()
+                        .zip(&row)
+                        .map(|(column, value)| format!("{column}.eq.{}", text(value)))
+                        .collect();
                     alternatives.push(format!("and({})", terms.join(",")));
                 }
             }
-            let none = format!("{}.is.null,{}.not.is.null", self.table.columns[0].name, self.table.columns[0].name);
+            let none =
+                format!("{}.is.null,{}.not.is.null", self.table.columns[0].name, self.table.columns[0].name);
             match alternatives.is_empty() {
                 true => vec![("and".to_owned(), format!("({none})"))],
                 false => vec![("or".to_owned(), format!("({})", alternatives.join(",")))],
@@ -575,21 +607,30 @@ impl Write {
     ) -> Result<BTreeSet<Key>, Reply> {
         let name = &self.table.name;
         // Each row has its number, by which it is known again.
-        let keys: Vec<Key> = oracle.order_of(before, name).into_iter().filter(|key| sights[name].rows.contains_key(key)).collect();
+        let keys: Vec<Key> = oracle
+            .order_of(before, name)
+            .into_iter()
+            .filter(|key| sights[name].rows.contains_key(key))
+            .collect();
         let numbered = Connection::open_in_memory().unwrap();
-        let there: Vec<usize> = (0..self.table.columns.len()).filter(|at| sights[name].columns[*at]).collect();
+        let there: Vec<usize> =
+            (0..self.table.columns.len()).filter(|at| sights[name].columns[*at]).collect();
         let columns: Vec<String> = there
             .iter()
             .map(|at| format!("{} {}", self.table.columns[*at].name, self.table.columns[*at].kind.declared()))
             .collect();
         let columns = if columns.is_empty() { String::new() } else { format!(", {}", columns.join(", ")) };
-        numbered.execute_batch(&format!("CREATE TABLE {name} (number_of_row INTEGER PRIMARY KEY{columns})")).unwrap();
+        numbered
+            .execute_batch(&format!("CREATE TABLE {name} (number_of_row INTEGER PRIMARY KEY{columns})"))
+            .unwrap();
         for (number, key) in keys.iter().enumerate() {
             let row = &sights[name].rows[key];
             let mut values = vec![rusqlite::types::Value::Integer(i64::try_from(number).unwrap())];
             values.extend(there.iter().map(|at| row[*at].clone()));
             let marks = vec!["?"; values.len()].join(", ");
-            numbered.execute(&format!("INSERT INTO {name} VALUES ({marks})"), rusqlite::params_from_iter(values)).unwrap();
+            numbered
+                .execute(&format!("INSERT INTO {name} VALUES ({marks})"), rusqlite::params_from_iter(values))
+                .unwrap();
         }
         let mut core = Core::new(numbered, super::differential::SHARED);
         let mut request = self.request.clone();
@@ -608,10 +649,17 @@ impl Write {
 }
 
 /// What a role is told of rows, by a server over the copy that it sees, each row by itself.
-fn told_rows(case: &Case, oracle: &Oracle<'_>, write: &Write, db: &Connection, keys: &BTreeSet<Key>) -> Vec<Json> {
+fn told_rows(
+    case: &Case,
+    oracle: &Oracle<'_>,
+    write: &Write,
+    db: &Connection,
+    keys: &BTreeSet<Key>,
+) -> Vec<Json> {
     let sights = oracle.sights(db);
     let sight = &sights[&write.table.name];
-    let select = write.request.params.iter().find(|(name, _)| name == "select").map(|(_, value)| value.clone());
+    let select =
+        write.request.params.iter().find(|(name, _)| name == "select").map(|(_, value)| value.clone());
     let mut rows = Vec::new();
     for key in keys {
         let mut alone = sights.clone();
@@ -622,10 +670,12 @@ fn told_rows(case: &Case, oracle: &Oracle<'_>, write: &Write, db: &Connection, k
             own.rows.retain(|known, _| known == key);
         }
         let mut core = Core::new(oracle.filtered(db, &alone), &case.unrestricted());
-        let mut request = Request { method: "GET".to_owned(), path: write.request.path.clone(), ..Request::default() };
+        let mut request =
+            Request { method: "GET".to_owned(), path: write.request.path.clone(), ..Request::default() };
         request.params.extend(select.clone().map(|select| ("select".to_owned(), select)));
         let reply = core.send(&case.identity, &request);
-        let found: Vec<Json> = serde_json::from_str(&reply.body).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
+        let found: Vec<Json> =
+            serde_json::from_str(&reply.body).unwrap_or_else(|error| panic!("{error}: {reply:?}"));
         rows.extend(found);
     }
     rows
@@ -645,14 +695,20 @@ fn what_is_written_is_what_may_be_written() {
             real.db.connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
             let got = real.send(&case.identity, &write.request);
             let fail = |wanted: String| {
-                let wanted = format!("{:?}: {wanted}\nafter:\n{}", write.verb, contents(&case.world, &real.db.connection));
+                let wanted = format!(
+                    "{:?}: {wanted}\nafter:\n{}",
+                    write.verb,
+                    contents(&case.world, &real.db.connection)
+                );
                 Err(TestCaseError::fail(case.show(&write.request, &got, &wanted)))
             };
             if got.log.is_some() {
                 return fail("no internal error".to_owned());
             }
             let is_denied = got.error().is_some_and(|(code, _)| code == "42501");
-            if got.status >= 300 && contents(&case.world, &real.db.connection) != contents(&case.world, &before) {
+            if got.status >= 300
+                && contents(&case.world, &real.db.connection) != contents(&case.world, &before)
+            {
                 return fail("an error that changes nothing".to_owned());
             }
             match write.predict(&case, &oracle, &sights, &before) {
@@ -661,7 +717,8 @@ fn what_is_written_is_what_may_be_written() {
                     refused.set(refused.get() + 1);
                     let status = if case.identity.is_anonymous { 401 } else { 403 };
                     // A request may be wrong in other ways, too.
-                    let is_wrong = matches!(got.status, 400 | 405) && got.error().is_none_or(|(code, _)| !code.starts_with("23"));
+                    let is_wrong = matches!(got.status, 400 | 405)
+                        && got.error().is_none_or(|(code, _)| !code.starts_with("23"));
                     if !(is_denied && got.status == status) && !is_wrong {
                         return fail(format!("42501: {why}"));
                     }
@@ -686,7 +743,8 @@ fn what_is_written_is_what_may_be_written() {
                     }
                     let width = write.table.key.width();
                     let sight = &sights[&write.table.name];
-                    let tells_key = !sight.refused && (0..width).all(|at| sight.columns[at] && sight.plain[at]);
+                    let tells_key =
+                        !sight.refused && (0..width).all(|at| sight.columns[at] && sight.plain[at]);
                     let location = reply.header("location").filter(|_| tells_key);
                     if !sight.refused && got.header("location") != location {
                         return fail(format!("location {location:?}"));
@@ -695,8 +753,10 @@ fn what_is_written_is_what_may_be_written() {
                     if write.told == Told::Rows && sight.columns.contains(&true) {
                         // Of rows that are deleted is told what they were.
                         let db = if write.verb == Verb::Delete { &before } else { &after };
-                        let mut wanted: Vec<String> =
-                            told_rows(&case, &oracle, &write, db, &written).iter().map(Json::to_string).collect();
+                        let mut wanted: Vec<String> = told_rows(&case, &oracle, &write, db, &written)
+                            .iter()
+                            .map(Json::to_string)
+                            .collect();
                         let rows: Vec<Json> = match serde_json::from_str(&got.body) {
                             Ok(rows) => rows,
                             Err(_) => return fail("rows".to_owned()),
