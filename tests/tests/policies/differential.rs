@@ -258,7 +258,7 @@ fn engines_answer_as_the_core_does() {
         for numbers in &requests {
             let request =
                 Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
-            let writes = super::writes::random(numbers, &case.world, &sights);
+            let writes = super::writing::random(numbers, &case.world, &sights);
             for request in [request, writes] {
                 let wanted = core.send(&case.identity, &request);
                 for engine in &engines {
