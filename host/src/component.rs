@@ -19,7 +19,6 @@ use sqlitrest_runtime::identity::Identity;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
-use crate::connection::STATEMENT_LIMIT;
 use crate::log;
 use crate::pool::Pool;
 use bindings::exports::sqlitrest::component::handler;
@@ -30,14 +29,14 @@ pub use load::{Guest, compile};
 /// How often the clock ticks by which a guest is stopped.
 const TICK: Duration = Duration::from_millis(250);
 
-/// A guest that takes longer than its statements may, and half as long again, is stopped.
-const DEADLINE_TICKS: u64 = (STATEMENT_LIMIT.as_millis() * 3 / 2 / TICK.as_millis()) as u64;
-
 /// The guest component and its instances.
 pub struct Component {
     instances: Instances,
     /// Whether the guest is told who asks; where credentials are not looked at it knows.
     tells_identity: bool,
+    /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
+    /// so many ticks.
+    deadline: u64,
 }
 
 impl Component {
@@ -52,11 +51,14 @@ impl Component {
             .map_err(|error| anyhow!("the component does not fit this host: {error:#}"))?;
         let pool = Pool::open(config)?;
         start_clock(&engine)?;
-        let patience = config.pool.busy_timeout.0;
+        let (limit, patience) = (config.middleware.request_timeout.0, config.pool.busy_timeout.0);
+        // The wait for a connection is not the guest's fault. One more, since the first tick may come at once.
+        let deadline = (limit + limit / 2 + patience).as_millis() / TICK.as_millis() + 2;
         let text = config.without_secrets().to_text()?;
         Ok(Component {
             instances: Instances::new(component, pool, text, patience),
             tells_identity: config.signing_in().is_some(),
+            deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         })
     }
 
@@ -80,7 +82,7 @@ impl Component {
             Ok(instance) => instance,
             Err(error) => return failed(request, &error, false),
         };
-        instance.store.set_epoch_deadline(DEADLINE_TICKS);
+        instance.store.set_epoch_deadline(self.deadline);
         let headers = lines(request.headers);
         let identity = self.tells_identity.then(|| identity.to_json());
         let flat = handler::Request {

@@ -12,9 +12,6 @@ use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
-/// How long the statements of one loan may run; then SQLite says `interrupted`.
-pub const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
-
 /// How often SQLite asks whether the time is over, in steps of its virtual machine: about once a millisecond.
 const STEPS_BETWEEN_CHECKS: i32 = 100_000;
 
@@ -28,11 +25,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Takes over a connection that `open` has set up.
+    /// Takes over a connection that `open` has set up. `limit` is how long the statements of one loan may run; then SQLite
+    /// says `interrupted`.
     ///
     /// # Errors
     /// SQLite's refusal to call back.
-    pub fn new(mut sql: rusqlite::Connection) -> rusqlite::Result<Self> {
+    pub fn new(mut sql: rusqlite::Connection, limit: Duration) -> rusqlite::Result<Self> {
         let since = Arc::new(AtomicU64::new(0));
         let (clock, born) = (Arc::clone(&since), Instant::now());
         // A statement that ends within its first check never looks at the clock.
@@ -44,7 +42,7 @@ impl Connection {
                 if first == 0 {
                     clock.store(now, Ordering::Relaxed);
                 }
-                first != 0 && now - first > millis(STATEMENT_LIMIT)
+                first != 0 && now - first > millis(limit)
             }),
         )?;
         Ok(Connection { sql, since, cells: Vec::new() })
@@ -55,7 +53,7 @@ impl Connection {
         &self.sql
     }
 
-    /// A new loan begins: its statements have the whole of [`STATEMENT_LIMIT`].
+    /// A new loan begins: its statements have the whole of their time.
     pub fn restart_clock(&self) {
         self.since.store(0, Ordering::Relaxed);
     }
@@ -232,7 +230,7 @@ mod tests {
 
     fn empty() -> Connection {
         let sql = rusqlite::Connection::open_in_memory().expect("memory");
-        Connection::new(sql).expect("progress handler")
+        Connection::new(sql, Duration::from_secs(30)).expect("progress handler")
     }
 
     #[test]

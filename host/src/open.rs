@@ -41,6 +41,8 @@ pub struct File {
     /// On a medium where SQLite cannot keep its side files the file is taken as one that nobody changes.
     immutable: bool,
     busy_timeout: Duration,
+    /// How long the statements of one request may run.
+    request_timeout: Duration,
     synchronous: Synchronous,
     /// The number of tables, for the line at the start.
     pub tables: u64,
@@ -71,6 +73,7 @@ impl File {
             writable: database.mode == Mode::ReadWrite,
             immutable: false,
             busy_timeout: config.pool.busy_timeout.0,
+            request_timeout: config.middleware.request_timeout.0,
             synchronous: config.pool.synchronous,
             tables: 0,
             views: 0,
@@ -125,7 +128,7 @@ impl File {
             sql.pragma_update(None, "query_only", true)?;
         }
         functions::register(&sql)?;
-        Connection::new(sql)
+        Connection::new(sql, self.request_timeout)
     }
 
     /// The first statement is what makes SQLite read the file.

@@ -76,14 +76,17 @@ pub struct Middleware {
     pub cors_origins: Vec<String>,
     /// Requests a second from one address; 0 = no cap. Not built yet: see [`Config::unenforced`].
     pub rate_limit_per_ip: u64,
-    /// How long a request may take. Not built yet: it is 30 s.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_timeout: Option<Span>,
+    /// How long the statements of a request may take, on hosts of ours; then 504.
+    pub request_timeout: Span,
 }
 
 impl Default for Middleware {
     fn default() -> Self {
-        Middleware { cors_origins: vec!["*".to_owned()], rate_limit_per_ip: 0, request_timeout: None }
+        Middleware {
+            cors_origins: vec!["*".to_owned()],
+            rate_limit_per_ip: 0,
+            request_timeout: Span(Duration::from_secs(30)),
+        }
     }
 }
 
@@ -541,6 +544,7 @@ pub const KEYS: &[&str] = &[
     "auth.basic.enabled",
     "auth.basic.source",
     "middleware.cors_origins",
+    "middleware.request_timeout",
     "policies.file",
     "policies.default_action",
     "policies.bypass_roles",
@@ -642,6 +646,10 @@ impl Config {
         }
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
+        }
+        if self.middleware.request_timeout.0.is_zero() {
+            let what = "middleware.request_timeout must be longer than 0";
+            return Err(ConfigError(format!("{origin}: {what}: no request could be answered")));
         }
         if !is_base_path(&self.api.base_path) {
             return Err(ConfigError(format!(
@@ -835,6 +843,13 @@ mod tests {
             "[databases.a]\n[databases.b]\n",
             &[],
             expect!["sqlitrest.toml: [databases] names 2 (a, b), but this version serves one"],
+        );
+        check_error(
+            "[middleware]\nrequest_timeout = \"0s\"\n",
+            &[],
+            expect![
+                "sqlitrest.toml: middleware.request_timeout must be longer than 0: no request could be answered"
+            ],
         );
         check_error(
             "[api]\nroot = \"home\"\n",

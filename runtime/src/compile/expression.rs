@@ -8,7 +8,7 @@ use crate::filter::{Comparison, Is};
 use crate::full_text::Found;
 use crate::order::{Direction, Nulls};
 use crate::plan::{Alias, ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
-use crate::policy::{Rows, Told, is_withheld};
+use crate::policy::{Told, is_withheld};
 use crate::schema::{Column, Relation, RelationId, RowKey};
 
 impl Compiler<'_> {
@@ -53,17 +53,21 @@ impl Compiler<'_> {
             sql.occurrence(alias, &relation.name).raw(".").name(&definition.name);
             return Ok(());
         }
-        let restriction = self.restriction(relation).filter(|_| alias == Alias::Own);
-        match restriction.and_then(|access| access.told.get(column.column)) {
+        let Some(access) = self.restriction(relation).filter(|_| alias == Alias::Own) else {
+            return self.stored_column(sql, column);
+        };
+        let place = column.column;
+        match access.told.get(place) {
             Some(Told::As(told)) => {
                 sql.raw("(");
-                self.expr(sql, told)?;
+                self.of_seen_row(sql, relation, place, access, &|sql| self.expr(sql, told))?;
                 sql.raw(")");
                 Ok(())
             }
-            Some(Told::Hidden) => Err(Error::Internal(format!("{} is hidden", definition.name))),
-            Some(Told::Plain) if definition.computed.is_some() => self.guarded_column(sql, column),
-            Some(Told::Plain) | None => self.stored_column(sql, column),
+            Some(Told::Plain) => {
+                self.of_seen_row(sql, relation, place, access, &|sql| self.stored_column(sql, column))
+            }
+            Some(Told::Hidden) | None => Err(Error::Internal(format!("{} is hidden", definition.name))),
         }
     }
 
@@ -82,20 +86,6 @@ impl Compiler<'_> {
     /// Whether only the rows of an occurrence count that may be written.
     pub(super) fn is_target(&self, source: Source) -> bool {
         self.target.as_ref().is_some_and(|(target, _)| *target == source)
-    }
-
-    /// A computed column of the rows that are seen: its SQL may fail, and that of another row would tell of it.
-    pub(super) fn guarded_column(&self, sql: &mut Sql, column: ColumnRef) -> Result<(), Error> {
-        let access = self.relation(column.source.relation)?.access.as_deref();
-        let Some(rows) = access.and_then(|access| access.select.as_ref()).and_then(Rows::condition) else {
-            return self.stored_column(sql, column);
-        };
-        sql.raw("CASE WHEN ");
-        self.operand(sql, rows)?;
-        sql.raw(" THEN ");
-        self.stored_column(sql, column)?;
-        sql.raw(" END");
-        Ok(())
     }
 
     /// A column as it is, or as the configuration computes it.

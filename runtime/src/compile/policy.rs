@@ -115,15 +115,39 @@ impl Compiler<'_> {
                 continue;
             }
             sql.raw(separator);
-            match told {
-                Told::As(expr) => self.expr(sql, expr)?,
-                _ if column.computed.is_some() => self.guarded_column(sql, own)?,
-                Told::Plain | Told::Hidden => self.column(sql, own)?,
-            }
+            self.of_seen_row(sql, relation, place, access, &|sql| match told {
+                Told::As(expr) => self.expr(sql, expr),
+                Told::Plain | Told::Hidden => self.column(sql, own),
+            })?;
             sql.raw(" AS ").name(&column.name);
             separator = ", ";
         }
         sql.raw(if separator.is_empty() { "NULL" } else { "" });
+        Ok(())
+    }
+
+    /// What is told of a column, of rows that are seen alone where SQL of the configuration makes it: that may fail, and SQLite
+    /// may evaluate a filter before it asks whether the row is seen.
+    pub(super) fn of_seen_row(
+        &self,
+        sql: &mut Sql,
+        relation: &Relation,
+        place: usize,
+        access: &Access,
+        value: Write<'_>,
+    ) -> Result<(), Error> {
+        let is_made = |column: &Column| column.computed.is_some();
+        let is_masked = matches!(access.told.get(place), Some(Told::As(_)));
+        let may_fail = relation.columns.get(place).is_some_and(is_made)
+            || is_masked && relation.columns.iter().any(is_made);
+        let Some(condition) = access.select.as_ref().and_then(Rows::condition).filter(|_| may_fail) else {
+            return value(sql);
+        };
+        sql.raw("CASE WHEN ");
+        self.operand(sql, condition)?;
+        sql.raw(" THEN ");
+        value(sql)?;
+        sql.raw(" END");
         Ok(())
     }
 

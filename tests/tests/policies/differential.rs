@@ -247,7 +247,8 @@ fn engines_answer_as_the_core_does() {
         let claims = case.identity.claims.iter().filter(|(name, _)| *name == "role");
         case.identity.claims = claims.map(|(name, value)| (name.clone(), value.clone())).collect();
         case.identity.is_anonymous = true;
-        let config = format!("{SHARED}anonymous_role = {:?}\n{}{}", case.role(), case.functions(), case.rules.toml());
+        let config =
+            format!("{SHARED}anonymous_role = {:?}\n{}{}", case.role(), case.functions(), case.rules.toml());
         let sql = format!("PRAGMA foreign_keys = OFF; {} PRAGMA foreign_keys = ON;", case.world.sql());
         let fixture = Fixture::of_sql(&sql);
         let engines = fixture.engines(&config);
@@ -255,8 +256,9 @@ fn engines_answer_as_the_core_does() {
         let sights = Oracle { world: &case.world, rules: &case.rules, role: case.role() }.sights(&original);
         let mut core = Core::new(original, &config);
         for numbers in &requests {
-            let request = Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
-            let writes = super::writes::random(numbers, &case.world, &sights);
+            let request =
+                Asking { dice: &mut Dice::new(numbers), world: &case.world, sights: &sights }.read();
+            let writes = super::writing::random(numbers, &case.world, &sights);
             for request in [request, writes] {
                 let wanted = core.send(&case.identity, &request);
                 for engine in &engines {

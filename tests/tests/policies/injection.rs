@@ -156,7 +156,13 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-fn request(method: &str, path: &str, params: &[(&str, &str)], headers: &[(&str, &str)], body: &str) -> Request {
+fn request(
+    method: &str,
+    path: &str,
+    params: &[(&str, &str)],
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Request {
     let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Request {
         method: method.to_owned(),
@@ -190,13 +196,35 @@ fn values(p: &str) -> Vec<Request> {
         request("GET", "/rpc/echo", &[("word", p)], &[], ""),
         request("POST", "/rpc/echo", &[], &[json], &body(json!({ "word": p }))),
         request("POST", "/articles", &[], &[json], &body(json!({ "author_id": 7, "title": p, "body": p }))),
-        request("POST", "/articles", &[("on_conflict", "id")], &[json, ("prefer", "resolution=merge-duplicates")],
-            &body(json!({ "id": 2, "author_id": 7, "title": p }))),
+        request(
+            "POST",
+            "/articles",
+            &[("on_conflict", "id")],
+            &[json, ("prefer", "resolution=merge-duplicates")],
+            &body(json!({ "id": 2, "author_id": 7, "title": p })),
+        ),
         request("PATCH", "/articles", &[("title", &format!("eq.{p}"))], &[json], &body(json!({ "body": p }))),
-        request("PATCH", "/articles", &[("on_conflict", "id")], &[json], &body(json!([{ "id": 1, "body": p }]))),
-        request("DELETE", "/notes", &[("note", &format!("eq.{p}"))], &[("prefer", "return=representation")], ""),
-        request("POST", "/articles", &[], &[("content-type", "text/csv")],
-            &format!("author_id,title\n7,\"{}\"\n", p.replace('"', "\"\""))),
+        request(
+            "PATCH",
+            "/articles",
+            &[("on_conflict", "id")],
+            &[json],
+            &body(json!([{ "id": 1, "body": p }])),
+        ),
+        request(
+            "DELETE",
+            "/notes",
+            &[("note", &format!("eq.{p}"))],
+            &[("prefer", "return=representation")],
+            "",
+        ),
+        request(
+            "POST",
+            "/articles",
+            &[],
+            &[("content-type", "text/csv")],
+            &format!("author_id,title\n7,\"{}\"\n", p.replace('"', "\"\"")),
+        ),
     ]
 }
 
@@ -258,25 +286,57 @@ fn anywhere(p: &str) -> Vec<Request> {
         get(&[("columns", p), ("on_conflict", p)]),
         request("POST", "/articles", &[("columns", p)], &[json], &body(json!({ "title": "x" }))),
         request("POST", "/articles", &[("columns", q)], &[json], &body(json!({ p: "x" }))),
-        request("POST", "/articles", &[("on_conflict", p)], &[json, ("prefer", "resolution=merge-duplicates")], "{}"),
+        request(
+            "POST",
+            "/articles",
+            &[("on_conflict", p)],
+            &[json, ("prefer", "resolution=merge-duplicates")],
+            "{}",
+        ),
         request("POST", "/articles", &[], &[json], &body(json!({ p: p }))),
         request("POST", "/articles", &[], &[json], &body(json!({ "title": { p: [p] }, "meta": { p: p } }))),
-        request("POST", "/articles", &[], &[json], &body(json!({ "title": "x", "notes": [{ p: p }], p: [{ "a": 1 }] }))),
+        request(
+            "POST",
+            "/articles",
+            &[],
+            &[json],
+            &body(json!({ "title": "x", "notes": [{ p: p }], p: [{ "a": 1 }] })),
+        ),
         request("POST", "/articles", &[], &[json], p),
         request("PATCH", "/articles", &[("id", "eq.1")], &[json], &body(json!({ p: p, "meta": [p] }))),
         request("PUT", "/articles", &[("id", &format!("eq.{p}"))], &[json], &body(json!({ "id": p }))),
         request("POST", "/articles", &[], &[csv], &format!("{p},title\n{p},{p}\n")),
-        request("POST", "/articles", &[], &[("content-type", "application/x-www-form-urlencoded")], &format!("{percent}={percent}&title={percent}")),
+        request(
+            "POST",
+            "/articles",
+            &[],
+            &[("content-type", "application/x-www-form-urlencoded")],
+            &format!("{percent}={percent}&title={percent}"),
+        ),
         request("POST", "/articles", &[], &[("content-type", "application/x-ndjson")], p),
         request("POST", "/articles", &[], &[("content-type", p)], "{}"),
     ];
-    for header in
-        ["prefer", "range", "range-unit", "accept", "accept-profile", "content-profile", "if-none-match", "if-match",
-            "x-tenant", "cookie", "origin", "authorization", "accept-language", "x-http-method-override"]
-    {
+    for header in [
+        "prefer",
+        "range",
+        "range-unit",
+        "accept",
+        "accept-profile",
+        "content-profile",
+        "if-none-match",
+        "if-match",
+        "x-tenant",
+        "cookie",
+        "origin",
+        "authorization",
+        "accept-language",
+        "x-http-method-override",
+    ] {
         all.push(request("GET", "/members", &[("select", "id,name")], &[(header, p)], ""));
     }
-    for prefer in ["count=", "return=", "resolution=", "timezone=", "max-affected=", "tx=", "missing=", "handling="] {
+    for prefer in
+        ["count=", "return=", "resolution=", "timezone=", "max-affected=", "tx=", "missing=", "handling="]
+    {
         all.push(request("GET", "/members", &[], &[("prefer", &format!("{prefer}{p}"))], ""));
     }
     all
@@ -350,7 +410,15 @@ fn no_payload_becomes_sql() {
         // A value is a value: the statements are the same for every one.
         for (request, usual) in values(&payload).iter().zip(&usual) {
             let (statements, status, body) = site.send(&claims(&payload), request);
-            let show = || format!("{payload:?}\n{} {}\n{:?}\n{}", request.method, request.target(), request.headers, request.body);
+            let show = || {
+                format!(
+                    "{payload:?}\n{} {}\n{:?}\n{}",
+                    request.method,
+                    request.target(),
+                    request.headers,
+                    request.body
+                )
+            };
             assert!(status < 500, "{}\n{status} {body}", show());
             sent += 1;
             let Some(statements) = statements else { continue };
@@ -360,9 +428,23 @@ fn no_payload_becomes_sql() {
         for marked in [format!("{payload}{MARK}"), format!("{MARK}{payload}")] {
             for request in anywhere(&marked) {
                 let (statements, status, body) = site.send(&claims(&marked), &request);
-                let show = || format!("{payload:?}\n{} {}\n{:?}\n{}", request.method, request.target(), request.headers, request.body);
+                let show = || {
+                    format!(
+                        "{payload:?}\n{} {}\n{:?}\n{}",
+                        request.method,
+                        request.target(),
+                        request.headers,
+                        request.body
+                    )
+                };
                 assert!(status < 500, "{}\n{status} {body}", show());
-                for words in ["syntax error", "no such column", "unrecognized token", "no such table", "malformed MATCH"] {
+                for words in [
+                    "syntax error",
+                    "no such column",
+                    "unrecognized token",
+                    "no such table",
+                    "malformed MATCH",
+                ] {
                     let is_told = body.contains(words) && !payload.contains(words);
                     assert!(!is_told, "SQLite's words reach the client: {}\n{body}", show());
                 }
@@ -390,9 +472,13 @@ fn no_payload_becomes_sql() {
 #[test]
 fn payloads_are_stored_and_found_as_they_are() {
     let fixture = Fixture::new("newsroom");
-    let mut site = super::run::Core::new(Connection::open(fixture.path("double")).unwrap(), &fixture.config_text("double", CONFIG));
+    let mut site = super::run::Core::new(
+        Connection::open(fixture.path("double")).unwrap(),
+        &fixture.config_text("double", CONFIG),
+    );
     let who = claims("x");
-    let schema = |site: &super::run::Core| super::oracle::rows_of(&site.db.connection, "SELECT * FROM sqlite_schema");
+    let schema =
+        |site: &super::run::Core| super::oracle::rows_of(&site.db.connection, "SELECT * FROM sqlite_schema");
     let before = schema(&site);
     for (number, payload) in payloads().iter().enumerate() {
         let json = ("content-type", "application/json");
@@ -400,10 +486,28 @@ fn payloads_are_stored_and_found_as_they_are() {
         let row = json!({ "id": number + 1_000, "article_id": 1, "note": payload }).to_string();
         let stored = site.send(&who, &request("POST", "/notes", &[], &[json], &row));
         assert_eq!(stored.status, 201, "{payload:?}: {stored:?}");
-        let found = site.send(&who, &request("GET", "/notes", &[("select", "note"), ("id", &format!("eq.{id}")), ("note", &format!("eq.{payload}"))], &[], ""));
+        let found = site.send(
+            &who,
+            &request(
+                "GET",
+                "/notes",
+                &[("select", "note"), ("id", &format!("eq.{id}")), ("note", &format!("eq.{payload}"))],
+                &[],
+                "",
+            ),
+        );
         let rows: serde_json::Value = serde_json::from_str(&found.body).unwrap();
         assert_eq!(rows, json!([{ "note": payload }]), "{payload:?}");
-        let gone = site.send(&who, &request("DELETE", "/notes", &[("note", &format!("eq.{payload}"))], &[("prefer", "count=exact")], ""));
+        let gone = site.send(
+            &who,
+            &request(
+                "DELETE",
+                "/notes",
+                &[("note", &format!("eq.{payload}"))],
+                &[("prefer", "count=exact")],
+                "",
+            ),
+        );
         assert_eq!(gone.header("content-range"), Some("*/1"), "{payload:?}: {gone:?}");
     }
     assert_eq!(schema(&site), before);

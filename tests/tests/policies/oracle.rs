@@ -163,9 +163,7 @@ impl Oracle<'_> {
             for (key, cells) in &mut seen {
                 let by: Vec<usize> =
                     showing.iter().copied().filter(|at| shown_by[*at].contains(key)).collect();
-                let told = if is_open {
-                    Some(own[key].clone())
-                } else if by.iter().any(|at| masks[*at].is_none()) {
+                let told = if is_open || by.iter().any(|at| masks[*at].is_none()) {
                     Some(own[key].clone())
                 } else {
                     by.iter().find_map(|at| masks[*at].as_ref()).map(|mask| mask[key].clone())
