@@ -241,7 +241,15 @@ impl Compiler<'_> {
             })?;
             sql.raw(" FROM main.").name(&relation.name);
             sql.own_alias();
-            self.rows_by_conditions(sql, target, &change.conditions, using)?;
+            let is_embed = |condition: &Expr| matches!(condition, Expr::Exists(_));
+            if relation.rewrite.is_none() {
+                self.which_rows(sql, target, &change.conditions, using)?;
+            } else if self.restriction(relation).is_some() && change.conditions.iter().any(is_embed) {
+                let what = "An update by what is embedded, through a view that a policy checks";
+                return Err(Error::NotImplemented(what.to_owned()));
+            } else {
+                self.rows_by_conditions(sql, target, &change.conditions, using)?;
+            }
             sql.own_by_name = false;
             Ok(())
         })

@@ -333,6 +333,11 @@ impl Write {
                 let finds = own.iter().filter(|key| there.contains(*key));
                 let may = |key: &&Key| sight.rows.contains_key(*key) && using.contains(*key);
                 if finds.clone().any(|key| !may(&key)) {
+                    // What the database refuses of another row may be told first.
+                    let reply = server.send(&case.identity, &request);
+                    if reply.error().is_some_and(|(code, _)| code.starts_with("23")) {
+                        return Prediction::Open;
+                    }
                     return Prediction::Refused("a row that is there may not be updated");
                 }
                 written = own;
@@ -358,6 +363,10 @@ impl Write {
                 return Prediction::Open;
             }
             let is_of_database = reply.error().is_some_and(|(code, _)| code.starts_with("23"));
+            if is_of_database && merges {
+                // What is not given is that of the row which is there, if there is one.
+                return Prediction::Open;
+            }
             return match breaks && is_of_database {
                 true => Prediction::Refused("the row may not be written, whatever the database says to it"),
                 false => Prediction::Done {
