@@ -2,6 +2,7 @@
 
 mod dice;
 mod differential;
+mod found;
 mod injection;
 mod interference;
 mod oracle;
