@@ -341,7 +341,8 @@ impl Write {
                 if finds.clone().any(|key| !may(&key)) {
                     // What the database refuses of another row may be told first.
                     let reply = server.send(&case.identity, &request);
-                    if reply.error().is_some_and(|(code, _)| code.starts_with("23")) {
+                    let refuses = reply.error().is_some_and(|(code, _)| code.starts_with("23"));
+                    if refuses || self.rows.len() > 1 {
                         return Prediction::Open;
                     }
                     return Prediction::Refused("a row that is there may not be updated");
