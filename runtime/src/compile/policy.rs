@@ -3,11 +3,12 @@
 //! cannot be named. SQL of the configuration names relations by their own names, which are then defined likewise.
 
 use super::value::Write;
+use super::write::written_keys;
 use super::writer::{Sql, THE_ROW, Use};
-use super::{Compiler, Param, Statement, Step, Violation};
+use super::{Compiler, Statement, Step, Violation};
 use crate::error::Error;
 use crate::plan::{Alias, Asked, ColumnRef, Expr, Query, Source, SqlExpr, TableRows};
-use crate::policy::{Access, Rows, Told, is_withheld};
+use crate::policy::{Access, Rows, Told, is_withheld, names_schema};
 use crate::schema::{Column, ColumnType, Relation, RelationId, RowKey, names_in};
 use crate::value::Value;
 
@@ -185,7 +186,7 @@ impl Compiler<'_> {
     fn query_of_view(&self, sql: &mut Sql, relation: &Relation, query: &str) -> Result<(), Error> {
         let body = crate::schema::view_query(query)
             .ok_or_else(|| Error::Internal(format!("the query of {} cannot be read", relation.name)))?;
-        if names_in(body).any(|name| name.is_qualified_by("main") || name.is_qualified_by("temp")) {
+        if names_schema(body) {
             let what = "names tables with their schema, so that its policies cannot hold inside it";
             return Err(Error::Internal(format!("view {} {what}", relation.name)));
         }
@@ -260,12 +261,7 @@ impl Compiler<'_> {
         let relation = self.relation(id)?;
         let row = Source { relation: id, alias: Alias::Row };
         let mut sql = Sql::default();
-        let by_rowid = matches!(relation.row_key, RowKey::Rowid(_));
-        sql.raw("SELECT count(*) FROM json_each(").keys(if by_rowid {
-            Param::Rowids
-        } else {
-            Param::PrimaryKeys
-        });
+        sql.raw("SELECT count(*) FROM json_each(").keys(written_keys(relation));
         sql.raw(") AS k WHERE NOT EXISTS (SELECT 1 FROM ");
         self.source(&mut sql, row)?;
         sql.raw(" WHERE ");

@@ -2,6 +2,7 @@
 
 use super::embed::lifted_field;
 use super::value::{Write, aggregate_value, aggregated, cast_to, cast_value};
+use super::write::written_keys;
 use super::writer::Sql;
 use super::{Compiler, Param, Step, denied};
 use crate::encode::{Kind, RowFormat};
@@ -243,8 +244,7 @@ impl Compiler<'_> {
     /// The rows with the keys of the step before, in their order.
     fn source_by_keys(&self, sql: &mut Sql, source: Source) -> Result<(), Error> {
         let relation = self.relation(source.relation)?;
-        let by_rowid = matches!(relation.row_key, RowKey::Rowid(_));
-        sql.raw("json_each(").keys(if by_rowid { Param::Rowids } else { Param::PrimaryKeys });
+        sql.raw("json_each(").keys(written_keys(relation));
         sql.raw(") AS k CROSS JOIN ");
         self.source(sql, source)?;
         sql.raw(" ON ");

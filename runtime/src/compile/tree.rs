@@ -59,7 +59,7 @@ impl Compiler<'_> {
             }
         };
         let mut sql = Sql::default();
-        sql.raw("INSERT INTO ").name(written(relation));
+        sql.raw("INSERT").raw(self.or_abort(row.relation, relation)).raw(" INTO ").name(written(relation));
         if row.values.is_empty() {
             sql.raw(" DEFAULT VALUES");
         } else {

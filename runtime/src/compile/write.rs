@@ -7,7 +7,7 @@ use super::policy::{default_value, of_type};
 use super::read::From;
 use super::value::Write;
 use super::writer::{Sql, THE_ROW};
-use super::{Compiler, Keys, Output, Statement, Step};
+use super::{Compiler, Keys, Output, Param, Statement, Step};
 use crate::authorize::Limits;
 use crate::encode::{Shape, keys_json};
 use crate::error::Error;
@@ -28,6 +28,8 @@ impl Compiler<'_> {
         let relation = self.relation(id)?;
         let check = limits.whole_check();
         let merge = insert.conflict.as_ref().filter(|conflict| conflict.merge);
+        // The rows that a merge finds are held to conditions.
+        let found = limits.using.first().map(|using| self.own_rows(relation, using)).unwrap_or_default();
         let mut statements = Vec::new();
         let mut proposed = Vec::new();
         for run in &insert.rows {
@@ -36,10 +38,7 @@ impl Compiler<'_> {
             let chunk = if run.columns.is_empty() { 1 } else { per_statement };
             for rows in run.values.chunks(chunk) {
                 let mut sql = Sql::default();
-                sql.raw(self.insert_word(id, relation)).name(written(relation));
-                // The rows that it finds are held to conditions.
-                let found =
-                    limits.using.first().map(|using| self.own_rows(relation, using)).unwrap_or_default();
+                sql.raw("INSERT").raw(self.or_abort(id, relation)).raw(" INTO ").name(written(relation));
                 sql.raw(if found.is_empty() { "" } else { " AS " });
                 sql.raw(if found.is_empty() { "" } else { THE_ROW });
                 self.insert_values(&mut sql, relation, &run.columns, rows)?;
@@ -66,9 +65,7 @@ impl Compiler<'_> {
             || insert.conflict.as_ref().is_some_and(|conflict| !conflict.merge);
         let writes = Writes { statements, proposed, is_before };
         steps.extend(self.write_steps(id, writes, &insert.returning, check)?);
-        if let (Some(_), Some(using)) = (merge, limits.using.first())
-            && !self.own_rows(relation, using).is_empty()
-        {
+        if merge.is_some() && !found.is_empty() {
             let expected = insert.rows.iter().map(|run| run.values.len() as u64).sum();
             let violation = self.violation(id, true)?;
             for step in &mut steps {
@@ -80,15 +77,16 @@ impl Compiler<'_> {
         Ok(steps)
     }
 
-    /// `INSERT INTO `. Where a constraint of a table says what becomes of rows in its way (`ON CONFLICT REPLACE`), rows would go that a
-    /// policy may not let go.
-    fn insert_word(&self, id: RelationId, relation: &Relation) -> &'static str {
-        if self.replaces(id, relation) { "INSERT OR ABORT INTO " } else { "INSERT INTO " }
-    }
-
-    fn replaces(&self, id: RelationId, relation: &Relation) -> bool {
-        let has_conflicts = |sql: &String| sql.to_ascii_lowercase().contains("conflict");
-        relation.access.is_some() && self.schema.definitions.get(&id).is_some_and(has_conflicts)
+    /// ` OR ABORT`, where a constraint of the table that is written says what becomes of rows in its way (`ON CONFLICT REPLACE`): rows
+    /// would go that a policy may not let go.
+    pub(super) fn or_abort(&self, id: RelationId, relation: &Relation) -> &'static str {
+        let table = match &relation.rewrite {
+            None => Some(id),
+            Some(rewrite) => self.schema.relations.iter().position(|table| table.name == rewrite.table),
+        };
+        let ddl = table.and_then(|id| self.schema.definitions.get(&id));
+        let has_conflicts = ddl.is_none_or(|sql| sql.to_ascii_lowercase().contains("conflict"));
+        if relation.access.is_some() && has_conflicts { " OR ABORT" } else { "" }
     }
 
     /// How many of the rows to be inserted break a check.
@@ -172,8 +170,7 @@ impl Compiler<'_> {
         for (change, using) in update.changes.iter().zip(limits.using.iter().chain(repeat(&Rows::All))) {
             let mut sql = Sql::default();
             sql.own_by_name = goes_by_name(relation);
-            sql.raw(if self.replaces(id, relation) { "UPDATE OR ABORT " } else { "UPDATE " });
-            sql.name(written(relation));
+            sql.raw("UPDATE").raw(self.or_abort(id, relation)).raw(" ").name(written(relation));
             sql.own_alias();
             sql.raw(" SET ");
             sql.list(", ", &change.assignments, |sql, (place, value)| {
@@ -428,6 +425,11 @@ fn goes_by_name(relation: &Relation) -> bool {
 /// Whether rows that are written can be found again.
 fn has_key(relation: &Relation) -> bool {
     relation.row_key != RowKey::None || relation.rewrite.is_some()
+}
+
+/// The keys that the step before returned, by which rows are found again.
+pub(super) fn written_keys(relation: &Relation) -> Param {
+    if matches!(relation.row_key, RowKey::Rowid(_)) { Param::Rowids } else { Param::PrimaryKeys }
 }
 
 /// What a row is found by.

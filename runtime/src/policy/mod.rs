@@ -84,7 +84,7 @@ pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
 }
 
 /// Whether SQL names a table with its schema.
-fn names_schema(sql: &str) -> bool {
+pub(crate) fn names_schema(sql: &str) -> bool {
     names_in(sql).any(|name| name.is_qualified_by("main") || name.is_qualified_by("temp"))
 }
 

@@ -352,9 +352,12 @@ impl Write {
             Verb::Insert | Verb::Ignore | Verb::Tree => permits.extend(&insert),
         }
         // What asks other rows is held to what they were; and what is passed over is looked at all the same.
-        let asks = permits.iter().any(|permit| permit.asks());
-        let is_first = self.verb == Verb::Ignore || asks && matches!(self.verb, Verb::Insert | Verb::Patch);
-        if asks && matches!(self.verb, Verb::Merge | Verb::Put | Verb::PatchEach | Verb::Tree) {
+        let asks_others = permits.iter().any(|permit| permit.asks_others());
+        let is_first =
+            self.verb == Verb::Ignore || asks_others && matches!(self.verb, Verb::Insert | Verb::Patch);
+        if permits.iter().any(|permit| permit.asks())
+            && matches!(self.verb, Verb::Merge | Verb::Put | Verb::PatchEach | Verb::Tree)
+        {
             return Prediction::Open;
         }
         if is_first && self.proposed_breaks(oracle, before, &permits, targets.as_ref()) {
