@@ -7,7 +7,7 @@
 //! again, guarded: its page is wrapped so that text crosses as bytes.
 
 use spin_sdk::sqlite3::{Connection, Error, QueryResult, Value as WitValue};
-use sqlitrest_runtime::database::{Database, DbError};
+use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
@@ -71,14 +71,14 @@ impl Database for SpinDatabase {
         params: &[Value],
         format: &RowFormat,
         out: &mut Vec<u8>,
-    ) -> Result<u64, DbError> {
+    ) -> Result<Paged, DbError> {
         // A page of RETURNING cannot be wrapped.
         let guarded = self.guarded && sql.starts_with("SELECT ") && self.stores_utf8()?;
         let statement = if guarded { guard(sql, format.width()) } else { format.comment() + sql };
         let result = self.execute(&statement, params).inspect_err(|_| self.page_failed = true)?;
-        if let Some((bytes, count)) = encoded(&result) {
+        if let Some((bytes, page)) = encoded(&result) {
             out.extend_from_slice(bytes);
-            return Ok(count);
+            return Ok(page);
         }
         let mut count = 0;
         for_each_row(&result, &mut |row| {
@@ -91,7 +91,7 @@ impl Database for SpinDatabase {
             count += 1;
         });
         check_size(out)?;
-        Ok(count)
+        Ok(Paged::Whole(count))
     }
 }
 
@@ -117,14 +117,14 @@ fn unguard(value: ValueRef<'_>) -> ValueRef<'_> {
     }
 }
 
-/// The page's bytes and its number of rows, where the host has encoded it.
-fn encoded(result: &QueryResult) -> Option<(&[u8], u64)> {
+/// The page's bytes and what became of it, where the host has encoded it: the number of its rows, less than none where the host streams.
+fn encoded(result: &QueryResult) -> Option<(&[u8], Paged)> {
     let ([column], [row]) = (result.columns.as_slice(), result.rows.as_slice()) else {
         return None;
     };
     match (column.as_str(), row.values.as_slice()) {
         (ENCODED, [WitValue::Blob(bytes), WitValue::Integer(count)]) => {
-            Some((bytes, u64::try_from(*count).ok()?))
+            Some((bytes, u64::try_from(*count).map_or(Paged::Streams, Paged::Whole)))
         }
         _ => None,
     }

@@ -48,6 +48,7 @@ impl Guest for bindings::Component {
             headers: lines(&response.headers),
             body: response.body,
             content_length: response.content_length,
+            tail: response.tail,
         }
     }
 }

@@ -4,8 +4,10 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use sqlitrest_runtime::encode::write_text;
 use sqlitrest_runtime::http::Response;
 
+use crate::streaming::Rest;
+
 /// A finished answer. The server adds `content-length`, `date` and `server`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub struct Answer {
     /// The status code.
     pub status: u16,
@@ -15,6 +17,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// The length that a GET would have had, where the body is left out (HEAD).
     pub content_length: Option<u64>,
+    /// What is sent behind the body as it comes.
+    pub rest: Option<Rest>,
 }
 
 impl Answer {
@@ -32,7 +36,7 @@ impl Answer {
         if let Ok(status) = HeaderValue::try_from(format!("SQLitREST; error={code}")) {
             headers.push((HeaderName::from_static("proxy-status"), status));
         }
-        Answer { status, headers, body, content_length: None }
+        Answer { status, headers, body, content_length: None, rest: None }
     }
 
     /// The answer to a request that broke the engine; the reason goes to the log.
@@ -49,7 +53,19 @@ impl Answer {
             headers: lines.split(|&b| b == b'\n').filter_map(field).collect(),
             body,
             content_length,
+            rest: None,
         }
+    }
+
+    /// The same with the whole of its body.
+    ///
+    /// # Errors
+    /// The rows break off.
+    pub async fn collect(mut self) -> std::io::Result<Self> {
+        if let Some(rest) = self.rest.take() {
+            rest.collect(&mut self.body).await?;
+        }
+        Ok(self)
     }
 
     /// The first field of this name that is text.
@@ -70,6 +86,7 @@ impl From<Response> for Answer {
             headers: headers.collect(),
             body: response.body,
             content_length: response.content_length,
+            rest: None,
         }
     }
 }

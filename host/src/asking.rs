@@ -12,8 +12,8 @@ use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::{add_configured, read_schema};
 use sqlitrest_runtime::{ApiRequest, SchemaCache, parse};
 
-use crate::open::Role;
-use crate::pool::{Loan, Pool};
+use crate::connection::Connection;
+use crate::open::File;
 
 /// A request as text.
 pub(crate) struct Asked {
@@ -88,8 +88,8 @@ fn encode(target: &str) -> String {
 
 /// The database with its schema, and its policies checked.
 pub(crate) struct Opened {
-    runtime: tokio::runtime::Runtime,
-    pool: Arc<Pool>,
+    /// A connection that may write where the configuration lets requests write.
+    pub(crate) connection: Connection,
     /// The schema as the configuration completes it.
     pub(crate) schema: Arc<SchemaCache>,
 }
@@ -100,27 +100,15 @@ impl Opened {
     /// # Errors
     /// One sentence on what is wrong with the file or the policies.
     pub(crate) fn new(config: &Config) -> Result<Opened> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let pool = Pool::open(config)?;
-        let mut opened = Opened { runtime, pool, schema: Arc::default() };
-        let mut loan = opened.take(Role::Reader)?;
-        let schema = read_schema(&mut loan, &config.database().1.hidden);
+        let (_, mut connection) = File::check(config)?;
+        let schema = read_schema(&mut connection, &config.database().1.hidden);
         let mut schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
-        add_configured(config, &mut schema, &mut loan);
+        add_configured(config, &mut schema, &mut connection);
         let misfits = policy::check(config, &schema);
         if !misfits.is_empty() {
             let lines: Vec<String> = misfits.iter().map(|m| format!("{}: {}", m.place, m.message)).collect();
             bail!("{}", lines.join("; "));
         }
-        opened.schema = Arc::new(schema);
-        Ok(opened)
-    }
-
-    /// A connection.
-    ///
-    /// # Errors
-    /// Where none comes free.
-    pub(crate) fn take(&self, role: Role) -> Result<Loan> {
-        self.runtime.block_on(self.pool.take(role)).map_err(|error| anyhow!("{}", error.message))
+        Ok(Opened { connection, schema: Arc::new(schema) })
     }
 }

@@ -16,13 +16,16 @@ use anyhow::{Result, anyhow};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
+use tokio::runtime::Handle;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
 use crate::log;
-use crate::pool::Pool;
+use crate::owned::Owned;
+use crate::pool::{Lane, Pool};
+use crate::streaming::Streaming;
 use bindings::exports::sqlitrest::component::handler;
-use instances::Instances;
+use instances::{Access, Instances, Missed};
 
 pub use load::{Guest, compile};
 
@@ -31,6 +34,11 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The guest component and its instances.
 pub struct Component {
+    guest: Arc<Running>,
+}
+
+/// What answers on whichever thread.
+struct Running {
     instances: Instances,
     /// Whether the guest is told who asks; where credentials are not looked at it knows.
     tells_identity: bool,
@@ -55,53 +63,126 @@ impl Component {
         // The wait for a connection is not the guest's fault. One more, since the first tick may come at once.
         let deadline = (limit + limit / 2 + patience).as_millis() / TICK.as_millis() + 2;
         let text = config.without_secrets().to_text()?;
-        Ok(Component {
+        let guest = Running {
             instances: Instances::new(component, pool, text, patience),
             tells_identity: config.signing_in().is_some(),
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
-        })
+        };
+        Ok(Component { guest: Arc::new(guest) })
     }
 
     /// The connections.
     pub fn pool(&self) -> &Arc<Pool> {
-        self.instances.pool()
+        self.guest.instances.pool()
     }
 
     /// Answers one request of who asks, in an instance of its own.
     pub async fn handle(
         &self,
         request: &Request<'_>,
-        identity: &Identity,
+        identity: &Arc<Identity>,
         identified_in: Duration,
     ) -> Answer {
-        let may_write = !matches!(request.method, "GET" | "HEAD" | "OPTIONS");
-        let Some(turn) = self.instances.turn(may_write).await else {
-            return Answer::problem(503, "PGRST003", "The database is busy", "Try again.");
+        let asked = Asked { identity, identified_in };
+        let mut missed = writes(request).then_some(Missed::Turn);
+        if missed.is_none() {
+            let (answer, access) = self.guest.read(request, &asked, Access::default()).await;
+            if access.missed.is_none() {
+                return answer;
+            }
+            missed = access.missed;
+        }
+        if missed == Some(Missed::Turn) {
+            return self.write(request, &asked).await;
+        }
+        let access = match self.guest.instances.pool().take(Lane::Long).await {
+            Ok(loan) => Access { long: Some(Streaming::new(loan)), ..Access::default() },
+            Err(error) => Access { refused: Some(error), ..Access::default() },
         };
-        let mut instance = match self.instances.get(&turn).await {
+        self.guest.read(request, &asked, access).await.0
+    }
+
+    /// In its turn, on the thread that writes.
+    async fn write(&self, request: &Request<'_>, asked: &Asked<'_>) -> Answer {
+        let (guest, owned) = (Arc::clone(&self.guest), Owned::of(request));
+        let (identity, identified_in) = (Arc::clone(asked.identity), asked.identified_in);
+        let runtime = Handle::current();
+        let work = move |turn| {
+            let access = Access { turn: Some(turn), ..Access::default() };
+            let asked = Asked { identity: &identity, identified_in };
+            let (answer, access) =
+                owned.with(|request| runtime.block_on(guest.answer(request, &asked, access)));
+            (answer, access.turn)
+        };
+        match self.guest.instances.pool().write(work).await {
+            Ok(answer) => answer.unwrap_or_else(Answer::internal),
+            // How that is said the guest knows.
+            Err(error) => {
+                let access = Access { refused: Some(error), ..Access::default() };
+                self.guest.read(request, asked, access).await.0
+            }
+        }
+    }
+}
+
+/// Who asks, and how long it took to find out.
+struct Asked<'a> {
+    identity: &'a Arc<Identity>,
+    identified_in: Duration,
+}
+
+impl Running {
+    /// Answers a request that does not write, when there is room for it.
+    async fn read(&self, request: &Request<'_>, asked: &Asked<'_>, access: Access) -> (Answer, Access) {
+        match self.instances.permit().await {
+            Some(_permit) => self.answer(request, asked, access).await,
+            None => {
+                let busy = Answer::problem(503, "PGRST003", "The database is busy", "Try again.");
+                (busy, Access::default())
+            }
+        }
+    }
+
+    /// The answer, and what the request was given, as it has left it.
+    async fn answer(&self, request: &Request<'_>, asked: &Asked<'_>, access: Access) -> (Answer, Access) {
+        let mut instance = match self.instances.get().await {
             Ok(instance) => instance,
-            Err(error) => return failed(request, &error, false),
+            Err(error) => return (failed(request, &error, false), access),
         };
+        instance.store.data_mut().access = access;
         instance.store.set_epoch_deadline(self.deadline);
         let headers = lines(request.headers);
-        let identity = self.tells_identity.then(|| identity.to_json());
+        let identity = self.tells_identity.then(|| asked.identity.to_json());
         let flat = handler::Request {
             method: request.method,
             target: request.target,
             headers: &headers,
             body: request.body,
             identity: identity.as_deref(),
-            identified_in: u64::try_from(identified_in.as_nanos()).unwrap_or(u64::MAX),
+            identified_in: u64::try_from(asked.identified_in.as_nanos()).unwrap_or(u64::MAX),
         };
         let handler = instance.guest.sqlitrest_component_handler();
-        match handler.call_handle(&mut instance.store, flat).await {
-            Ok(response) => {
+        let result = handler.call_handle(&mut instance.store, flat).await;
+        let mut access = std::mem::take(&mut instance.store.data_mut().access);
+        let answer = match result {
+            Ok(handler::Response { status, headers, body, content_length, tail }) => {
                 self.instances.put(instance);
-                Answer::from_lines(response.status, &response.headers, response.body, response.content_length)
+                let rest = access.long.take().and_then(|long| long.into_rest(tail));
+                Answer { rest, ..Answer::from_lines(status, &headers, body, content_length) }
             }
             // The instance is dropped, and with it what it held: its transaction is rolled back.
             Err(error) => failed(request, &error, instance.out_of_memory()),
-        }
+        };
+        (answer, access)
+    }
+}
+
+/// Whether a request writes, as far as its first line tells. Of others the guest finds it out.
+fn writes(request: &Request<'_>) -> bool {
+    match request.method {
+        "PATCH" | "PUT" | "DELETE" => true,
+        "POST" => !request.target.contains("/rpc/") && request.header("x-http-method-override").is_none(),
+        _ => false,
     }
 }
 

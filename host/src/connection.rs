@@ -3,25 +3,88 @@
 //! It knows rusqlite and nothing of HTTP, engines or pools.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::CachedStatement;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef as SqlRef};
-use sqlitrest_runtime::database::{Database, DbError};
+use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
+use twox_hash::XxHash3_64;
 
-/// How often SQLite asks whether the time is over, in steps of its virtual machine: about once a millisecond.
-const STEPS_BETWEEN_CHECKS: i32 = 100_000;
+/// How often SQLite asks whether the time is over, in steps of its virtual machine: some 30 µs of them.
+const STEPS_BETWEEN_CHECKS: i32 = 4_000;
+
+/// How long the statements of a loan may keep a thread that others wait for.
+pub const BUDGET: Duration = Duration::from_millis(2);
+
+/// Rows that may be streamed and are no more bytes than this leave as a whole.
+pub const WHOLE: usize = 1 << 20;
+
+/// How many statements are remembered to be long.
+const LONG_STATEMENTS: usize = 256;
+
+/// A statement whose text is shorter is not looked up among the long ones: `BEGIN`, `PRAGMA schema_version`.
+const SHORT_TEXT: usize = 32;
+
+/// SQLite's own word for a statement that was ended.
+const INTERRUPTED: &str = "interrupted";
 
 /// A connection, used by one request at a time.
 pub struct Connection {
     sql: rusqlite::Connection,
-    /// When the running loan was first found to be long, in milliseconds since `born`, plus one; 0 = not yet.
-    since: Arc<AtomicU64>,
+    clock: Arc<Clock>,
+    /// The statements that are known to be long, on every connection of the database.
+    long: Arc<LongStatements>,
     /// The room for a row's values, kept between statements.
     cells: Vec<ValueRef<'static>>,
+}
+
+/// The time of the running loan, which SQLite asks for in the middle of statements.
+#[derive(Default)]
+struct Clock {
+    /// When the loan was first found to be long, in microseconds since the connection was made, plus one; 0 = not yet.
+    since: AtomicU64,
+    /// After so many microseconds its statements keep others waiting; 0 = they do not.
+    budget: AtomicU64,
+    /// Whether they were ended for that.
+    is_cut: AtomicBool,
+}
+
+/// The hashes of statements that took long when they were last run, each in the place that it falls into.
+pub struct LongStatements([AtomicU64; LONG_STATEMENTS]);
+
+impl Default for LongStatements {
+    fn default() -> Self {
+        LongStatements([const { AtomicU64::new(0) }; LONG_STATEMENTS])
+    }
+}
+
+impl LongStatements {
+    fn place(&self, hash: u64) -> &AtomicU64 {
+        let LongStatements(places) = self;
+        let at = usize::try_from(hash % LONG_STATEMENTS as u64).unwrap_or_default();
+        // The remainder is always a place; the first stands for none.
+        places.get(at).unwrap_or_else(|| {
+            let [first, ..] = places;
+            first
+        })
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        self.place(hash).load(Ordering::Relaxed) == hash
+    }
+
+    /// Remembers how long a statement took.
+    fn took(&self, hash: u64, is_long: bool) {
+        let place = self.place(hash);
+        if is_long {
+            place.store(hash, Ordering::Relaxed);
+        } else if place.load(Ordering::Relaxed) == hash {
+            place.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Connection {
@@ -31,21 +94,67 @@ impl Connection {
     /// # Errors
     /// SQLite's refusal to call back.
     pub fn new(mut sql: rusqlite::Connection, limit: Duration) -> rusqlite::Result<Self> {
-        let since = Arc::new(AtomicU64::new(0));
-        let (clock, born) = (Arc::clone(&since), Instant::now());
+        let connection_clock = Arc::new(Clock::default());
+        let (clock, born, limit) = (Arc::clone(&connection_clock), Instant::now(), micros(limit));
         // A statement that ends within its first check never looks at the clock.
         sql.progress_handler(
             STEPS_BETWEEN_CHECKS,
             Some(move || {
-                let now = millis(born.elapsed()) + 1;
-                let first = clock.load(Ordering::Relaxed);
+                let now = micros(born.elapsed()) + 1;
+                let first = clock.since.load(Ordering::Relaxed);
                 if first == 0 {
-                    clock.store(now, Ordering::Relaxed);
+                    clock.since.store(now, Ordering::Relaxed);
+                    return false;
                 }
-                first != 0 && now - first > millis(limit)
+                let spent = now.saturating_sub(first);
+                let budget = clock.budget.load(Ordering::Relaxed);
+                let is_cut = budget > 0 && spent > budget;
+                if is_cut {
+                    clock.is_cut.store(true, Ordering::Relaxed);
+                }
+                is_cut || spent > limit
             }),
         )?;
-        Ok(Connection { sql, since, cells: Vec::new() })
+        Ok(Connection { sql, clock: connection_clock, long: Arc::default(), cells: Vec::new() })
+    }
+
+    /// Shares with other connections what is known of statements.
+    pub fn share(&mut self, long: &Arc<LongStatements>) {
+        self.long = Arc::clone(long);
+    }
+
+    /// A loan begins whose statements are ended after `budget`, and not begun where they are known to be longer ([`is_cut`] tells);
+    /// without one they may take their time.
+    ///
+    /// [`is_cut`]: Connection::is_cut
+    pub fn lend(&self, budget: Option<Duration>) {
+        self.restart_clock();
+        self.clock.budget.store(budget.map_or(0, micros), Ordering::Relaxed);
+        self.clock.is_cut.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a statement of this loan was ended for its budget.
+    pub fn is_cut(&self) -> bool {
+        self.clock.is_cut.load(Ordering::Relaxed)
+    }
+
+    /// Whether rows refer to others that are not there, which a constraint allows until the end of the transaction
+    /// (<https://www.sqlite.org/foreignkeys.html#fk_deferred>).
+    #[allow(unsafe_code)]
+    pub fn has_dangling_references(&self) -> bool {
+        let (mut current, mut highest) = (0, 0);
+        // SAFETY: the handle is that of an open connection, which this thread alone uses; both numbers outlive the call.
+        unsafe {
+            let status = rusqlite::ffi::SQLITE_DBSTATUS_DEFERRED_FKS;
+            rusqlite::ffi::sqlite3_db_status(
+                self.sql.handle(),
+                status,
+                &raw mut current,
+                &raw mut highest,
+                0,
+            );
+        }
+        current != 0
     }
 
     /// rusqlite's own connection.
@@ -53,9 +162,15 @@ impl Connection {
         &self.sql
     }
 
+    /// rusqlite's own connection, for what a test wants of it.
+    #[cfg(test)]
+    pub fn sql_mut(&mut self) -> &mut rusqlite::Connection {
+        &mut self.sql
+    }
+
     /// A new loan begins: its statements have the whole of their time.
     pub fn restart_clock(&self) {
-        self.since.store(0, Ordering::Relaxed);
+        self.clock.since.store(0, Ordering::Relaxed);
     }
 
     /// Whether a transaction is open.
@@ -83,25 +198,55 @@ impl Connection {
         !self.in_transaction()
     }
 
-    /// Runs one statement whose rows are wanted as bytes; the member names are the names of its columns.
+    /// Runs one statement whose rows are wanted as bytes, in this format or else in that which the statement asks for (then the member
+    /// names are the names of its columns). `sink` is shown what has been written after each row, and says whether to go on.
     ///
     /// # Errors
-    /// As [`Database::page`].
-    pub fn encode(&mut self, sql: &str, params: &[Value]) -> Result<(Vec<u8>, u64), DbError> {
+    /// As [`Database::page`]; `interrupted` where `sink` ends it.
+    pub fn encode(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        format: Option<&RowFormat>,
+        sink: &mut dyn FnMut(&mut Vec<u8>) -> bool,
+    ) -> Result<(Vec<u8>, u64), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        let mut statement = self.prepare(sql, params)?;
-        let Some(format) = RowFormat::of_statement(sql, statement.column_names()) else {
-            return Err(DbError { message: "the statement does not say how its rows are wanted".to_owned() });
-        };
         let (mut out, mut count) = (Vec::new(), 0);
-        let cells = each_row(&mut statement, cells, &mut |row| {
-            format.write_row(row, count, &mut out);
-            count += 1;
+        let clock = Arc::clone(&self.clock);
+        let is_short = clock.budget.load(Ordering::Relaxed) > 0;
+        self.cells = self.with_statement(sql, params, |statement| {
+            let asked;
+            let format = match format {
+                Some(format) => format,
+                None => {
+                    asked = RowFormat::of_statement(sql, statement.column_names());
+                    asked.as_ref().ok_or_else(|| DbError {
+                        message: "the statement does not say how its rows are wanted".to_owned(),
+                    })?
+                }
+            };
+            each_row(statement, cells, &mut |row| {
+                format.write_row(row, count, &mut out);
+                count += 1;
+                if is_short && format.may_stream() && out.len() > WHOLE {
+                    clock.is_cut.store(true, Ordering::Relaxed);
+                    return false;
+                }
+                sink(&mut out)
+            })
         })?;
-        drop(statement);
-        self.cells = cells;
         check_size(&out)?;
         Ok((out, count))
+    }
+
+    /// Gives a loan back the time that it has waited for its client.
+    pub fn waits(&self) -> impl Fn(Duration) + use<> {
+        let clock = Arc::clone(&self.clock);
+        move |waited| {
+            if clock.since.load(Ordering::Relaxed) > 0 {
+                clock.since.fetch_add(micros(waited), Ordering::Relaxed);
+            }
+        }
     }
 
     /// [`Database::rows`], also giving the names of the statement's columns.
@@ -115,12 +260,41 @@ impl Connection {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<Vec<String>, DbError> {
         let cells = std::mem::take(&mut self.cells);
-        let mut statement = self.prepare(sql, params)?;
-        let names = statement.column_names().map(str::to_owned).collect();
-        let cells = each_row(&mut statement, cells, each)?;
-        drop(statement);
-        self.cells = cells;
+        let mut names = Vec::new();
+        self.cells = self.with_statement(sql, params, |statement| {
+            names = statement.column_names().map(str::to_owned).collect();
+            each_row(statement, cells, &mut all(each))
+        })?;
         Ok(names)
+    }
+
+    /// Runs `work` with a statement, and remembers whether it was long.
+    fn with_statement<T>(
+        &self,
+        sql: &str,
+        params: &[Value],
+        work: impl FnOnce(&mut CachedStatement<'_>) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let budget = self.clock.budget.load(Ordering::Relaxed);
+        if sql.len() < SHORT_TEXT {
+            return work(&mut self.prepare(sql, params)?);
+        }
+        let hash = XxHash3_64::oneshot(sql.as_bytes());
+        if budget > 0 && self.long.has(hash) {
+            self.clock.is_cut.store(true, Ordering::Relaxed);
+            return Err(DbError { message: INTERRUPTED.to_owned() });
+        }
+        if budget > 0 {
+            let result = work(&mut self.prepare(sql, params)?);
+            if self.is_cut() {
+                self.long.took(hash, true);
+            }
+            return result;
+        }
+        let since = Instant::now();
+        let result = work(&mut self.prepare(sql, params)?);
+        self.long.took(hash, since.elapsed() > BUDGET / 2);
+        result
     }
 
     fn prepare(&self, sql: &str, params: &[Value]) -> Result<CachedStatement<'_>, DbError> {
@@ -143,6 +317,22 @@ impl Database for Connection {
         self.query(sql, params, &mut |_| {})
     }
 
+    fn page(
+        &mut self,
+        sql: &str,
+        params: &[Value],
+        format: &RowFormat,
+        out: &mut Vec<u8>,
+    ) -> Result<Paged, DbError> {
+        let (mut rows, count) = self.encode(sql, params, Some(format), &mut |_| true)?;
+        if out.is_empty() {
+            *out = rows
+        } else {
+            out.append(&mut rows)
+        }
+        Ok(Paged::Whole(count))
+    }
+
     fn rows(
         &mut self,
         sql: &str,
@@ -150,19 +340,25 @@ impl Database for Connection {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        let mut statement = self.prepare(sql, params)?;
-        let cells = each_row(&mut statement, cells, each)?;
-        drop(statement);
-        self.cells = cells;
+        self.cells =
+            self.with_statement(sql, params, |statement| each_row(statement, cells, &mut all(each)))?;
         Ok(())
     }
 }
 
-/// Steps through a bound statement. The room `cells` is used for every row and given back.
+/// Of every row, to the last.
+fn all(each: &mut dyn FnMut(&[ValueRef<'_>])) -> impl FnMut(&[ValueRef<'_>]) -> bool {
+    |row| {
+        each(row);
+        true
+    }
+}
+
+/// Steps through a bound statement, for as long as `each` says so. The room `cells` is used for every row and given back.
 fn each_row(
     statement: &mut CachedStatement<'_>,
     mut cells: Vec<ValueRef<'static>>,
-    each: &mut dyn FnMut(&[ValueRef<'_>]),
+    each: &mut dyn FnMut(&[ValueRef<'_>]) -> bool,
 ) -> Result<Vec<ValueRef<'static>>, DbError> {
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next().map_err(to_db_error)? {
@@ -171,8 +367,11 @@ fn each_row(
         for index in 0..row.as_ref().column_count() {
             values.push(borrow(row.get_ref(index).map_err(to_db_error)?));
         }
-        each(&values);
+        let goes_on = each(&values);
         cells = recycle(values);
+        if !goes_on {
+            return Err(DbError { message: INTERRUPTED.to_owned() });
+        }
     }
     Ok(cells)
 }
@@ -219,8 +418,8 @@ fn to_db_error(error: rusqlite::Error) -> DbError {
     DbError { message }
 }
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -251,6 +450,26 @@ mod tests {
             .expect("select");
             assert_eq!(seen, values);
         }
+    }
+
+    const SLOW: &str =
+        "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT ?) SELECT max(n) FROM c";
+
+    #[test]
+    fn a_long_statement_is_ended_and_remembered() {
+        let mut db = empty();
+        let mut run = |budget, most| {
+            db.lend(budget);
+            let result = db.rows(SLOW, &[Value::Integer(most)], &mut |_| {});
+            (result.map_err(|error| error.message), db.is_cut())
+        };
+        let cut = (Err("interrupted".to_owned()), true);
+        assert_eq!(run(Some(BUDGET), 10), (Ok(()), false));
+        assert_eq!(run(Some(BUDGET), 100_000_000), cut);
+        // It is not even tried while it is known to be long.
+        assert_eq!(run(Some(BUDGET), 10), cut);
+        assert_eq!(run(None, 10), (Ok(()), false));
+        assert_eq!(run(Some(BUDGET), 10), (Ok(()), false));
     }
 
     #[test]
@@ -295,7 +514,7 @@ mod tests {
         let format = RowFormat::new(Shape::Objects, ["a\"b", "c", "d"].into_iter().zip(kinds));
         let mut near = Vec::new();
         let count = db.page(sql, &[], &format, &mut near).expect("page");
-        let far = db.encode(&(format.comment() + sql), &[]).expect("encode");
-        assert_eq!((near, count), far);
+        let far = db.encode(&(format.comment() + sql), &[], None, &mut |_| true).expect("encode");
+        assert_eq!((near, count), (far.0, Paged::Whole(far.1)));
     }
 }

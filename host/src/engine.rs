@@ -110,35 +110,48 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::task::{Context, Poll, Waker};
 
-    use crate::open::Role;
+    use crate::open::tests::Scratch;
+
+    /// Keeps the one that writes busy until it is dropped.
+    struct Occupied {
+        _end: std::sync::mpsc::Sender<()>,
+    }
+
+    async fn occupy(engine: &Engine) -> Occupied {
+        let (pool, (end, ended), (began, begun)) =
+            (Arc::clone(engine.pool()), std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());
+        let mut began = Some(began);
+        let ended = std::sync::Mutex::new(ended);
+        let work = move |turn| {
+            let _ = began.take().map(|began| began.send(()));
+            let _ = ended.lock().expect("unpoisoned").recv();
+            ((), Some(turn))
+        };
+        tokio::spawn(async move { drop(pool.write(work).await) });
+        begun.await.expect("begun");
+        Occupied { _end: end }
+    }
 
     /// A database in a directory that goes with it.
-    struct Fixture(PathBuf);
+    struct Fixture(Scratch);
 
     impl Fixture {
         fn new(name: &str) -> Self {
-            let directory = std::env::temp_dir().join(format!("sqlitrest-{name}-{}", std::process::id()));
-            std::fs::create_dir_all(&directory).expect("directory");
-            let sql = rusqlite::Connection::open(directory.join("a.db")).expect("database");
-            sql.execute_batch("CREATE TABLE t(id INTEGER PRIMARY KEY, n INT)").expect("table");
-            Fixture(directory)
+            Fixture(Scratch::new(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INT)"))
         }
 
         fn engines(&self) -> [Engine; 2] {
-            let path = self.0.join("a.db").display().to_string();
-            let text = format!("[databases.main]\npath = {path:?}\n[pool]\nbusy_timeout = \"100ms\"");
-            let config = Config::load("", &text, []).expect("valid");
+            self.engines_with(|config| config.pool.busy_timeout.0 = Duration::from_millis(100))
+        }
+
+        fn engines_with(&self, set: impl FnOnce(&mut Config)) -> [Engine; 2] {
+            let mut config = self.0.config();
+            set(&mut config);
             let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sqlitrest-guest.wasm");
             let guest = std::env::var_os("SQLITREST_GUEST").map_or(built, PathBuf::from);
             assert!(guest.exists(), "no component at {}: run cargo xtask build first", guest.display());
             let component = Engine::component(&config, &Guest::File(guest)).expect("component");
             [Engine::native(&config).expect("native"), component]
-        }
-    }
-
-    impl Drop for Fixture {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
         }
     }
 
@@ -154,7 +167,7 @@ mod tests {
     async fn waiting_for_the_writer_blocks_nobody_and_can_be_given_up() {
         let fixture = Fixture::new("waiting");
         for engine in fixture.engines() {
-            let other = engine.pool().take(Role::Writer).await.expect("writer");
+            let other = occupy(&engine).await;
             let mut given_up = Box::pin(handle(&engine, "POST", "/t", r#"{"id":1}"#));
             let mut waits = Box::pin(handle(&engine, "POST", "/t", r#"{"id":2}"#));
             let mut context = Context::from_waker(Waker::noop());
@@ -175,13 +188,40 @@ mod tests {
         let fixture = Fixture::new("busy");
         let mut answers = Vec::new();
         for engine in fixture.engines() {
-            let other = engine.pool().take(Role::Writer).await.expect("writer");
+            let other = occupy(&engine).await;
             answers.push(handle(&engine, "POST", "/t", r#"{"id":1}"#).await);
             drop(other);
             assert_eq!(handle(&engine, "GET", ROWS, "").await.1, "[]");
         }
         assert_eq!(answers[0].0, 503, "{answers:?}");
         assert_eq!(answers[0], answers[1]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn what_is_long_keeps_nobody_waiting() {
+        let endless = "CREATE VIEW endless AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) AS n FROM c;";
+        let fixture =
+            Fixture(Scratch::new("long", &format!("CREATE TABLE t (id INTEGER PRIMARY KEY); {endless}")));
+        for engine in
+            fixture.engines_with(|config| config.middleware.request_timeout.0 = Duration::from_secs(2))
+        {
+            let engine = Arc::new(engine);
+            let running: Vec<_> = (0..5)
+                .map(|_| {
+                    let engine = Arc::clone(&engine);
+                    tokio::spawn(async move { handle(&engine, "GET", "/endless", "").await.0 })
+                })
+                .collect();
+            for _ in 0..100 {
+                assert_eq!(handle(&engine, "GET", ROWS, "").await, (200, "[]".to_owned()));
+                assert!(running.iter().all(|long| !long.is_finished()), "{}", engine.name());
+            }
+            for long in running {
+                // Few run at a time; who waits for longer than the busy timeout is told so.
+                assert!(matches!(long.await.expect("no panic"), 503 | 504));
+            }
+            engine.close(Duration::from_secs(1)).await.expect("closed");
+        }
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode};
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::engine::Engine;
+use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -20,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(engine: &Engine, max_body: u64, request: Request<Incoming>) -> Response<Full<Bytes>> {
+pub async fn exchange(engine: &Engine, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
     let expects = head.headers.contains_key(EXPECT);
     let body = match read(body, max_body, expects).await {
@@ -112,8 +113,8 @@ fn closing(mut answer: Answer) -> Answer {
     answer
 }
 
-fn send(answer: Answer, method: &Method) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(answer.body)));
+fn send(answer: Answer, method: &Method) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::new(answer.body, answer.rest));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 3);

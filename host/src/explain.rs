@@ -15,7 +15,6 @@ use sqlitrest_runtime::schema::RelationId;
 use sqlitrest_runtime::value::Value;
 
 use crate::asking::{Asked, Opened, identity, typed};
-use crate::open::Role;
 use crate::settings::{Flags, Settings};
 
 /// What `sqlitrest explain` can be told.
@@ -74,13 +73,13 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
     }
     let identity = identity(config, flags.role.clone(), flags.sub.as_deref().map(Json::from), claims);
     let asked = Asked { request: flags.request.clone(), headers, body: flags.body.clone(), identity };
-    let opened = Opened::new(config)?;
+    let mut opened = Opened::new(config)?;
     let parsed = asked.parse(config)?;
     let explained = match parsed {
         Err(response) => return Err(refused(&response.body)),
         Ok(request) => {
-            let mut loan = opened.take(Role::Reader)?;
-            sqlitrest_runtime::explain(config, &opened.schema, &request, &mut loan).map_err(|error| {
+            let Opened { connection, schema } = &mut opened;
+            sqlitrest_runtime::explain(config, schema, &request, connection).map_err(|error| {
                 let response = sqlitrest_runtime::error_response(&error);
                 let log = response.log.map(|log| format!(" ({log})")).unwrap_or_default();
                 anyhow!("{}{log}", refused(&response.body))

@@ -88,8 +88,11 @@ fn fetch_again(source: &Weak<Source>, interval: Duration) {
     while let Some(source) = source.upgrade() {
         {
             let mut last = source.last.blocking_lock();
-            source.fetch();
-            *last = Some(Instant::now());
+            // A request may have fetched them in the moment before.
+            if last.is_none_or(|last| last.elapsed() >= FIRST_PAUSE.min(interval)) {
+                source.fetch();
+                *last = Some(Instant::now());
+            }
         }
         let pause = if source.authenticator.has_keys() { interval } else { interval.min(PAUSE) };
         drop(source);

@@ -22,14 +22,17 @@ pub mod functions;
 mod key_set;
 mod native;
 mod open;
+mod owned;
 mod policy_test;
 mod pool;
 mod serve;
 pub mod server;
 pub mod settings;
 mod sign_in;
+mod streaming;
 mod target;
 mod warnings;
+mod writer;
 
 use std::fmt::Arguments;
 use std::io::Write as _;

@@ -6,22 +6,32 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
-use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::value::{Value, ValueRef};
-use sqlitrest_runtime::{Access, SchemaCache, parse, respond};
+use sqlitrest_runtime::{Access, ApiRequest, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
 use crate::log;
-use crate::open::Role;
-use crate::pool::Pool;
+use crate::owned::Owned;
+use crate::pool::{Lane, Pool};
+use crate::streaming::{Rest, Streaming};
+use crate::writer::Turn;
 
-/// The core, a pool of connections and what is known of the schema.
+/// A body beyond this takes longer to read than others should wait for the thread.
+const LARGE_BODY: usize = 64 << 10;
+
+/// The core and a pool of connections.
 pub struct Native {
-    config: Box<Config>,
+    core: Arc<Core>,
     pool: Arc<Pool>,
+}
+
+/// The core and what it knows of the schema.
+struct Core {
+    config: Config,
     /// The newest schema seen; each request holds its own reference.
     schema: Mutex<Arc<SchemaCache>>,
 }
@@ -32,7 +42,8 @@ impl Native {
     /// # Errors
     /// One sentence on what is wrong with the file and what to do.
     pub fn new(config: &Config) -> Result<Self> {
-        Ok(Native { config: Box::new(config.clone()), pool: Pool::open(config)?, schema: Mutex::default() })
+        let core = Core { config: config.clone(), schema: Mutex::default() };
+        Ok(Native { core: Arc::new(core), pool: Pool::open(config)? })
     }
 
     /// The connections.
@@ -40,40 +51,117 @@ impl Native {
         &self.pool
     }
 
-    /// Answers one request of who asks. The statements run on the calling thread: to hand a query by key to another one would cost
-    /// more than the query.
+    /// Answers one request of who asks.
     pub async fn handle(
         &self,
         request: &Request<'_>,
         identity: &Arc<Identity>,
         identified_in: Duration,
     ) -> Answer {
-        let mut timing = Timing::start_after(&self.config, now, identified_in);
-        let mut parsed = match parse(&self.config, identity, request) {
+        let timing = Timing::start_after(&self.core.config, now, identified_in);
+        let parsed = match request.body.len() > LARGE_BODY {
+            true => block_in_place(|| self.core.parse(request, identity, timing)),
+            false => self.core.parse(request, identity, timing),
+        };
+        let parsed = match parsed {
             Ok(parsed) => parsed,
             Err(response) => return response.into(),
         };
-        timing.spend(Stage::Parse);
-        parsed.timing = timing;
-        let role = match parsed.access() {
-            Access::Read => Role::Reader,
-            Access::Write => Role::Writer,
+        let (response, rest) = match parsed.access() {
+            Access::Read => self.read(request, identity, parsed).await,
+            Access::Write => (self.write(request, identity, parsed).await, None),
         };
-        let loan = self.pool.take(role).await;
-        let old = Arc::clone(&self.schema.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut schema = Arc::clone(&old);
-        let response = match loan {
-            // Another worker takes over what this one has to watch (sockets, timers, signals), should the query be long.
-            Ok(mut loan) => block_in_place(|| respond(&self.config, &mut schema, parsed, &mut loan)),
-            Err(error) => respond(&self.config, &mut schema, parsed, &mut Unavailable(error)),
-        };
-        if !Arc::ptr_eq(&old, &schema) {
-            *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema;
-        }
+        let Some(response) = response else { return Answer::internal() };
         if let Some(line) = &response.log {
             log(format_args!("{} {}: {line}", request.method, request.target));
         }
-        response.into()
+        Answer { rest, ..response.into() }
+    }
+
+    /// On this thread, if it is not long.
+    async fn read(
+        &self,
+        request: &Request<'_>,
+        identity: &Arc<Identity>,
+        parsed: ApiRequest,
+    ) -> (Option<Response>, Option<Rest>) {
+        let timing = parsed.timing.clone();
+        match self.pool.take(Lane::Short).await {
+            Ok(mut loan) => {
+                let response = self.core.respond(parsed, &mut loan);
+                if !loan.is_cut() {
+                    return (Some(response), None);
+                }
+            }
+            Err(error) => return (Some(self.core.respond(parsed, &mut Unavailable(error))), None),
+        }
+        let parsed = match self.core.parse(request, identity, timing) {
+            Ok(parsed) => parsed,
+            Err(response) => return (Some(response), None),
+        };
+        match self.pool.take(Lane::Long).await {
+            Ok(loan) => {
+                let mut db = Streaming::new(loan);
+                // Another worker takes over what this one has to watch: sockets, timers, signals.
+                let mut response = block_in_place(|| self.core.respond(parsed, &mut db));
+                let rest = db.into_rest(response.tail.take());
+                (Some(response), rest)
+            }
+            Err(error) => (Some(self.core.respond(parsed, &mut Unavailable(error))), None),
+        }
+    }
+
+    /// In its turn, on the thread that writes.
+    async fn write(
+        &self,
+        request: &Request<'_>,
+        identity: &Arc<Identity>,
+        parsed: ApiRequest,
+    ) -> Option<Response> {
+        let timing = parsed.timing.clone();
+        let (core, owned, who) = (Arc::clone(&self.core), Owned::of(request), Arc::clone(identity));
+        let (mut parsed, again) = (Some(parsed), timing.clone());
+        let work = move |mut turn: Turn| {
+            let parsed = match parsed.take() {
+                Some(parsed) => Ok(parsed),
+                None => owned.with(|request| core.parse(request, &who, again.clone())),
+            };
+            let response = parsed.map_or_else(|refusal| refusal, |parsed| core.respond(parsed, &mut turn));
+            (response, Some(turn))
+        };
+        match self.pool.write(work).await {
+            Ok(response) => response,
+            Err(error) => {
+                let parsed = self.core.parse(request, identity, timing).ok()?;
+                Some(self.core.respond(parsed, &mut Unavailable(error)))
+            }
+        }
+    }
+}
+
+impl Core {
+    // The response is handed on at once; a box would only be unpacked.
+    #[allow(clippy::result_large_err)]
+    fn parse(
+        &self,
+        request: &Request<'_>,
+        identity: &Arc<Identity>,
+        mut timing: Timing,
+    ) -> Result<ApiRequest, Response> {
+        let mut parsed = parse(&self.config, identity, request)?;
+        timing.spend(Stage::Parse);
+        parsed.timing = timing;
+        Ok(parsed)
+    }
+
+    fn respond(&self, parsed: ApiRequest, db: &mut dyn Database) -> Response {
+        let old = Arc::clone(&self.schema.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut schema = Arc::clone(&old);
+        let response = respond(&self.config, &mut schema, parsed, db);
+        if !Arc::ptr_eq(&old, &schema) {
+            *self.schema.lock().unwrap_or_else(PoisonError::into_inner) = schema;
+        }
+        response
     }
 }
 

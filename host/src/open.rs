@@ -239,3 +239,40 @@ fn code(error: &rusqlite::Error) -> Option<ErrorCode> {
         other => other.sqlite_error_code(),
     }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A database in a directory that goes with it.
+    pub struct Scratch(PathBuf);
+
+    impl Scratch {
+        /// A new file with this schema.
+        pub fn new(name: &str, schema: &str) -> Scratch {
+            let directory = std::env::temp_dir().join(format!("sqlitrest-{name}-{}", std::process::id()));
+            fs::create_dir_all(&directory).expect("directory");
+            let scratch = Scratch(directory);
+            let sql = rusqlite::Connection::open(scratch.path()).expect("database");
+            sql.execute_batch(schema).expect("schema");
+            scratch
+        }
+
+        /// The file.
+        pub fn path(&self) -> PathBuf {
+            self.0.join("a.db")
+        }
+
+        /// A configuration that serves it.
+        pub fn config(&self) -> Config {
+            let path = self.path().display().to_string();
+            Config::load("", &format!("[databases.main]\npath = {path:?}"), []).expect("valid")
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}

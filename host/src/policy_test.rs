@@ -9,13 +9,11 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
-use sqlitrest_runtime::Access;
 use sqlitrest_runtime::config::{Config, TxEnd};
 use sqlitrest_runtime::http::Response;
 use toml::Spanned;
 
 use crate::asking::{Asked, Opened, identity};
-use crate::open::Role;
 use crate::settings::{Flags, Settings};
 
 /// What `sqlitrest policy` can do.
@@ -107,12 +105,12 @@ pub fn run(command: &PolicyCommand) -> Result<bool> {
     let mut config = Settings::resolve(&flags_of)?.config;
     // Nothing that a test does stays.
     config.api.tx_end = TxEnd::Rollback;
-    let opened = Opened::new(&config)?;
+    let mut opened = Opened::new(&config)?;
     let mut results = Vec::new();
     for test in &file.test {
         let line = line_of(&text, test.span().start);
         let test = test.get_ref();
-        let reasons = match answer(&config, &opened, test) {
+        let reasons = match answer(&config, &mut opened, test) {
             Ok(response) => compare(test, &response),
             Err(error) => vec![format!("{error:#}")],
         };
@@ -155,7 +153,7 @@ fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-fn answer(config: &Config, opened: &Opened, test: &Test) -> Result<Response> {
+fn answer(config: &Config, opened: &mut Opened, test: &Test) -> Result<Response> {
     let identity = identity(config, test.role.clone(), test.sub.clone(), test.claims.clone());
     let body = match &test.body {
         None => String::new(),
@@ -168,13 +166,9 @@ fn answer(config: &Config, opened: &Opened, test: &Test) -> Result<Response> {
         Ok(request) => request,
         Err(response) => return Ok(response),
     };
-    let role = match request.access() {
-        Access::Read => Role::Reader,
-        Access::Write => Role::Writer,
-    };
-    let mut loan = opened.take(role)?;
+    opened.connection.restart_clock();
     let mut schema = std::sync::Arc::clone(&opened.schema);
-    Ok(sqlitrest_runtime::respond(config, &mut schema, request, &mut loan))
+    Ok(sqlitrest_runtime::respond(config, &mut schema, request, &mut opened.connection))
 }
 
 /// What is not as it is to be.

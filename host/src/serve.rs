@@ -25,7 +25,8 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
     let engine = open(&settings).map_err(Failure::Start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers(config))
+        // One for each core: short statements run on these threads, and long ones make room for another.
+        .worker_threads(available_parallelism().map_or(1, usize::from))
         .enable_all()
         .build()
         .context("the threads of the server cannot be started")
@@ -65,13 +66,6 @@ fn open(settings: &Settings) -> Result<Arc<Engine>> {
         Kind::Component => Engine::component(&settings.config, &settings.guest),
     };
     engine.map(Arc::new)
-}
-
-/// Statements run on these threads, so there are more of them than connections that can keep one busy each.
-fn workers(config: &Config) -> usize {
-    let cores = available_parallelism().map_or(1, usize::from);
-    let connections = usize::from(config.pool.readers_per_db) + 1;
-    (2 * cores).max(connections + 1)
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {

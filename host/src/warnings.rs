@@ -9,15 +9,14 @@ use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::{add_configured, read_schema};
 
-use crate::open::Role;
-use crate::pool::Pool;
+use crate::pool::{Lane, Pool};
 
 /// A sentence for each. None where the schema cannot be read at all: the first request will say so.
 ///
 /// # Errors
 /// A sentence for each policy that does not fit the schema.
 pub async fn warnings(pool: &Arc<Pool>, config: &Config) -> Result<Vec<String>> {
-    let Ok(mut loan) = pool.take(Role::Reader).await else { return Ok(Vec::new()) };
+    let Ok(mut loan) = pool.take(Lane::Long).await else { return Ok(Vec::new()) };
     let Ok(mut schema) = read_schema(&mut loan, &config.database().1.hidden) else { return Ok(Vec::new()) };
     add_configured(config, &mut schema, &mut loan);
     let misfits = policy::check(config, &schema);

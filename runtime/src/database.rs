@@ -13,6 +13,16 @@ pub struct DbError {
     pub message: String,
 }
 
+/// What became of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paged {
+    /// All of its rows have been appended: so many.
+    Whole(u64),
+    /// The first of its rows have been appended, and the shell sends the others behind the body of the response, the transaction
+    /// open until then. Only of a format that says that it may.
+    Streams,
+}
+
 /// One connection, used by one request at a time.
 pub trait Database {
     /// Runs one statement with its parameters and hands each result row to `each`.
@@ -32,7 +42,7 @@ pub trait Database {
     /// As [`Database::rows`].
     fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError>;
 
-    /// Runs one statement and appends its rows to `out` as `format` says; returns the number of rows.
+    /// Runs one statement and appends its rows to `out` as `format` says.
     ///
     /// A shell in which rows are dear to hand over (the component boundary) may do the encoding at the far side with
     /// [`RowFormat::write_row`]; the bytes must be the same.
@@ -45,13 +55,13 @@ pub trait Database {
         params: &[Value],
         format: &RowFormat,
         out: &mut Vec<u8>,
-    ) -> Result<u64, DbError> {
+    ) -> Result<Paged, DbError> {
         let mut count = 0;
         self.rows(sql, params, &mut |row| {
             format.write_row(row, count, out);
             count += 1;
         })?;
         check_size(out)?;
-        Ok(count)
+        Ok(Paged::Whole(count))
     }
 }

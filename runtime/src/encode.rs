@@ -80,9 +80,16 @@ pub struct RowFormat {
     columns: Vec<Column>,
     /// The zone of [`Kind::Time`] and [`TIME_MARK`].
     zone: Option<Zone>,
+    /// Whether the shell may send rows on by itself where they are many ([`Paged::Streams`]).
+    ///
+    /// [`Paged::Streams`]: crate::database::Paged::Streams
+    may_stream: bool,
 }
 
 const COMMENT: &str = "/*rows:";
+
+/// Behind it, where the rows may be streamed.
+const STREAMS: char = '+';
 
 const SHAPES: [(Shape, char); 7] = [
     (Shape::Objects, 'o'),
@@ -123,7 +130,17 @@ impl RowFormat {
                 Column { name: name.to_owned(), label, kind }
             })
             .collect();
-        RowFormat { shape, columns, zone: None }
+        RowFormat { shape, columns, zone: None, may_stream: false }
+    }
+
+    /// Lets the shell stream the rows.
+    pub fn stream(&mut self) {
+        self.may_stream = true;
+    }
+
+    /// Whether the shell may stream the rows.
+    pub fn may_stream(&self) -> bool {
+        self.may_stream
     }
 
     /// The same, times told in this zone.
@@ -132,15 +149,16 @@ impl RowFormat {
     }
 
     /// The comment that a statement begins with to tell a far side (our host behind `spin:sqlite`) that its rows are
-    /// wanted in this format: `/*rows:oabj*/`, `/*rows:ot Europe/Paris*/`. Any other SQLite passes over it.
+    /// wanted in this format: `/*rows:oabj*/`, `/*rows:+ot Europe/Paris*/`. Any other SQLite passes over it.
     pub fn comment(&self) -> String {
         let letter = SHAPES.iter().find(|(shape, _)| *shape == self.shape).map_or('o', |(_, letter)| *letter);
         let kind =
             |column: &Column| KINDS.iter().find(|(kind, _)| *kind == column.kind).map(|(_, letter)| *letter);
         let kinds: String = self.columns.iter().filter_map(kind).collect();
+        let streams = if self.may_stream { STREAMS.to_string() } else { String::new() };
         match &self.zone {
-            None => format!("{COMMENT}{letter}{kinds}*/"),
-            Some(zone) => format!("{COMMENT}{letter}{kinds} {}*/", zone.name()),
+            None => format!("{COMMENT}{streams}{letter}{kinds}*/"),
+            Some(zone) => format!("{COMMENT}{streams}{letter}{kinds} {}*/", zone.name()),
         }
     }
 
@@ -154,6 +172,11 @@ impl RowFormat {
         sql.starts_with(COMMENT)
     }
 
+    /// Whether it says in it that its rows may be streamed.
+    pub fn is_asked_to_stream(sql: &str) -> bool {
+        sql.strip_prefix(COMMENT).is_some_and(|rest| rest.starts_with(STREAMS))
+    }
+
     /// The format that a statement asks for in its comment, with the names of its columns; `None` where it has none.
     pub fn of_statement<'a>(sql: &str, names: impl IntoIterator<Item = &'a str>) -> Option<RowFormat> {
         let (letters, _) = sql.strip_prefix(COMMENT)?.split_once("*/")?;
@@ -161,13 +184,18 @@ impl RowFormat {
             Some((letters, name)) => (letters, Some(Zone::of_name(name)?)),
             None => (letters, None),
         };
+        let (letters, may_stream) = match letters.strip_prefix(STREAMS) {
+            Some(letters) => (letters, true),
+            None => (letters, false),
+        };
         let mut letters = letters.chars();
         let shape = letters.next()?;
         let shape = SHAPES.iter().find(|(_, letter)| *letter == shape).map(|(shape, _)| *shape)?;
         let kinds: Vec<Kind> = letters
             .map(|c| KINDS.iter().find(|(_, letter)| *letter == c).map(|(kind, _)| *kind))
             .collect::<Option<_>>()?;
-        Some(RowFormat::new(shape, names.into_iter().zip(kinds)).in_zone(zone))
+        let format = RowFormat::new(shape, names.into_iter().zip(kinds)).in_zone(zone);
+        Some(RowFormat { may_stream, ..format })
     }
 
     /// The first line of comma-separated values; nothing for other shapes.

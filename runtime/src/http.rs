@@ -38,6 +38,10 @@ pub struct Response {
     pub body: Vec<u8>,
     /// The length that a GET would have had, where the body is left out (HEAD).
     pub content_length: Option<u64>,
+    /// Where the shell sends rows behind the body ([`Paged::Streams`]): what it sends behind the last of them.
+    ///
+    /// [`Paged::Streams`]: crate::database::Paged::Streams
+    pub tail: Option<Vec<u8>>,
     /// A line for the log, where something failed that the client is not told of. Never sent.
     pub log: Option<String>,
 }

@@ -220,7 +220,7 @@ fn in_transaction(
     let end = if undoes(config, request) { "ROLLBACK" } else { "COMMIT" };
     let answered = match &request.action {
         Action::Batch(operations) => batch(config, schema, operations, db, timing),
-        _ => answer(config, schema, request, db, timing),
+        _ => answer(config, schema, request, db, timing, true),
     };
     let result = answered.and_then(|response| match statement(db, end) {
         Ok(()) => Ok(response),
@@ -244,7 +244,7 @@ fn batch(
 ) -> Result<Response, Error> {
     let mut body = Vec::new();
     for (at, operation) in operations.iter().enumerate() {
-        match answer(config, schema, operation, db, timing) {
+        match answer(config, schema, operation, db, timing, false) {
             Ok(response) => {
                 batch::append(&response, &mut body);
                 encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
@@ -290,12 +290,14 @@ fn shape(request: &ApiRequest) -> Shape {
     }
 }
 
+/// `alone`: the response is sent as it is.
 fn answer(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
     request: &ApiRequest,
     db: &mut dyn Database,
     timing: &mut Timing,
+    alone: bool,
 ) -> Result<Response, Error> {
     let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
@@ -308,7 +310,10 @@ fn answer(
     let schema = &schema.for_role(config, request.identity.role.as_deref());
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);
-    let (plan, program) = planned?;
+    let (plan, mut program) = planned?;
+    if alone && may_stream(request, &plan) {
+        program.stream();
+    }
     if let MediaType::Plan { json, verbose, .. } = request.media_type {
         let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
         return Ok(reply::explained(request, &explained, json, verbose));
@@ -322,6 +327,24 @@ fn answer(
     let response = reply::reply(config, request, &plan, relation, outcome);
     timing.spend(Stage::Response);
     response
+}
+
+/// Whether the rows may be sent before they are all there: nothing in the head of the response goes by them.
+fn may_stream(request: &ApiRequest, plan: &Plan) -> bool {
+    let is_set = match plan {
+        Plan::Read { .. } => true,
+        Plan::Call { call, .. } => call.returns.is_set(),
+        _ => false,
+    };
+    let shapes = [Shape::Objects, Shape::StrippedObjects, Shape::Csv, Shape::Lines];
+    is_set
+        && request.access() == Access::Read
+        && !request.is_head()
+        && !request.media_type.is_single()
+        && !matches!(request.media_type, MediaType::Plan { .. })
+        && shapes.contains(&shape(request))
+        && request.conditional.is_none()
+        && request.preferences.limit().is_none()
 }
 
 /// A row that breaks a policy, in PostgreSQL's words.

@@ -112,6 +112,9 @@ fn read_reply(
     envelope: Envelope,
 ) -> Result<Response, Error> {
     let offset = read.offset;
+    if outcome.streams {
+        return Ok(streamed(request, outcome, envelope));
+    }
     if let Some(total) = outcome.total.filter(|total| offset > *total) {
         return Err(Error::Offset { offset, total });
     }
@@ -150,6 +153,18 @@ fn read_reply(
         response.body.clear();
     }
     Ok(response)
+}
+
+/// The response to which the shell adds rows that are not there yet: without a range and a tag, which go by all of them.
+fn streamed(request: &ApiRequest, outcome: Outcome, envelope: Envelope) -> Response {
+    let mut response = Response { status: 200, ..Response::default() };
+    response.headers.push(("content-type".into(), request.media_type.content_type()));
+    if matches!(request.action, Action::Read { .. }) && !request.by_body {
+        response.headers.push(("content-location".into(), request.content_location.clone()));
+    }
+    applied(request, &mut response);
+    (response.body, response.tail) = envelope.beginning(outcome);
+    response
 }
 
 /// The `Link` to the page behind the last row of this one, if there are rows.
@@ -334,6 +349,18 @@ impl Envelope {
                 Envelope::Bare
             }
         }
+    }
+
+    /// The first rows as the beginning of a document, and its end.
+    fn beginning(self, outcome: Outcome) -> (Vec<u8>, Option<Vec<u8>>) {
+        let end = match self {
+            Envelope::Array => b"]".as_slice(),
+            Envelope::Lines => b"\n",
+            Envelope::One | Envelope::Csv | Envelope::Xml | Envelope::Bare => b"",
+        };
+        let mut document = self.document(outcome);
+        document.truncate(document.len() - end.len());
+        (document, Some(end.to_vec()))
     }
 
     /// The rows as a document.

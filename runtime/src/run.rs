@@ -1,7 +1,7 @@
 //! The fifth stage: runs a program on one connection. The only stage that talks to the database.
 
 use crate::compile::{Keys, Param, Program, Statement, Step, TreeStatement, Violation};
-use crate::database::{Database, DbError};
+use crate::database::{Database, DbError, Paged};
 use crate::encode::{RowFormat, keys_json};
 use crate::value::{Value, ValueRef};
 
@@ -14,6 +14,8 @@ pub struct Outcome {
     pub csv_header: Vec<u8>,
     /// Rows in the body.
     pub page_rows: u64,
+    /// Whether the body has the first rows only, and the shell sends the others; how many is not known.
+    pub streams: bool,
     /// Rows beyond the page included, where they were counted.
     pub total: Option<u64>,
     /// The place of the last row of the page in the order, where there are rows behind it and it was asked for.
@@ -54,7 +56,8 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, Failure> 
         match step {
             Step::Precondition { statement, format, tests } => {
                 let mut rows = Vec::new();
-                let count = db.page(&statement.sql, &params(statement.params, &[]), &format, &mut rows)?;
+                let page = db.page(&statement.sql, &params(statement.params, &[]), &format, &mut rows)?;
+                let count = whole(page)?;
                 if !tests.allow_write(&rows, count) {
                     outcome.precondition_failed = true;
                     return Ok(outcome);
@@ -260,7 +263,14 @@ fn page(
     outcome: &mut Outcome,
 ) -> Result<(), DbError> {
     let mut body = Vec::new();
-    let rows = db.page(&statement.sql, &params(statement.params, keys), format, &mut body)?;
+    let rows = match db.page(&statement.sql, &params(statement.params, keys), format, &mut body)? {
+        Paged::Whole(rows) => rows,
+        Paged::Streams if format.may_stream() => {
+            outcome.streams = true;
+            1
+        }
+        page => whole(page)?,
+    };
     if outcome.page_rows == 0 {
         outcome.body = body;
     } else if rows > 0 {
@@ -269,6 +279,14 @@ fn page(
     }
     outcome.page_rows += rows;
     Ok(())
+}
+
+/// The number of rows of a page that must not be streamed.
+fn whole(page: Paged) -> Result<u64, DbError> {
+    match page {
+        Paged::Whole(rows) => Ok(rows),
+        Paged::Streams => Err(DbError { message: "the rows of a step are streamed".to_owned() }),
+    }
 }
 
 /// The number of all rows: known without counting where the page showed the last one.

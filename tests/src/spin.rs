@@ -163,6 +163,7 @@ impl Spin {
             headers: headers.map(|(name, value)| (name.clone(), value.clone())).collect(),
             body: body.to_vec(),
             content_length: length.filter(|_| is_head),
+            rest: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use sqlitrest_runtime::database::DbError;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::component::ResourceTable;
@@ -11,6 +12,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Native, NativePre};
 use crate::pool::Pool;
+use crate::streaming::Streaming;
+use crate::writer::Turn;
 
 /// How long the start of an instance may take, in ticks of the clock by which guests are stopped.
 const START_TICKS: u64 = 200;
@@ -18,10 +21,7 @@ const START_TICKS: u64 = 200;
 /// The most instances at a time; wasmtime's pool has room for these.
 pub const MOST: u32 = 256;
 
-/// How many of them may be busy with requests that may write: these can wait long for the one writer.
-const MOST_WRITING: usize = 192;
-
-/// How many idle instances are kept. More are made when many requests wait for the writer.
+/// How many idle instances are kept. More are made when many requests wait for a connection.
 const MOST_IDLE: usize = 32;
 
 /// After so many requests an instance is replaced, so that nothing can pile up in it.
@@ -40,7 +40,31 @@ pub struct State {
     pub table: ResourceTable,
     /// Where the sessions get their connections.
     pub pool: Arc<Pool>,
+    /// What the running request has of the database.
+    pub access: Access,
     memory: Memory,
+}
+
+/// What a request has of the database.
+#[derive(Default)]
+pub struct Access {
+    /// Its place with the one that writes. Without one it reads.
+    pub turn: Option<Turn>,
+    /// What every statement of it is answered: it could not be done, which the guest is to say.
+    pub refused: Option<DbError>,
+    /// A connection that may take its time. Without one its statements are short.
+    pub long: Option<Streaming>,
+    /// Whether it asked for what it does not have: to write, or to take longer. Its answer is void then.
+    pub missed: Option<Missed>,
+}
+
+/// What a request would have needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// To write.
+    Turn,
+    /// More time than a thread has that others wait for.
+    Time,
 }
 
 impl WasiView for State {
@@ -63,15 +87,9 @@ pub struct Instances {
     /// The configuration's text, the guest's only environment.
     config: String,
     idle: Mutex<Vec<Instance>>,
-    all: Semaphore,
-    writing: Semaphore,
+    /// One permit for each instance that may read at a time; one more writes.
+    reading: Semaphore,
     patience: Duration,
-}
-
-/// The right to have an instance.
-pub struct Turn<'a> {
-    _all: SemaphorePermit<'a>,
-    _writing: Option<SemaphorePermit<'a>>,
 }
 
 impl Instance {
@@ -89,8 +107,7 @@ impl Instances {
             pool,
             config,
             idle: Mutex::default(),
-            all: Semaphore::new(MOST as usize),
-            writing: Semaphore::new(MOST_WRITING),
+            reading: Semaphore::new(MOST as usize - 1),
             patience,
         }
     }
@@ -100,20 +117,19 @@ impl Instances {
         &self.pool
     }
 
-    /// Waits for the right to have an instance; `None` where too many wait.
-    pub async fn turn(&self, may_write: bool) -> Option<Turn<'_>> {
-        let writing = match may_write {
-            true => Some(acquire(&self.writing, self.patience).await?),
-            false => None,
-        };
-        Some(Turn { _all: acquire(&self.all, self.patience).await?, _writing: writing })
+    /// Waits for the right to have an instance that reads; `None` where too many wait.
+    pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
+        match self.reading.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => timeout(self.patience, self.reading.acquire()).await.ok()?.ok(),
+        }
     }
 
     /// An instance that has served, or a fresh one.
     ///
     /// # Errors
     /// wasmtime's, where an instance cannot be made.
-    pub async fn get(&self, _turn: &Turn<'_>) -> wasmtime::Result<Instance> {
+    pub async fn get(&self) -> wasmtime::Result<Instance> {
         let kept = self.lock().pop();
         match kept {
             Some(instance) => Ok(instance),
@@ -138,6 +154,7 @@ impl Instances {
             wasi,
             table: ResourceTable::new(),
             pool: Arc::clone(&self.pool),
+            access: Access::default(),
             memory: Memory { used: 0, refused: false },
         };
         let mut store = Store::new(self.component.engine(), state);
@@ -152,13 +169,6 @@ impl Instances {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn acquire(semaphore: &Semaphore, patience: Duration) -> Option<SemaphorePermit<'_>> {
-    match semaphore.try_acquire() {
-        Ok(permit) => Some(permit),
-        Err(_) => timeout(patience, semaphore.acquire()).await.ok()?.ok(),
     }
 }
 

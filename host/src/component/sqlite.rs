@@ -1,8 +1,9 @@
 //! The guest's `spin:sqlite` over the pool of connections.
 //!
-//! A session holds a connection only while a transaction is open, so that a guest which waits holds none.
+//! A session that reads holds a connection only while a transaction is open, so that a guest which waits holds none. What a session
+//! writes, it writes in the turn of its request.
 
-use sqlitrest_runtime::database::DbError;
+use sqlitrest_runtime::database::{DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::task::block_in_place;
@@ -12,10 +13,10 @@ use super::bindings::fermyon::spin::variables;
 use super::bindings::spin::sqlite::sqlite::{
     Error, Host, HostConnection, QueryResult, RowResult, Value as WitValue,
 };
-use super::instances::State;
+use super::instances::{Missed, State};
 use crate::connection::Connection;
-use crate::open::Role;
-use crate::pool::Loan;
+use crate::pool::{Lane, Loan};
+use crate::streaming::Streaming;
 
 /// The one database that a guest can open.
 const LABEL: &str = "default";
@@ -26,10 +27,21 @@ const ENCODED: &str = "rows:json";
 /// The guest's connection.
 #[derive(Default)]
 pub struct Session {
-    /// Held while a transaction is open; dropped with the session, it rolls back.
+    /// Held while a transaction is open that reads; dropped with the session, it rolls back.
     loan: Option<Loan>,
+    counts: Counts,
+}
+
+/// What the interface tells of the last statement.
+#[derive(Default)]
+struct Counts {
     last_insert_rowid: i64,
     changes: u64,
+}
+
+fn counts(connection: &Connection) -> Counts {
+    let sql = connection.sql();
+    Counts { last_insert_rowid: sql.last_insert_rowid(), changes: sql.changes() }
 }
 
 impl Host for State {}
@@ -48,34 +60,58 @@ impl HostConnection for State {
         statement: String,
         parameters: Vec<WitValue>,
     ) -> wasmtime::Result<Result<QueryResult, Error>> {
+        let params: Vec<Value> = parameters.into_iter().map(from_wit).collect();
+        if let Some(turn) = &mut self.access.turn {
+            // The thread that writes has nothing else to do.
+            let result = match turn.transaction(&statement) {
+                Some(result) => result.map(|()| nothing()),
+                None => run(turn.connection(), &statement, &params),
+            };
+            let counts = counts(turn.connection());
+            *self.table.get_mut(&this)? = Session { loan: None, counts };
+            return Ok(result.map_err(to_wit_error));
+        }
+        if let Some(error) = &self.access.refused {
+            return Ok(Err(to_wit_error(error.clone())));
+        }
+        if begins_to_write(&statement) {
+            self.access.missed = Some(Missed::Turn);
+            return Ok(Err(to_wit_error(interrupted())));
+        }
+        if let Some(long) = &mut self.access.long {
+            // Another worker takes over what this one has to watch: sockets, timers, signals.
+            let result = block_in_place(|| run_long(long, &statement, &params));
+            return Ok(result.map_err(to_wit_error));
+        }
         let open = self.table.get_mut(&this)?.loan.take();
         let loan = match open {
             Some(loan) => Ok(loan),
-            None => self.pool.take(role(&statement)).await,
+            None => self.pool.take(Lane::Short).await,
         };
         let mut loan = match loan {
             Ok(loan) => loan,
             Err(error) => return Ok(Err(to_wit_error(error))),
         };
-        let params: Vec<Value> = parameters.into_iter().map(from_wit).collect();
         let connection = match loan.get() {
             Ok(connection) => connection,
             Err(error) => return Ok(Err(to_wit_error(error))),
         };
-        // Another worker takes over what this one has to watch (sockets, timers, signals), should the query be long.
-        let result = block_in_place(|| run(connection, &statement, &params));
-        let (last_insert_rowid, changes) = (connection.sql().last_insert_rowid(), connection.sql().changes());
+        let result = run(connection, &statement, &params);
+        let counts = counts(connection);
+        if connection.is_cut() {
+            self.access.missed = Some(Missed::Time);
+        }
         let loan = connection.in_transaction().then_some(loan);
-        *self.table.get_mut(&this)? = Session { loan, last_insert_rowid, changes };
+        *self.table.get_mut(&this)? = Session { loan, counts };
         Ok(result.map_err(to_wit_error))
     }
 
     fn last_insert_rowid(&mut self, this: Resource<Session>) -> wasmtime::Result<i64> {
-        Ok(self.table.get(&this)?.last_insert_rowid)
+        Ok(self.table.get(&this)?.counts.last_insert_rowid)
     }
 
     fn changes(&mut self, this: Resource<Session>) -> wasmtime::Result<u64> {
-        Ok(self.table.get(&this)?.changes)
+        Ok(self.table.get(&this)?.counts.changes)
     }
 
     fn drop(&mut self, this: Resource<Session>) -> wasmtime::Result<()> {
@@ -91,23 +127,16 @@ impl variables::Host for State {
     }
 }
 
-/// Only what begins a writing transaction takes the writer; a write outside of one fails on a reader.
-fn role(statement: &str) -> Role {
+/// Only what begins so may write; a write elsewhere fails on a connection that reads.
+fn begins_to_write(statement: &str) -> bool {
     const WRITES: &str = "BEGIN IMMEDIATE";
-    match statement.get(..WRITES.len()) {
-        Some(start) if start.eq_ignore_ascii_case(WRITES) => Role::Writer,
-        _ => Role::Reader,
-    }
+    statement.get(..WRITES.len()).is_some_and(|start| start.eq_ignore_ascii_case(WRITES))
 }
 
 fn run(connection: &mut Connection, statement: &str, params: &[Value]) -> Result<QueryResult, DbError> {
     if RowFormat::is_asked_for(statement) {
-        let (bytes, count) = connection.encode(statement, params)?;
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        return Ok(QueryResult {
-            columns: vec![ENCODED.to_owned()],
-            rows: vec![RowResult { values: vec![WitValue::Blob(bytes), WitValue::Integer(count)] }],
-        });
+        let (bytes, count) = connection.encode(statement, params, None, &mut |_| true)?;
+        return Ok(encoded(bytes, i64::try_from(count).unwrap_or(i64::MAX)));
     }
     let mut rows = Vec::new();
     let columns = connection.query(statement, params, &mut |row| {
@@ -115,6 +144,36 @@ fn run(connection: &mut Connection, statement: &str, params: &[Value]) -> Result
         rows.push(RowResult { values });
     })?;
     Ok(QueryResult { columns, rows })
+}
+
+fn run_long(long: &mut Streaming, statement: &str, params: &[Value]) -> Result<QueryResult, DbError> {
+    if long.passes_over(statement) {
+        return Ok(nothing());
+    }
+    if !RowFormat::is_asked_to_stream(statement) {
+        return run(long.loan()?.get()?, statement, params);
+    }
+    Ok(match long.begin(statement, params, None)? {
+        (rows, Paged::Whole(count)) => encoded(rows, i64::try_from(count).unwrap_or(i64::MAX)),
+        (first, Paged::Streams) => encoded(first, -1),
+    })
+}
+
+/// The rows of a page as the guest knows them: bytes, and how many rows they are; -1 where others are sent behind them.
+fn encoded(bytes: Vec<u8>, count: i64) -> QueryResult {
+    QueryResult {
+        columns: vec![ENCODED.to_owned()],
+        rows: vec![RowResult { values: vec![WitValue::Blob(bytes), WitValue::Integer(count)] }],
+    }
+}
+
+/// What a request is told that will be done again: the core has no line for the log for it.
+fn interrupted() -> DbError {
+    DbError { message: "interrupted".to_owned() }
+}
+
+fn nothing() -> QueryResult {
+    QueryResult { columns: Vec::new(), rows: Vec::new() }
 }
 
 fn from_wit(value: WitValue) -> Value {

@@ -17,6 +17,8 @@ pub struct Reply {
     /// Lower-case names, without `date`.
     pub headers: Vec<(String, String)>,
     pub body: String,
+    /// Whether the body came to its end.
+    pub whole: bool,
 }
 
 impl Reply {
@@ -66,8 +68,35 @@ impl Client {
         let length = length.map_or(0, |(_, value)| value.parse().expect("length"));
         let mut body = vec![0; if head_only { 0 } else { length }];
         self.stream.read_exact(&mut body).expect("a whole body");
+        let is_chunked =
+            headers.iter().any(|field| *field == ("transfer-encoding".to_owned(), "chunked".to_owned()));
+        let whole = head_only || !is_chunked || self.chunks(&mut body);
         headers.retain(|(name, _)| name != "date");
-        Some(Reply { status, headers, body: String::from_utf8(body).expect("UTF-8") })
+        Some(Reply { status, headers, body: String::from_utf8(body).expect("UTF-8"), whole })
+    }
+
+    /// Reads chunks; whether the last of them came.
+    fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
+        while let Some(size) = self.line() {
+            let size = usize::from_str_radix(&size, 16).expect("the size of a chunk");
+            let begin = body.len();
+            body.resize(begin + size, 0);
+            if self.stream.read_exact(&mut body[begin..]).is_err() {
+                body.truncate(begin);
+                return false;
+            }
+            assert_eq!(self.line().as_deref(), Some(""));
+            if size == 0 {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Reads no more than so many bytes.
+    pub fn read(&mut self, count: usize) {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("bytes");
     }
 
     /// Whether the server closes, without another byte.

@@ -33,6 +33,15 @@ pub struct Program {
     pub steps: Vec<Step>,
 }
 
+impl Program {
+    /// Lets the shell stream the rows, if there is nothing to be done but to read them.
+    pub(crate) fn stream(&mut self) {
+        if let [Step::Page { format, .. }] = self.steps.as_mut_slice() {
+            format.stream();
+        }
+    }
+}
+
 /// The insert of one row of a tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TreeStatement {
