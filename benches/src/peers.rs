@@ -1,0 +1,41 @@
+//! The peers: servers of others, as their registries have them. `cargo xtask bench` installs them below `target/bench-peers`;
+//! each is optional. All serve the rows of the same database.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::dataset::Dataset;
+use crate::servers::Subject;
+
+/// Starts one, with the rows in it.
+type Start = fn(&Place, &Dataset) -> Result<Subject>;
+
+/// All of them, by the names of their directories.
+pub const ALL: [(&str, Start); 0] = [];
+
+/// Where a peer is and may write.
+pub struct Place {
+    /// What was installed.
+    pub installed: PathBuf,
+    /// Its data; gone afterwards.
+    pub directory: PathBuf,
+}
+
+impl Place {
+    /// Of the peer of this name.
+    ///
+    /// # Errors
+    /// It is not installed: why.
+    pub fn of(name: &str, target: &Path, directory: &Path) -> Result<Place> {
+        let installed = target.join("bench-peers").join(name);
+        if !installed.exists() {
+            let why = fs::read_to_string(installed.with_extension("missing"));
+            bail!("not installed{}", why.map(|why| format!(": {}", why.trim())).unwrap_or_default());
+        }
+        let directory = directory.join(name);
+        fs::create_dir_all(&directory)?;
+        Ok(Place { installed, directory })
+    }
+}
