@@ -32,7 +32,11 @@ impl Answer {
             return Ok(self);
         }
         let text = String::from_utf8_lossy(&self.body).into_owned();
-        bail!("{}: {}", self.head.lines().next().unwrap_or_default(), text.chars().take(500).collect::<String>())
+        bail!(
+            "{}: {}",
+            self.head.lines().next().unwrap_or_default(),
+            text.chars().take(500).collect::<String>()
+        )
     }
 
     /// The body as JSON.
@@ -118,10 +122,8 @@ fn open(address: &str, request: &Request) -> Result<TcpStream> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
-    let mut text = format!(
-        "{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n",
-        request.method, request.target
-    );
+    let mut text =
+        format!("{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n", request.method, request.target);
     for (name, value) in &request.headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

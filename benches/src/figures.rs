@@ -87,7 +87,9 @@ pub fn growth(
         }
         let mut figures = vec![(Vec::new(), Vec::new()); datasets.len()];
         for round in 0..rounds {
-            for (((dataset, _), (_, address)), (p50, rates)) in datasets.iter().zip(&running).zip(&mut figures) {
+            for (((dataset, _), (_, address)), (p50, rates)) in
+                datasets.iter().zip(&running).zip(&mut figures)
+            {
                 let measured = by_key(address, 1, seconds, dataset, round, scratch)?;
                 p50.push(measured.p50);
                 rates.push(measured.rate());
@@ -286,4 +288,3 @@ pub fn resident(subjects: &[Subject]) -> Vec<(String, u64)> {
     };
     subjects.iter().filter_map(of).collect()
 }
-

@@ -55,14 +55,16 @@ pub fn figures(results: &Results) -> Vec<Figure> {
     let cells = Cells(&results.cells);
     let mut figures = speed(&cells);
     figures.extend(writes(&cells));
-    figures.extend(results.contention.iter().map(|c| Figure {
-        what: format!("p99 of by key while the writer is saturated / alone, {}", c.engine),
-        value: Spread::of_ratios(&c.saturated, &c.alone),
-        unit: "×",
-        to_reach: Reach::AtMost(3.0),
-        note: Spread::of(c.inserts.iter().copied())
-            .map(|rate| format!("{:.0} inserts/s beside", rate.median))
-            .unwrap_or_default(),
+    figures.extend(results.contention.iter().map(|c| {
+        Figure {
+            what: format!("p99 of by key while the writer is saturated / alone, {}", c.engine),
+            value: Spread::of_ratios(&c.saturated, &c.alone),
+            unit: "×",
+            to_reach: Reach::AtMost(3.0),
+            note: Spread::of(c.inserts.iter().copied())
+                .map(|rate| format!("{:.0} inserts/s beside", rate.median))
+                .unwrap_or_default(),
+        }
     }));
     figures.extend(policies(&cells));
     figures.extend(streams(results));
@@ -92,11 +94,15 @@ impl Cells<'_> {
     }
 
     fn ratio(&self, what: &str, over: &str, under: &str, workload: Workload, to_reach: f64) -> Figure {
-        let value = Spread::of_ratios(
-            &self.rates(over, workload, USUAL),
-            &self.rates(under, workload, USUAL),
-        );
-        Figure { what: what.to_owned(), value, unit: "×", to_reach: Reach::AtLeast(to_reach), note: String::new() }
+        let value =
+            Spread::of_ratios(&self.rates(over, workload, USUAL), &self.rates(under, workload, USUAL));
+        Figure {
+            what: what.to_owned(),
+            value,
+            unit: "×",
+            to_reach: Reach::AtLeast(to_reach),
+            note: String::new(),
+        }
     }
 
     fn of_best_peer(&self, workload: Workload, connections: usize, what: &str, to_reach: f64) -> Figure {
@@ -240,7 +246,10 @@ fn growth(results: &Results) -> Vec<Figure> {
             let (Some(first), Some(last)) = (series.first(), series.last()) else { continue };
             let slowest = series.iter().map(|(_, p50)| *p50).fold(0.0, f64::max);
             figures.push(Figure {
-                what: format!("by key, slowest p50 from {} to {} {what} / the smallest, {engine}", first.0, last.0),
+                what: format!(
+                    "by key, slowest p50 from {} to {} {what} / the smallest, {engine}",
+                    first.0, last.0
+                ),
                 value: single(slowest / first.1.max(1e-6)),
                 unit: "×",
                 to_reach: Reach::AtMost(1.25),

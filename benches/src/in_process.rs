@@ -169,7 +169,8 @@ fn core<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result<
         }
         _ => prepared(workload, keys)?,
     };
-    let config = Config::load("bench", "[databases.main]\npath = \"bench.db\"", []).map_err(|error| anyhow!("{error}"))?;
+    let config = Config::load("bench", "[databases.main]\npath = \"bench.db\"", [])
+        .map_err(|error| anyhow!("{error}"))?;
     let identity = Arc::new(Identity::anonymous(&config));
     let mut schema = Arc::new(SchemaCache::default());
     Ok(Box::new(move |number| {
@@ -186,7 +187,8 @@ fn core<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result<
             Ok(parsed) => respond(&config, &mut schema, parsed, port),
             Err(answer) => answer,
         };
-        let told = || format!("{}: {} {}", request.target, answer.status, String::from_utf8_lossy(&answer.body));
+        let told =
+            || format!("{}: {} {}", request.target, answer.status, String::from_utf8_lossy(&answer.body));
         ensure!((200..300).contains(&answer.status), told());
         Ok(())
     }))
@@ -196,15 +198,18 @@ fn core<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result<
 type Page = (String, Vec<Value>, RowFormat, Option<(String, Vec<Value>)>);
 
 fn reads<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result<Turn<'a>> {
-    let config = Config::load("bench", "[databases.main]\npath = \"bench.db\"", []).map_err(|error| anyhow!("{error}"))?;
+    let config = Config::load("bench", "[databases.main]\npath = \"bench.db\"", [])
+        .map_err(|error| anyhow!("{error}"))?;
     let identity = Arc::new(Identity::anonymous(&config));
     let schema = sqlitrest_runtime::schema::read_schema(port, &[]).map_err(|error| anyhow!(error.message))?;
     let schema = Arc::new(schema);
     let mut pages: Vec<Page> = Vec::new();
     for request in prepared(workload, keys)? {
         let fields = fields(&request);
-        let asked = http::Request { method: request.method, target: &request.target, headers: &fields, body: b"" };
-        let parsed = parse(&config, &identity, &asked).map_err(|answer| anyhow!("status {}", answer.status))?;
+        let asked =
+            http::Request { method: request.method, target: &request.target, headers: &fields, body: b"" };
+        let parsed =
+            parse(&config, &identity, &asked).map_err(|answer| anyhow!("status {}", answer.status))?;
         let (_, program) = plan(&config, &schema, &parsed).map_err(|error| anyhow!("{error:?}"))?;
         let (mut page, mut count) = (None, None);
         for step in program.steps {
@@ -232,7 +237,10 @@ fn reads<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result
 }
 
 fn values(params: Vec<Param>) -> Vec<Value> {
-    params.into_iter().filter_map(|param| if let Param::Value(value) = param { Some(value) } else { None }).collect()
+    params
+        .into_iter()
+        .filter_map(|param| if let Param::Value(value) = param { Some(value) } else { None })
+        .collect()
 }
 
 const INSERT: &str =

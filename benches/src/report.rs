@@ -123,7 +123,9 @@ impl Results {
         }
         page.push_str("\n## Who took part\n\n| | version | durability | idle | loaded | command |\n|---|---|---|--:|--:|---|\n");
         for told in &self.subjects {
-            let mib = |kib: Option<u64>| kib.map_or("—".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0));
+            let mib = |kib: Option<u64>| {
+                kib.map_or("—".to_owned(), |kib| format!("{:.0} MiB", kib as f64 / 1024.0))
+            };
             let _ = writeln!(
                 page,
                 "| {} | {} | {} | {} | {} | `{}` |",
@@ -204,9 +206,9 @@ fn row(figure: &Figure) -> String {
         "×" => 2,
         _ => 1,
     };
-    let value = figure.value.map_or("not measured".to_owned(), |value| {
-        format!("**{}** {}", spread(value, places), figure.unit)
-    });
+    let value = figure
+        .value
+        .map_or("not measured".to_owned(), |value| format!("**{}** {}", spread(value, places), figure.unit));
     let (sign, bound) = match figure.to_reach {
         Reach::AtLeast(bound) => ("≥", bound),
         Reach::AtMost(bound) => ("≤", bound),

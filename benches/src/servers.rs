@@ -196,7 +196,8 @@ impl Ours {
     /// It does not start.
     pub fn start(&self, engine: &str, access: Access, database: &Path) -> Result<(Process, String)> {
         let mut command = Command::new(&self.binary);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_"))
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_"))
         {
             command.env_remove(name);
         }
@@ -281,7 +282,9 @@ pub fn remove_database(path: &Path) -> Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         match fs::remove_file(&name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => bail!("{}: {error}", path.display()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                bail!("{}: {error}", path.display())
+            }
             _ => {}
         }
     }

@@ -18,12 +18,18 @@ impl Spread {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
-        Some(Spread { median: *sorted.get(sorted.len() / 2)?, least: *sorted.first()?, most: *sorted.last()? })
+        Some(Spread {
+            median: *sorted.get(sorted.len() / 2)?,
+            least: *sorted.first()?,
+            most: *sorted.last()?,
+        })
     }
 
     /// Of the quotients of measurements that were made one after the other, round by round.
     pub fn of_ratios(over: &[f64], under: &[f64]) -> Option<Spread> {
-        Spread::of(over.iter().zip(under).filter(|(_, under)| **under > 0.0).map(|(over, under)| over / under))
+        Spread::of(
+            over.iter().zip(under).filter(|(_, under)| **under > 0.0).map(|(over, under)| over / under),
+        )
     }
 }
 

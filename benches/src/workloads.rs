@@ -216,9 +216,7 @@ pub fn postgrest(workload: Workload, base: &str) -> Option<Request> {
         Workload::Count => {
             Request::get(format!("{base}/tracks?order=id&limit=10")).with("Prefer", "count=exact")
         }
-        Workload::Update => {
-            Request::json("PATCH", format!("{base}/tracks?id=eq.{{key}}"), UPDATED_JSON)
-        }
+        Workload::Update => Request::json("PATCH", format!("{base}/tracks?id=eq.{{key}}"), UPDATED_JSON),
         Workload::InsertOne => {
             Request::json("POST", format!("{base}/tracks"), new_track("{album}", "New {key}"))
         }

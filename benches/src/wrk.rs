@@ -113,7 +113,9 @@ fn lua(address: &str, load: &Load<'_>) -> String {
         "function request()\n  n = (n + {STRIDE}) % {tracks}\n  local k = n + 1\n  local a = n % {albums} + 1\n"
     ));
     if requests.len() > 1 {
-        script.push_str("  turn = turn + 1\n  if turn == 10 then\n    turn = 0\n    return make1(k, a)\n  end\n");
+        script.push_str(
+            "  turn = turn + 1\n  if turn == 10 then\n    turn = 0\n    return make1(k, a)\n  end\n",
+        );
     }
     script.push_str("  return make0(k, a)\nend\n");
     if let Some(failure) = load.failure {
@@ -145,7 +147,10 @@ fn maker(index: usize, request: &Request, address: &str) -> String {
     }
     let start = format!("{} {} HTTP/1.1\r\n{fields}", request.method, request.target);
     if request.body.is_empty() {
-        return format!("local function make{index}(k, a)\n  return {}\nend\n", parts(&format!("{start}\r\n")));
+        return format!(
+            "local function make{index}(k, a)\n  return {}\nend\n",
+            parts(&format!("{start}\r\n"))
+        );
     }
     format!(
         "local function make{index}(k, a)\n  local body = {}\n  return {} .. #body .. {} .. body\nend\n",
@@ -159,8 +164,10 @@ fn maker(index: usize, request: &Request, address: &str) -> String {
 fn parts(template: &str) -> String {
     let mut rest = template;
     let mut parts = Vec::new();
-    while let Some((at, placeholder, value)) =
-        PLACEHOLDERS.iter().filter_map(|(p, value)| Some((rest.find(p)?, p, value))).min_by_key(|(at, ..)| *at)
+    while let Some((at, placeholder, value)) = PLACEHOLDERS
+        .iter()
+        .filter_map(|(p, value)| Some((rest.find(p)?, p, value)))
+        .min_by_key(|(at, ..)| *at)
     {
         let (before, after) = rest.split_at(at);
         if !before.is_empty() {
