@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::workloads::Request;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came back.
 #[derive(Debug)]

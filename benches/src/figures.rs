@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::client;
 use crate::dataset::Dataset;
-use crate::servers::{Access, Means, Ours, Subject, remove_database};
+use crate::servers::{Means, Ours, Subject, remove_database};
 use crate::statistics::Spread;
 use crate::workloads::{USUAL, WRITERS, Workload, postgrest};
 use crate::wrk::{self, Load, Round};
@@ -42,7 +42,7 @@ pub fn starts(ours: &Ours, dataset: &Dataset, tables: u64, times: usize) -> Resu
         let mut millis = Vec::new();
         for _ in 0..times {
             let begin = Instant::now();
-            let (process, address) = ours.start(engine, Access::Open, &path)?;
+            let (process, address) = ours.start(engine, None, &path)?;
             client::get(&address, &request.target)?;
             millis.push(begin.elapsed().as_secs_f64() * 1e3);
             drop(process);
@@ -83,7 +83,7 @@ pub fn growth(
         let mut running = Vec::new();
         for (index, (dataset, _)) in datasets.iter().enumerate() {
             let path = fresh(ours, dataset, &format!("growth-{index}"))?;
-            running.push(ours.start(engine, Access::Open, &path)?);
+            running.push(ours.start(engine, None, &path)?);
         }
         let mut figures = vec![(Vec::new(), Vec::new()); datasets.len()];
         for round in 0..rounds {
@@ -104,6 +104,46 @@ pub fn growth(
                 rate: Spread::of(rates).context("no round")?,
             });
         }
+    }
+    Ok(all)
+}
+
+/// By key with and without policies on tables that are not asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Unrelated {
+    /// The engine.
+    pub engine: &'static str,
+    /// Policies, each on a table of its own.
+    pub policies: u64,
+    /// Requests a second without them, of each round.
+    pub without: Vec<f64>,
+    /// The same with them.
+    pub with: Vec<f64>,
+}
+
+/// Measures by key on a database of so many more tables, without and with a policy on each of these.
+///
+/// # Errors
+/// The server's, and wrk's.
+pub fn unrelated_policies(
+    ours: &Ours,
+    (dataset, tables): &(Dataset, u64),
+    rounds: usize,
+    seconds: u64,
+    scratch: &Path,
+) -> Result<Vec<Unrelated>> {
+    let config = ours.policies_on_others(*tables)?;
+    let mut all = Vec::new();
+    for engine in ENGINES {
+        let path = fresh(ours, dataset, "unrelated")?;
+        let (_open, open) = ours.start(engine, None, &path)?;
+        let (_held, held) = ours.start(engine, Some(&config), &path)?;
+        let mut figures = Unrelated { engine, policies: *tables, without: Vec::new(), with: Vec::new() };
+        for round in 0..rounds {
+            figures.without.push(by_key(&open, USUAL, seconds, dataset, round, scratch)?.rate());
+            figures.with.push(by_key(&held, USUAL, seconds, dataset, round, scratch)?.rate());
+        }
+        all.push(figures);
     }
     Ok(all)
 }
@@ -159,7 +199,7 @@ pub fn streams(ours: &Ours, dataset: &Dataset, times: usize) -> Result<Vec<Strea
     let mut all = Vec::new();
     let path = fresh(ours, dataset, "stream")?;
     for engine in ENGINES {
-        let (process, address) = ours.start(engine, Access::Open, &path)?;
+        let (process, address) = ours.start(engine, None, &path)?;
         client::get(&address, "/tracks?id=eq.1")?;
         thread::sleep(Duration::from_millis(200));
         let idle = process.resident();
@@ -214,7 +254,7 @@ pub fn contention(
     let mut all = Vec::new();
     for engine in ENGINES {
         let path = fresh(ours, dataset, "contention")?;
-        let (_process, address) = ours.start(engine, Access::Open, &path)?;
+        let (_process, address) = ours.start(engine, None, &path)?;
         let mut figures =
             Contention { engine, alone: Vec::new(), saturated: Vec::new(), inserts: Vec::new() };
         let inserts = crate::workloads::exchange(Workload::InsertOne, &|workload| postgrest(workload, ""));

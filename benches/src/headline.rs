@@ -67,6 +67,13 @@ pub fn figures(results: &Results) -> Vec<Figure> {
         }
     }));
     figures.extend(policies(&cells));
+    figures.extend(results.unrelated.iter().map(|u| Figure {
+        what: format!("by key, cost of {} policies on other tables, {}", u.policies, u.engine),
+        value: cost(&u.without, &u.with),
+        unit: "%",
+        to_reach: Reach::AtMost(5.0),
+        note: String::new(),
+    }));
     figures.extend(streams(results));
     figures.extend(starts(results));
     figures.extend(memory(results));
@@ -153,19 +160,23 @@ fn writes(cells: &Cells<'_>) -> Vec<Figure> {
 }
 
 fn policies(cells: &Cells<'_>) -> Vec<Figure> {
-    let cost = |engine: &str| {
+    let of = |engine: &str| {
         let open = cells.rates(engine, Workload::ByKey, USUAL);
         let held = cells.rates(&format!("{engine}, JWT and 3 policies"), Workload::ByKey, USUAL);
-        let costs = open.iter().zip(&held).map(|(open, held)| (1.0 - held / open) * 100.0);
         Figure {
             what: format!("by key, cost of a JWT and three policies, {engine}"),
-            value: Spread::of(costs),
+            value: cost(&open, &held),
             unit: "%",
             to_reach: Reach::AtMost(25.0),
             note: String::new(),
         }
     };
-    vec![cost("native"), cost("component")]
+    vec![of("native"), of("component")]
+}
+
+/// How much less there is with something than without it, in percent.
+fn cost(without: &[f64], with: &[f64]) -> Option<Spread> {
+    Spread::of(without.iter().zip(with).map(|(without, with)| (1.0 - with / without) * 100.0))
 }
 
 fn single(value: f64) -> Option<Spread> {

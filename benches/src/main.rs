@@ -41,6 +41,9 @@ const TRACKS: u64 = 100_000;
 /// Tables beside the five where starts with many tables are measured.
 const MANY_TABLES: u64 = 1000;
 
+/// Tables beside the five that policies name, each by one.
+const NAMED_TABLES: u64 = 200;
+
 fn main() -> Result<()> {
     let options = Options::parse();
     ensure!(Command::new("wrk").arg("-v").output().is_ok(), "wrk is not installed: apt-get install wrk");
@@ -89,6 +92,7 @@ fn run(options: &Options, target: &Path, directory: &Path) -> Result<()> {
         cells: Vec::new(),
         starts: Vec::new(),
         growth: Vec::new(),
+        unrelated: Vec::new(),
         streams: Vec::new(),
         contention: Vec::new(),
         sizes: figures::sizes(&ours, target),
@@ -137,7 +141,8 @@ fn compare(
         }
     }
     thread::sleep(Duration::from_secs(1));
-    results.subjects = subjects.iter().map(Told::of).collect();
+    let told = |subject| Told::of(subject, &[&ours.directory, target]);
+    results.subjects = subjects.iter().map(told).collect();
     let idle = figures::resident(&subjects);
     results.cells =
         measure::all(&subjects, &results.extent, dataset, &ours.directory, &|name| options.wants(name))?;
@@ -185,10 +190,11 @@ fn ours_alone(options: &Options, ours: &Ours, dataset: &Dataset, results: &mut R
     if options.large {
         series.push((Dataset::make(directory, 10_000_000)?, 0));
     }
-    for tables in [10, 200, 2000] {
-        series.push((small.with_tables(tables)?, tables));
-    }
+    let named = (small.with_tables(NAMED_TABLES)?, NAMED_TABLES);
+    series.extend([(small.with_tables(10)?, 10), named.clone(), (small.with_tables(2000)?, 2000)]);
     results.growth = figures::growth(ours, &series, rounds, seconds, directory)?;
+    eprintln!("policies on other tables");
+    results.unrelated = figures::unrelated_policies(ours, &named, rounds, seconds, directory)?;
     eprintln!("a million rows in one answer");
     results.streams = figures::streams(ours, &million, if options.quick { 1 } else { 5 })?;
     Ok(())

@@ -1,13 +1,14 @@
 //! The measuring: every workload of every subject, round by round, one subject after the other within each round.
 
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
 use crate::client;
 use crate::dataset::Dataset;
-use crate::in_process::Way;
 use crate::servers::{self, Kind, Means, Server, Subject};
 use crate::statistics::Spread;
 use crate::workloads::{Exchange, MANY, USUAL, WRITERS, Workload};
@@ -58,6 +59,9 @@ impl Cell {
 /// Which key a probe asks for.
 const PROBED: u64 = 17;
 
+/// How often a number of rows that changes is looked at again, at most.
+const SETTLING: u32 = 100;
+
 /// Measures all of it. Servers are looked at once before, so that what they cannot do or do wrong is told and not measured.
 ///
 /// # Errors
@@ -75,6 +79,11 @@ pub fn all(
         let taking_part: Vec<&Subject> = bare.iter().chain(subjects).collect();
         let probes: Vec<Option<Result<usize>>> =
             taking_part.iter().map(|subject| probe(subject, workload, dataset)).collect();
+        for (subject, probe) in taking_part.iter().zip(&probes) {
+            if let Some(Err(error)) = probe {
+                eprintln!("{}: {} {error:#}", workload.title(), subject.name);
+            }
+        }
         for &connections in workload.connections() {
             eprintln!("{}, {connections} connections", workload.title());
             let mut row: Vec<Option<Cell>> = taking_part
@@ -133,7 +142,6 @@ fn new_cell(
 /// Whether a subject does what is asked for, and the bytes of its answer; none where it has no such request.
 fn probe(subject: &Subject, workload: Workload, dataset: &Dataset) -> Option<Result<usize>> {
     match &subject.means {
-        Means::Loop(own) if own.way == Way::Statements || workload != Workload::Mix => Some(Ok(0)),
         Means::Loop(_) => Some(Ok(0)),
         Means::Http(server) => {
             let exchange = server.exchange(workload)?;
@@ -151,7 +159,7 @@ fn probe_server(
 ) -> Result<usize> {
     let requests = exchange.requests();
     let request = requests.first().context("a request")?.of_key(PROBED, dataset.albums);
-    let before = server.store.tracks()?;
+    let before = settled(server)?;
     let answer = client::send(&server.address, &request)?.good()?;
     let text = String::from_utf8_lossy(&answer.body);
     if let Some(failure) = server.failure {
@@ -182,6 +190,20 @@ fn probe_server(
         ensure!(after == before + wanted, "{} rows were stored and not {wanted}", after - before);
     }
     Ok(answer.body.len())
+}
+
+/// The number of tracks, once the requests that were under way when the load before ended have come to their ends.
+fn settled(server: &Server) -> Result<Option<u64>> {
+    let mut before = server.store.tracks()?;
+    for _ in 0..SETTLING {
+        thread::sleep(Duration::from_millis(100));
+        let now = server.store.tracks()?;
+        if now == before {
+            break;
+        }
+        before = now;
+    }
+    Ok(before)
 }
 
 /// One more round.
@@ -234,7 +256,7 @@ fn load(
         seed: round as u64 * 7,
         failure: looked_at,
     };
-    let before = server.store.tracks()?;
+    let before = if cell.workload.only_reads() { None } else { settled(server)? };
     let measured = wrk::run(&server.address, &load, directory)?;
     let acknowledged = cell.workload.stored_by(measured.requests.saturating_sub(measured.refused));
     if let (Some(before), Some(after)) = (before, server.store.tracks()?) {

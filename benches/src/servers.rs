@@ -1,5 +1,6 @@
 //! What is measured, one form for all: our server, the bare one, the loop in this process, and the peers.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -168,7 +169,11 @@ impl Ours {
             Access::Open => Vec::new(),
             Access::Policies => vec![("Authorization", format!("Bearer {}", self.token()?))],
         };
-        let (process, address) = self.start(engine, access, &path)?;
+        let config = match access {
+            Access::Open => None,
+            Access::Policies => Some(self.config()?),
+        };
+        let (process, address) = self.start(engine, config.as_deref(), &path)?;
         let requests = move |workload| {
             let mut request = postgrest(workload, "")?;
             request.headers.extend(headers.iter().cloned());
@@ -194,20 +199,35 @@ impl Ours {
     ///
     /// # Errors
     /// It does not start.
-    pub fn start(&self, engine: &str, access: Access, database: &Path) -> Result<(Process, String)> {
+    pub fn start(&self, engine: &str, config: Option<&Path>, database: &Path) -> Result<(Process, String)> {
         let mut command = Command::new(&self.binary);
-        for (name, _) in
-            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_"))
-        {
+        let is_ours = |name: &OsString| name.to_string_lossy().starts_with("SQLITREST_");
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
             command.env_remove(name);
         }
         // Without a file of its own it would take one that lies in the current directory.
         command.current_dir(&self.directory);
         command.arg("serve").arg(database).args(["--engine", engine, "--listen", "127.0.0.1:0"]);
-        if access == Access::Policies {
-            command.arg("--config").arg(self.config()?);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
         }
         Process::telling_address(&mut command)
+    }
+
+    /// A configuration in which everything is open but for so many tables, each with a policy that names it.
+    ///
+    /// # Errors
+    /// Of the file.
+    pub fn policies_on_others(&self, tables: u64) -> Result<PathBuf> {
+        let mut text = "[policies]\ndefault_action = \"allow\"\n".to_owned();
+        for n in 1..=tables {
+            text.push_str(&format!(
+                "[[policies.policy]]\nname = \"own rows of {n}\"\ntable = \"extra_{n}\"\nusing = \"name = current_user_id()\"\n"
+            ));
+        }
+        let path = self.directory.join("policies-on-others.toml");
+        fs::write(&path, text)?;
+        Ok(path)
     }
 
     /// A token that the configuration takes.

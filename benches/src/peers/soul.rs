@@ -4,11 +4,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Place, node};
+use super::{Place, durability, node};
 use crate::dataset::Dataset;
 use crate::process::{Process, free_address, output, port};
 use crate::servers::{Kind, Means, Server, Store, Subject};
 use crate::workloads::{Request, Workload};
+
+/// Tells a new connection's settings: Soul changes none.
+const SETTINGS: &str = "const db = require('better-sqlite3')(process.argv[1]);
+    console.log(db.pragma('journal_mode', {simple: true}), db.pragma('synchronous', {simple: true}))";
 
 /// Starts it.
 ///
@@ -22,6 +26,7 @@ pub fn start(place: &Place, dataset: &Dataset) -> Result<Subject> {
     let mut command = Command::new(node(place));
     command.arg(package.join("src/server.js")).arg("--database").arg(&database);
     command.args(["--port", port(&address)]).current_dir(&place.directory).env("NODE_ENV", "production");
+    let durability = durability(place, SETTINGS, &database)?;
     let log = place.directory.join("log");
     let mut process = Process::logged(&mut command, &log)?;
     process.answers(&address, "/api/tables/tracks/rows/1", &log)?;
@@ -32,7 +37,7 @@ pub fn start(place: &Place, dataset: &Dataset) -> Result<Subject> {
         name: "Soul".to_owned(),
         kind: Kind::Peer,
         version: format!("soul-cli {version}, Node.js {node}"),
-        durability: "SQLite, WAL (as the file has it), better-sqlite3's default synchronous".to_owned(),
+        durability,
         means: Means::Http(Server {
             address,
             store: Store::Sqlite(database),

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 
-use super::Place;
+use super::{Place, level};
 use crate::client;
 use crate::dataset::{Dataset, TABLES};
 use crate::process::{Process, free_address, output};
@@ -16,6 +16,9 @@ use crate::workloads::{MANY, Request, Workload};
 
 /// Rows in one statement while the tables are filled.
 const CHUNK: usize = 500;
+
+/// How many may be connected.
+const MOST: &str = "1024";
 
 /// What the body of a failure has, in an answer with the status 200.
 const FAILURE: &str = "\"type\":\"error\"";
@@ -30,6 +33,8 @@ pub fn start(place: &Place, dataset: &Dataset) -> Result<Subject> {
     let log = place.directory.join("log");
     let mut command = Command::new(&binary);
     command.args(["--db-path", "data.sqld", "--http-listen-addr", &address, "--no-welcome"]);
+    // By default it refuses more than 128.
+    command.args(["--max-concurrent-connections", MOST, "--max-concurrent-requests", MOST]);
     let mut process = Process::logged(command.current_dir(&place.directory), &log)?;
     process.answers(&address, "/health", &log)?;
     fill(&address, dataset)?;
@@ -56,9 +61,7 @@ fn durability(address: &str) -> Result<String> {
         let value = &told["results"][0]["response"]["result"]["rows"][0][0]["value"];
         Ok(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     };
-    let (mode, level) = (pragma("journal_mode")?, pragma("synchronous")?);
-    let level = ["off", "normal", "full", "extra"].get(level.parse::<usize>().unwrap_or(9)).copied();
-    Ok(format!("libSQL, {mode}, synchronous={}", level.unwrap_or("unknown")))
+    Ok(format!("libSQL, {}, synchronous={}", pragma("journal_mode")?, level(&pragma("synchronous")?)))
 }
 
 /// One request of statements, told as JSON.
@@ -141,8 +144,8 @@ fn fill(address: &str, dataset: &Dataset) -> Result<()> {
             values.push(format!("({})", cells?.join(", ")));
         }
     }
-    execute(address, definitions("index")?)?;
-    execute(address, vec!["ANALYZE".to_owned()])
+    // It does not take ANALYZE.
+    execute(address, definitions("index")?)
 }
 
 fn literal(value: ValueRef<'_>) -> Result<String> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Place, node};
+use super::{Place, durability, node};
 use crate::dataset::Dataset;
 use crate::process::{Process, free_address, port};
 use crate::servers::{Kind, Means, Server, Store, Subject};
@@ -13,6 +13,11 @@ use crate::workloads::postgrest;
 
 /// Where it serves tables.
 const BASE: &str = "/rest/v1";
+
+/// Tells a new connection's settings: Supabase Lite changes neither.
+const SETTINGS: &str = "const db = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
+    const of = name => Object.values(db.prepare('PRAGMA ' + name).get())[0];
+    console.log(of('journal_mode'), of('synchronous'))";
 
 /// Starts it.
 ///
@@ -34,6 +39,7 @@ pub fn start(place: &Place, dataset: &Dataset) -> Result<Subject> {
     // Each of these keeps it from telling its makers that it was used.
     command.env("LITE_TELEMETRY", "0").env("DO_NOT_TRACK", "1").env("LITE_NON_INTERACTIVE", "1");
     command.env("NODE_ENV", "production");
+    let durability = durability(place, SETTINGS, &database)?;
     let log = place.directory.join("log");
     let mut process = Process::logged(&mut command, &log)?;
     process.answers(&address, &format!("{BASE}/tracks?id=eq.1"), &log)?;
@@ -44,7 +50,7 @@ pub fn start(place: &Place, dataset: &Dataset) -> Result<Subject> {
         name: "supabase-lite".to_owned(),
         kind: Kind::Peer,
         version: format!("@supabase/lite {version}, Node.js {node}"),
-        durability: "SQLite, WAL (as the file has it), SQLite's default synchronous=full".to_owned(),
+        durability,
         means: Means::Http(Server {
             address,
             store: Store::Sqlite(database),
