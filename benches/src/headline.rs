@@ -90,14 +90,15 @@ impl Cells<'_> {
         self.0.iter().find(is_it).map(Cell::rates).unwrap_or_default()
     }
 
-    /// The peer with the highest median.
-    fn best_peer(&self, workload: Workload, connections: usize) -> Option<&Cell> {
+    /// The peers, the one with the highest median first.
+    fn peers(&self, workload: Workload, connections: usize) -> Vec<&Cell> {
         let median = |cell: &Cell| Spread::of(cell.rates()).map(|spread| spread.median).unwrap_or_default();
-        self.0
-            .iter()
-            .filter(|c| c.kind == Kind::Peer && c.workload == workload && c.connections == connections)
-            .filter(|c| !c.rates().is_empty())
-            .max_by(|a, b| median(a).total_cmp(&median(b)))
+        let is_meant =
+            |c: &&Cell| c.kind == Kind::Peer && c.workload == workload && c.connections == connections;
+        let mut peers: Vec<&Cell> =
+            self.0.iter().filter(is_meant).filter(|cell| !cell.rates().is_empty()).collect();
+        peers.sort_by(|a, b| median(b).total_cmp(&median(a)));
+        peers
     }
 
     fn ratio(&self, what: &str, over: &str, under: &str, workload: Workload, to_reach: f64) -> Figure {
@@ -113,14 +114,20 @@ impl Cells<'_> {
     }
 
     fn of_best_peer(&self, workload: Workload, connections: usize, what: &str, to_reach: f64) -> Figure {
-        let best = self.best_peer(workload, connections);
         let ours = self.rates("native", workload, connections);
+        let ratios: Vec<(&str, Spread)> = self
+            .peers(workload, connections)
+            .into_iter()
+            .filter_map(|peer| Some((peer.subject.as_str(), Spread::of_ratios(&ours, &peer.rates())?)))
+            .collect();
+        let told: Vec<String> =
+            ratios.iter().map(|(peer, ratio)| format!("{peer} {:.2}", ratio.median)).collect();
         Figure {
             what: what.to_owned(),
-            value: best.and_then(|best| Spread::of_ratios(&ours, &best.rates())),
+            value: ratios.first().map(|(_, ratio)| *ratio),
             unit: "×",
             to_reach: Reach::AtLeast(to_reach),
-            note: best.map(|best| best.subject.clone()).unwrap_or_default(),
+            note: told.join(", "),
         }
     }
 }

@@ -3,10 +3,31 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::process::output;
+
+/// How long it is looked at what others do.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many cores are busy now, while nothing is measured: what others do, and what servers do by themselves.
+pub fn busy_cores() -> f64 {
+    // The first line of /proc/stat: ticks of all cores in user, nice, system, idle, iowait, irq, softirq, steal, …
+    let ticks = || -> Option<(f64, f64)> {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let numbers: Vec<f64> =
+            text.lines().next()?.split_whitespace().skip(1).take(8).filter_map(|n| n.parse().ok()).collect();
+        Some((numbers.iter().sum(), numbers.get(3)? + numbers.get(4)?))
+    };
+    let before = ticks();
+    thread::sleep(LOOK);
+    let (Some((all, idle)), Some((all_after, idle_after))) = (before, ticks()) else { return 0.0 };
+    let share = 1.0 - (idle_after - idle) / (all_after - all).max(1.0);
+    share * crate::in_process::readers() as f64
+}
 
 /// The machine and the sources.
 #[derive(Clone, Debug, Serialize)]

@@ -49,11 +49,24 @@ fn main() -> Result<()> {
     ensure!(Command::new("wrk").arg("-v").output().is_ok(), "wrk is not installed: apt-get install wrk");
     let target = target()?;
     // Not below /tmp: where that is memory, nothing is durable.
-    let directory = target.join(format!("bench/{}", std::process::id()));
+    let home = target.join("bench");
+    sweep(&home)?;
+    let directory = home.join(std::process::id().to_string());
     fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
     let result = run(&options, &target, &directory);
     fs::remove_dir_all(&directory)?;
     result
+}
+
+/// Removes what runs have left that were ended from outside.
+fn sweep(home: &Path) -> Result<()> {
+    for entry in fs::read_dir(home).into_iter().flatten() {
+        let entry = entry?;
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// `target/`, where this program lies in `target/release/`.
@@ -85,6 +98,7 @@ fn run(options: &Options, target: &Path, directory: &Path) -> Result<()> {
     let mut results = Results {
         machine: machine::Machine::this(sources),
         extent: extent.clone(),
+        busy_cores: 0.0,
         tracks: TRACKS,
         headline: Vec::new(),
         subjects: Vec::new(),
@@ -131,7 +145,7 @@ fn compare(
         let place = peers::Place::of(name, target, &ours.directory);
         match place.and_then(|place| start(&place, dataset)) {
             Ok(subject) => {
-                eprintln!("{name} {}: {} ({})", subject.version, subject.command(), subject.durability);
+                eprintln!("{name}: {}: {} ({})", subject.version, subject.command(), subject.durability);
                 subjects.push(subject);
             }
             Err(error) => {
@@ -144,8 +158,9 @@ fn compare(
     let told = |subject| Told::of(subject, &[&ours.directory, target]);
     results.subjects = subjects.iter().map(told).collect();
     let idle = figures::resident(&subjects);
-    results.cells =
-        measure::all(&subjects, &results.extent, dataset, &ours.directory, &|name| options.wants(name))?;
+    let is_wanted = |name: &str| options.wants(name);
+    (results.cells, results.busy_cores) =
+        measure::all(&subjects, &results.extent, dataset, &ours.directory, &is_wanted)?;
     let loaded = figures::resident(&subjects);
     for told in &mut results.subjects {
         let of = |all: &[(String, u64)]| all.iter().find(|(name, _)| *name == told.name).map(|(_, kib)| *kib);

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::client;
 use crate::dataset::Dataset;
+use crate::machine::busy_cores;
 use crate::servers::{self, Kind, Means, Server, Subject};
 use crate::statistics::Spread;
 use crate::workloads::{Exchange, MANY, USUAL, WRITERS, Workload};
@@ -62,7 +63,7 @@ const PROBED: u64 = 17;
 /// How often a number of rows that changes is looked at again, at most.
 const SETTLING: u32 = 100;
 
-/// Measures all of it. Servers are looked at once before, so that what they cannot do or do wrong is told and not measured.
+/// Measures all of it, and gives the most cores that others kept busy before a workload. Servers are looked at once before, so that what they cannot do or do wrong is told and not measured.
 ///
 /// # Errors
 /// wrk's; the bare server's.
@@ -72,9 +73,11 @@ pub fn all(
     dataset: &Dataset,
     directory: &Path,
     is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<Vec<Cell>> {
+) -> Result<(Vec<Cell>, f64)> {
     let mut cells = Vec::new();
+    let mut busy: f64 = 0.0;
     for &workload in &extent.workloads {
+        busy = busy.max(busy_cores());
         let bare = if is_wanted(servers::BARE) { bare(subjects, workload, directory)? } else { None };
         let taking_part: Vec<&Subject> = bare.iter().chain(subjects).collect();
         let probes: Vec<Option<Result<usize>>> =
@@ -102,7 +105,7 @@ pub fn all(
             cells.extend(row.into_iter().flatten());
         }
     }
-    Ok(cells)
+    Ok((cells, busy))
 }
 
 /// The bare server with the bytes that ours answers, for readings.

@@ -16,6 +16,9 @@ use crate::statistics::Spread;
 use crate::svg;
 use crate::workloads::Workload;
 
+/// Cores that may be busy with something else.
+const QUIET: f64 = 0.2;
+
 /// One that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Told {
@@ -61,6 +64,8 @@ pub struct Results {
     pub machine: Machine,
     /// What was measured.
     pub extent: Extent,
+    /// The most cores that were busy with something else before a workload.
+    pub busy_cores: f64,
     /// Tracks of the database.
     pub tracks: u64,
     /// The ratios.
@@ -123,6 +128,13 @@ impl Results {
             self.extent.rounds,
             self.extent.seconds
         );
+        if self.busy_cores > QUIET {
+            let _ = writeln!(
+                page,
+                "**The machine was not quiet: up to {:.1} cores were busy with something else.**\n",
+                self.busy_cores
+            );
+        }
         page.push_str("| what | measured | to reach | |\n|---|--:|--:|---|\n");
         for figure in &self.headline {
             page.push_str(&row(figure));

@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The median of several measurements, the least and the most of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Spread {
-    /// The middle one; of an even number the upper of the two.
+    /// The middle one; of an even number what lies between the two.
     pub median: f64,
     /// The least.
     pub least: f64,
@@ -41,6 +41,7 @@ mod tests {
     fn the_middle_and_the_ends() {
         let spread = Spread::of([3.0, 1.0, 2.0]).expect("three values");
         assert_eq!((spread.median, spread.least, spread.most), (2.0, 1.0, 3.0));
+        assert_eq!(Spread::of([4.0, 2.0]).map(|spread| spread.median), Some(3.0));
         assert_eq!(Spread::of([]), None);
         assert_eq!(Spread::of_ratios(&[4.0, 9.0], &[2.0, 3.0]).map(|s| s.least), Some(2.0));
     }

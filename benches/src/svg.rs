@@ -1,4 +1,5 @@
-//! The chart: for each workload a group of bars, requests a second of every subject, as parts of the fastest.
+//! The chart: for each workload a group of bars, requests a second of every subject, as parts of the fastest server. The bars
+//! of yardsticks that are faster still are cut.
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,8 @@ const WIDTH: usize = 860;
 const LEFT: usize = 220;
 /// The longest bar.
 const LONGEST: f64 = 400.0;
+/// Where bars are cut, as a part of the longest of a server.
+const CUT: f64 = 1.15;
 const BAR: usize = 15;
 const STEP: usize = 19;
 const TITLE: usize = 34;
@@ -74,7 +77,11 @@ fn legend() -> String {
 
 /// Draws one group and gives the place of the next.
 fn group(body: &mut String, mut y: usize, title: &str, bars: &[(&Cell, Spread)]) -> usize {
-    let most = bars.iter().map(|(_, rate)| rate.most).fold(1.0, f64::max);
+    let all = |of_servers: bool| {
+        let meant = bars.iter().filter(|(cell, _)| !of_servers || cell.kind != Kind::Yardstick);
+        meant.map(|(_, rate)| rate.most).fold(0.0, f64::max)
+    };
+    let most = if all(true) > 0.0 { all(true) } else { all(false).max(1.0) };
     let best_peer = bars.iter().find(|(cell, _)| cell.kind == Kind::Peer).map(|(_, rate)| rate.median);
     let _ = writeln!(
         body,
@@ -91,12 +98,13 @@ fn group(body: &mut String, mut y: usize, title: &str, bars: &[(&Cell, Spread)])
             Kind::Ours => "ours",
             Kind::Peer => "peer",
         };
-        let length = |value: f64| LEFT as f64 + value / most * LONGEST;
+        let length = |value: f64| LEFT as f64 + (value / most).min(CUT) * LONGEST;
         let end = length(rate.median);
         let (least, greatest) = (length(rate.least), length(rate.most));
         let middle = y + BAR / 2;
         let against = match best_peer {
             Some(best) if cell.kind == Kind::Ours => format!(", {:.1} × the best peer", rate.median / best),
+            _ if rate.median / most > CUT => " (cut)".to_owned(),
             _ => String::new(),
         };
         let _ = writeln!(
