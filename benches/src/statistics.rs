@@ -18,11 +18,8 @@ impl Spread {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
-        Some(Spread {
-            median: *sorted.get(sorted.len() / 2)?,
-            least: *sorted.first()?,
-            most: *sorted.last()?,
-        })
+        let (lower, upper) = (sorted.get(sorted.len().checked_sub(1)? / 2)?, sorted.get(sorted.len() / 2)?);
+        Some(Spread { median: lower.midpoint(*upper), least: *sorted.first()?, most: *sorted.last()? })
     }
 
     /// Of the quotients of measurements that were made one after the other, round by round.
