@@ -35,7 +35,7 @@ pub struct Start {
 /// # Errors
 /// It does not start or answer.
 pub fn starts(ours: &Ours, dataset: &Dataset, tables: u64, times: usize) -> Result<Vec<Start>> {
-    let request = postgrest(Workload::ByKey, "").context("a request")?.of_key(1, dataset.albums);
+    let request = postgrest(Workload::ByKey, "").context("a request")?.of_key(1, dataset.albums, 1);
     let mut starts = Vec::new();
     for engine in ENGINES {
         let path = fresh(ours, dataset, "start")?;

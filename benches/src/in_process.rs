@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -137,11 +137,21 @@ fn bound(key: u64) -> Result<i64> {
     Ok(i64::try_from(key)?)
 }
 
+/// A number that was not there before.
+fn fresh() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(1_000_000_000);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
 fn prepared(workload: Workload, (tracks, albums): (u64, u64)) -> Result<Vec<Request>> {
     let request = postgrest(workload, "").context("the mix is two requests")?;
-    let differs = format!("{}{}", request.target, request.body).contains("{");
-    let count = if differs && workload != Workload::InsertThousand { PREPARED } else { 1 };
-    Ok((0..count).map(|number| request.of_key(key(number, tracks), albums)).collect())
+    let count = match workload {
+        Workload::ByKey | Workload::Filter | Workload::InsertOne => PREPARED,
+        // Each once: what it sets is not fresh for a second time.
+        Workload::Update => tracks,
+        _ => 1,
+    };
+    Ok((0..count).map(|number| request.of_key(key(number, tracks), albums, fresh())).collect())
 }
 
 /// A field as the core has it.
@@ -258,7 +268,9 @@ fn writes<'a>(sql: &'a Connection, workload: Workload, (tracks, albums): (u64, u
     Ok(Box::new(move |number| {
         let key = key(number, tracks);
         match workload {
-            Workload::Update => ensure!(update.execute([bound(key)?; 2])? == 1, "no track {key}"),
+            Workload::Update => {
+                ensure!(update.execute([bound(key)?, bound(fresh())?])? == 1, "no track {key}")
+            }
             Workload::InsertThousand => {
                 sql.execute_batch("BEGIN IMMEDIATE")?;
                 (1..=MANY).try_for_each(&mut one)?;

@@ -60,6 +60,9 @@ impl Cell {
 /// Which key a probe asks for.
 const PROBED: u64 = 17;
 
+/// What a probe sets. The load begins with more.
+const FRESH: u64 = 9_900_017;
+
 /// How often a number of rows that changes is looked at again, at most.
 const SETTLING: u32 = 100;
 
@@ -115,7 +118,7 @@ fn bare(subjects: &[Subject], workload: Workload, directory: &Path) -> Result<Op
         return Ok(None);
     };
     let Some(Exchange::One(request)) = server.exchange(workload) else { return Ok(None) };
-    let body = client::send(&server.address, &request.of_key(PROBED, PROBED))?.good()?.body;
+    let body = client::send(&server.address, &request.of_key(PROBED, PROBED, FRESH))?.good()?.body;
     servers::bare(&body, directory, move |asked| (asked == workload).then(|| request.clone())).map(Some)
 }
 
@@ -161,7 +164,7 @@ fn probe_server(
     dataset: &Dataset,
 ) -> Result<usize> {
     let requests = exchange.requests();
-    let request = requests.first().context("a request")?.of_key(PROBED, dataset.albums);
+    let request = requests.first().context("a request")?.of_key(PROBED, dataset.albums, FRESH);
     let before = settled(server)?;
     let answer = client::send(&server.address, &request)?.good()?;
     let text = String::from_utf8_lossy(&answer.body);
@@ -181,8 +184,8 @@ fn probe_server(
     }
     if workload == Workload::Update {
         let read = (server.requests)(Workload::ByKey).context("no reading by key")?;
-        let read = client::send(&server.address, &read.of_key(PROBED, dataset.albums))?.good()?.body;
-        ensure!(String::from_utf8_lossy(&read).contains(&format!("99{PROBED}")), "the update did nothing");
+        let read = client::send(&server.address, &read.of_key(PROBED, dataset.albums, FRESH))?.good()?.body;
+        ensure!(String::from_utf8_lossy(&read).contains(&FRESH.to_string()), "the update did nothing");
     }
     let wanted = match workload {
         Workload::InsertOne => 1,

@@ -1,7 +1,8 @@
 //! What is measured: the requests, told as templates, and how many connections send them.
 //!
 //! A template holds placeholders where a key stands, which differs from request to request: `{key}` is a track, `{album}` an album,
-//! `{key7}` and `{album7}` the same plus a million, for servers whose ids are text of a fixed length.
+//! `{key7}` and `{album7}` the same plus a million, for servers whose ids are text of a fixed length; `{fresh}` is a number that was not there
+//! before, for SQLite does not write a row that an update leaves as it is.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -23,7 +24,7 @@ pub enum Workload {
     Count,
     /// One column of a track by its key.
     Update,
-    /// Nine times [`Workload::ByKey`], then [`Workload::InsertOne`].
+    /// Nine readings by key, then one insert.
     Mix,
     /// One track.
     InsertOne,
@@ -122,8 +123,13 @@ pub struct Request {
 }
 
 /// The placeholders, with what they are in Lua.
-pub const PLACEHOLDERS: [(&str, &str); 4] =
-    [("{key}", "k"), ("{album}", "a"), ("{key7}", "(k + 1000000)"), ("{album7}", "(a + 1000000)")];
+pub const PLACEHOLDERS: [(&str, &str); 5] = [
+    ("{key}", "k"),
+    ("{album}", "a"),
+    ("{key7}", "(k + 1000000)"),
+    ("{album7}", "(a + 1000000)"),
+    ("{fresh}", "fresh"),
+];
 
 /// Added to keys that stand for text of a fixed length.
 const SEVEN_DIGITS: u64 = 1_000_000;
@@ -146,16 +152,16 @@ impl Request {
         self
     }
 
-    /// The request of one key.
-    pub fn of_key(&self, key: u64, albums: u64) -> Request {
-        let fill = |text: &str| fill(text, key, albums);
+    /// The request of one key, with a number that is not there yet.
+    pub fn of_key(&self, key: u64, albums: u64, fresh: u64) -> Request {
+        let fill = |text: &str| fill(text, key, albums, fresh);
         Request { target: fill(&self.target), body: fill(&self.body), ..self.clone() }
     }
 }
 
-fn fill(text: &str, key: u64, albums: u64) -> String {
+fn fill(text: &str, key: u64, albums: u64, fresh: u64) -> String {
     let album = (key - 1) % albums + 1;
-    let values = [key, album, key + SEVEN_DIGITS, album + SEVEN_DIGITS];
+    let values = [key, album, key + SEVEN_DIGITS, album + SEVEN_DIGITS, fresh];
     let mut filled = text.to_owned();
     for ((placeholder, _), value) in PLACEHOLDERS.iter().zip(values) {
         filled = filled.replace(placeholder, &value.to_string());
@@ -190,8 +196,8 @@ pub fn exchange(workload: Workload, one: &dyn Fn(Workload) -> Option<Request>) -
     one(workload).map(Exchange::One)
 }
 
-/// What an update sets, so that a reading of the same key shows it: 99 and the key.
-pub const UPDATED_JSON: &str = r#"{"milliseconds":99{key}}"#;
+/// What an update sets.
+pub const UPDATED_JSON: &str = r#"{"milliseconds":{fresh}}"#;
 
 /// The members of a new track; `album` is whatever the server takes for it.
 pub fn new_track(album: &str, name: &str) -> String {
@@ -235,7 +241,7 @@ mod tests {
 
     #[test]
     fn keys_take_their_places() {
-        let request = Request::json("PATCH", "/t/{key7}?a={album}", r#"{"k":{key}}"#).of_key(23, 10);
-        assert_eq!((request.target.as_str(), request.body.as_str()), ("/t/1000023?a=3", r#"{"k":23}"#));
+        let request = Request::json("PATCH", "/t/{key7}?a={album}", r#"{"k":{fresh}}"#).of_key(23, 10, 4);
+        assert_eq!((request.target.as_str(), request.body.as_str()), ("/t/1000023?a=3", r#"{"k":4}"#));
     }
 }

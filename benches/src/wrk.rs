@@ -18,6 +18,9 @@ const TIMEOUT: &str = "20s";
 /// What wrk's two threads begin with, far apart from each other.
 const APART: u64 = 50_021;
 
+/// More turns than a thread ever takes: its fresh numbers begin with a multiple of this.
+const MANY_TURNS: u64 = 10_000_000;
+
 /// What is sent, and for how long.
 pub struct Load<'a> {
     /// The requests.
@@ -101,7 +104,8 @@ fn lua(address: &str, load: &Load<'_>) -> String {
     let requests = load.exchange.requests();
     let mut script = format!(
         "local threads = {{}}\n\
-         function setup(thread)\n  thread:set('first', {seed} + #threads * {APART})\n  table.insert(threads, thread)\nend\n\
+         function setup(thread)\n  thread:set('first', {seed} + #threads * {APART})\n  \
+         thread:set('fresh', ({seed} * 2 + #threads + 1) * {MANY_TURNS})\n  table.insert(threads, thread)\nend\n\
          function init()\n  n = first\n  turn = 0\n  bad = 0\nend\n",
         seed = load.seed,
     );
@@ -110,7 +114,7 @@ fn lua(address: &str, load: &Load<'_>) -> String {
     }
     let (tracks, albums) = load.keys;
     script.push_str(&format!(
-        "function request()\n  n = (n + {STRIDE}) % {tracks}\n  local k = n + 1\n  local a = n % {albums} + 1\n"
+        "function request()\n  n = (n + {STRIDE}) % {tracks}\n  local k = n + 1\n  local a = n % {albums} + 1\n  fresh = fresh + 1\n"
     ));
     if requests.len() > 1 {
         script.push_str(

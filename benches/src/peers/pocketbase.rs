@@ -160,7 +160,7 @@ fn request(workload: Workload) -> Option<Request> {
         ),
         Workload::Count => Request::get(format!("{ROWS}?sort=id&perPage=10")),
         Workload::Update => {
-            Request::json("PATCH", format!("{ROWS}/00000000{{key7}}"), r#"{"milliseconds":99{key}}"#)
+            Request::json("PATCH", format!("{ROWS}/00000000{{key7}}"), r#"{"milliseconds":{fresh}}"#)
         }
         Workload::InsertOne => Request::json("POST", ROWS, track("{album7}", "New {key}")),
         Workload::InsertThousand => {

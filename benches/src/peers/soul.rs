@@ -57,7 +57,7 @@ fn request(workload: Workload) -> Option<Request> {
         Workload::List => Request::get(format!("{ROWS}?_ordering=id&_limit=100")),
         Workload::Count => Request::get(format!("{ROWS}?_ordering=id&_limit=10")),
         Workload::Update => {
-            Request::json("PUT", format!("{ROWS}/{{key}}"), r#"{"fields":{"milliseconds":99{key}}}"#)
+            Request::json("PUT", format!("{ROWS}/{{key}}"), r#"{"fields":{"milliseconds":{fresh}}}"#)
         }
         Workload::InsertOne => {
             let fields = r#"{"fields":{"album_id":{album},"name":"New {key}","milliseconds":200000,"price":0.99,"published":1}}"#;

@@ -99,7 +99,7 @@ fn request(workload: Workload) -> Option<Request> {
         ]),
         Workload::Update => one(
             "UPDATE tracks SET milliseconds = ? WHERE id = ?",
-            r#"[{"type":"integer","value":"99{key}"},{"type":"integer","value":"{key}"}]"#,
+            r#"[{"type":"integer","value":"{fresh}"},{"type":"integer","value":"{key}"}]"#,
         ),
         Workload::InsertOne => {
             one(ONE, r#"[{"type":"integer","value":"{album}"},{"type":"text","value":"New {key}"}]"#)
