@@ -1,201 +1,216 @@
-//! Measures, in one run and interleaved, requests a second and p99 of both engines beside a bare hyper server that returns
-//! the same bytes; then the cold start of each. See `README.md` beside this crate.
+//! `cargo xtask bench`: our server beside its yardsticks and its peers, all over one database, in one run. See `README.md`
+//! beside this crate.
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+mod ad_hoc;
+mod client;
+mod dataset;
+mod figures;
+mod headline;
+mod in_process;
+mod machine;
+mod measure;
+mod options;
+mod peers;
+mod process;
+mod report;
+mod servers;
+mod statistics;
+mod svg;
+mod workloads;
+mod wrk;
+
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use clap::Parser as _;
 
-const ROUNDS: usize = 5;
-const CONNECTIONS: &str = "32";
-const SECONDS: &str = "5s";
-const STARTS: usize = 20;
+use dataset::Dataset;
+use figures::ENGINES;
+use in_process::{Loop, Way};
+use options::Options;
+use report::{Results, Told};
+use servers::{Access, Kind, Means, Ours, Subject};
 
-/// A server under test, ended by its process id.
-struct Server {
-    child: Child,
-    address: String,
-}
+/// Tracks of the database that every server serves.
+const TRACKS: u64 = 100_000;
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+/// Tables beside the five where starts with many tables are measured.
+const MANY_TABLES: u64 = 1000;
+
+/// Tables beside the five that policies name, each by one.
+const NAMED_TABLES: u64 = 200;
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1).peekable();
-    let mut config = None;
-    if args.next_if_eq("--config").is_some() {
-        config = Some(PathBuf::from(args.next().context(USAGE)?));
-    }
-    let database = args.next().context(USAGE)?;
-    let workloads: Vec<String> = args.collect();
-    ensure!(!workloads.is_empty(), USAGE);
+    let options = Options::parse();
     ensure!(Command::new("wrk").arg("-v").output().is_ok(), "wrk is not installed: apt-get install wrk");
-    let directory = std::env::temp_dir().join(format!("sqlitrest-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    let result = measure(Path::new(&database), config.as_deref(), &workloads, &directory);
-    std::fs::remove_dir_all(&directory)?;
+    let target = target()?;
+    // Not below /tmp: where that is memory, nothing is durable.
+    let home = target.join("bench");
+    sweep(&home)?;
+    let directory = home.join(std::process::id().to_string());
+    fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+    let result = run(&options, &target, &directory);
+    fs::remove_dir_all(&directory)?;
     result
 }
 
-const USAGE: &str = "usage: cargo xtask bench [--config FILE] DATABASE TARGET…   (for example chinook.db '/Album?AlbumId=eq.5')";
-
-fn measure(database: &Path, config: Option<&Path>, workloads: &[String], directory: &Path) -> Result<()> {
-    let mut servers = Vec::new();
-    for engine in ["native", "component"] {
-        let copy = directory.join(format!("{engine}.db"));
-        std::fs::copy(database, &copy).with_context(|| format!("cannot copy {}", database.display()))?;
-        servers.push((engine.to_owned(), sqlitrest(&copy, engine, None)?));
-        if config.is_some() {
-            servers.push((format!("{engine}, configured"), sqlitrest(&copy, engine, config)?));
+/// Removes what runs have left that were ended from outside.
+fn sweep(home: &Path) -> Result<()> {
+    for entry in fs::read_dir(home).into_iter().flatten() {
+        let entry = entry?;
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            fs::remove_dir_all(entry.path())?;
         }
-    }
-    println!("wrk -t2 -c{CONNECTIONS} -d{SECONDS}, {ROUNDS} rounds interleaved, median (least to most)\n");
-    println!("| target | bytes | server | requests/s | of bare | p99 ms |");
-    println!("|---|--:|---|--:|--:|--:|");
-    for target in workloads {
-        let body = get(&servers[0].1.address, target)?;
-        for (name, server) in &servers {
-            ensure!(body == get(&server.address, target)?, "{target}: {name} answers otherwise");
-        }
-        let file = directory.join("body");
-        std::fs::write(&file, &body)?;
-        let bare = start(Command::new(sibling("bare")?).arg(&file))?;
-        let all: Vec<(&str, &str)> = std::iter::once(("bare hyper", bare.address.as_str()))
-            .chain(servers.iter().map(|(name, server)| (name.as_str(), server.address.as_str())))
-            .collect();
-        let figures = rounds(&all, target)?;
-        let floor = median(&figures["bare hyper"].0);
-        for (name, _) in &all {
-            let (rates, p99) = &figures[name];
-            println!(
-                "| `{target}` | {} | {name} | {:.0} ({:.0} to {:.0}) | {:.2} | {:.2} |",
-                body.len(),
-                median(rates),
-                rates.iter().copied().fold(f64::MAX, f64::min),
-                rates.iter().copied().fold(0.0, f64::max),
-                median(rates) / floor,
-                median(p99)
-            );
-        }
-    }
-    drop(servers);
-    cold_starts(directory, &workloads[0])
-}
-
-type Figures<'a> = BTreeMap<&'a str, (Vec<f64>, Vec<f64>)>;
-
-fn rounds<'a>(servers: &[(&'a str, &str)], target: &str) -> Result<Figures<'a>> {
-    let mut figures = Figures::new();
-    for _ in 0..ROUNDS {
-        for (name, address) in servers {
-            let (rate, p99) = wrk(address, target)?;
-            let entry = figures.entry(name).or_default();
-            entry.0.push(rate);
-            entry.1.push(p99);
-        }
-    }
-    Ok(figures)
-}
-
-/// From the start of the process to the whole first answer.
-fn cold_starts(directory: &Path, target: &str) -> Result<()> {
-    println!("\n| cold start to the first answer, {STARTS} times | median ms | most ms |\n|---|--:|--:|");
-    for engine in ["native", "component"] {
-        let mut times = Vec::new();
-        for _ in 0..STARTS {
-            let begin = Instant::now();
-            let server = sqlitrest(&directory.join(format!("{engine}.db")), engine, None)?;
-            get(&server.address, target)?;
-            times.push(begin.elapsed().as_secs_f64() * 1e3);
-        }
-        let most = times.iter().copied().fold(0.0, f64::max);
-        println!("| {engine} | {:.1} | {most:.1} |", median(&times));
     }
     Ok(())
 }
 
-fn sqlitrest(database: &Path, engine: &str, config: Option<&Path>) -> Result<Server> {
-    let mut command = Command::new(sibling("sqlitrest")?);
-    command.arg("serve").arg(database).args(["--engine", engine, "--listen", "127.0.0.1:0"]);
-    if let Some(config) = config {
-        command.arg("--config").arg(config);
+/// `target/`, where this program lies in `target/release/`.
+fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    own.ancestors().nth(2).map(Path::to_owned).context("not in target/release")
+}
+
+fn run(options: &Options, target: &Path, directory: &Path) -> Result<()> {
+    let binary = match &options.server {
+        Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
+        None => servers::sibling("sqlitrest")?,
+    };
+    let extent = options.extent();
+    if let Some(database) = &options.database {
+        let wanted = ad_hoc::Wanted {
+            binary: &binary,
+            database,
+            config: options.config.as_deref(),
+            targets: &options.targets,
+            rounds: extent.rounds,
+            seconds: extent.seconds,
+        };
+        return ad_hoc::measure(&wanted, directory);
     }
-    start(&mut command)
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let ours = Ours { binary, directory: directory.to_owned() };
+    let dataset = Dataset::make(directory, TRACKS)?;
+    let mut results = Results {
+        machine: machine::Machine::this(sources),
+        extent: extent.clone(),
+        busy_cores: 0.0,
+        tracks: TRACKS,
+        headline: Vec::new(),
+        subjects: Vec::new(),
+        missing: Vec::new(),
+        cells: Vec::new(),
+        starts: Vec::new(),
+        growth: Vec::new(),
+        unrelated: Vec::new(),
+        streams: Vec::new(),
+        contention: Vec::new(),
+        sizes: figures::sizes(&ours, target),
+    };
+    compare(options, target, &ours, &dataset, &mut results)?;
+    if !options.no_figures {
+        ours_alone(options, &ours, &dataset, &mut results)?;
+    }
+    let place = options.results.clone().unwrap_or_else(|| sources.join("results"));
+    println!("{}", results.write(&place, &options.name)?);
+    eprintln!("written to {}/{}.{{md,json,svg}}", place.display(), options.name);
+    Ok(())
 }
 
-/// A binary that stands beside this one.
-fn sibling(name: &str) -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    ensure!(path.exists(), "{} is not there: cargo xtask bench builds it", path.display());
-    Ok(path)
-}
-
-/// Starts a server and waits for the line with its address, on either stream.
-fn start(command: &mut Command) -> Result<Server> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-    for line in lines.by_ref() {
-        if let Some((_, rest)) = line?.split_once("http://") {
-            let address = rest.split([',', ' ']).next().unwrap_or_default().to_owned();
-            // What else it prints must not fill the pipe.
-            std::thread::spawn(move || lines.for_each(drop));
-            return Ok(Server { child, address });
+/// All subjects, every workload.
+fn compare(
+    options: &Options,
+    target: &Path,
+    ours: &Ours,
+    dataset: &Dataset,
+    results: &mut Results,
+) -> Result<()> {
+    let mut subjects = loops(&ours.directory, dataset)?;
+    subjects.retain(|subject| options.wants(&subject.name));
+    for access in [Access::Open, Access::Policies] {
+        for engine in ENGINES {
+            if options.wants(&servers::name(engine, access)) {
+                subjects.push(ours.serve(engine, access, dataset)?);
+            }
         }
     }
-    bail!("the server ended before it said its address")
+    for (name, start) in peers::ALL {
+        if options.no_peers || !options.wants(name) {
+            continue;
+        }
+        let place = peers::Place::of(name, target, &ours.directory);
+        match place.and_then(|place| start(&place, dataset)) {
+            Ok(subject) => {
+                eprintln!("{name}: {}: {} ({})", subject.version, subject.command(), subject.durability);
+                subjects.push(subject);
+            }
+            Err(error) => {
+                eprintln!("{name} does not take part: {error:#}");
+                results.missing.push((name.to_owned(), format!("{error:#}")));
+            }
+        }
+    }
+    thread::sleep(Duration::from_secs(1));
+    let told = |subject| Told::of(subject, &[&ours.directory, target]);
+    results.subjects = subjects.iter().map(told).collect();
+    let idle = figures::resident(&subjects);
+    let is_wanted = |name: &str| options.wants(name);
+    (results.cells, results.busy_cores) =
+        measure::all(&subjects, &results.extent, dataset, &ours.directory, &is_wanted)?;
+    let loaded = figures::resident(&subjects);
+    for told in &mut results.subjects {
+        let of = |all: &[(String, u64)]| all.iter().find(|(name, _)| *name == told.name).map(|(_, kib)| *kib);
+        (told.resident_idle, told.resident_loaded) = (of(&idle), of(&loaded));
+    }
+    Ok(())
 }
 
-/// The body of a GET.
-fn get(address: &str, target: &str) -> Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let text = answer.windows(4).position(|w| w == b"\r\n\r\n").context("no end of the headers")?;
-    ensure!(answer.starts_with(b"HTTP/1.1 200"), "{target}: {}", String::from_utf8_lossy(&answer));
-    Ok(answer.split_off(text + 4))
-}
-
-/// Requests a second, and the 99th percentile in milliseconds.
-fn wrk(address: &str, target: &str) -> Result<(f64, f64)> {
-    let output = Command::new("wrk")
-        .args(["-t2", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}"), "--latency"])
-        .arg(format!("http://{address}{target}"))
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let after = |label: &str| {
-        let line = text.lines().find(|line| line.trim_start().starts_with(label))?;
-        line.split_whitespace().last().map(str::to_owned)
+/// The loops in this process, each over a copy of the database.
+fn loops(directory: &Path, dataset: &Dataset) -> Result<Vec<Subject>> {
+    let one = |(name, way): (&str, Way)| {
+        let database = directory.join(format!("{way:?}.db"));
+        dataset.copy_to(&database)?;
+        let threads = in_process::readers();
+        Ok(Subject {
+            name: name.to_owned(),
+            kind: Kind::Yardstick,
+            version: format!("SQLite {}, {threads} threads, writes by 1", rusqlite::version()),
+            durability: "SQLite, WAL, synchronous=full, a transaction each".to_owned(),
+            means: Means::Loop(Loop { way, database, keys: dataset.keys() }),
+        })
     };
-    ensure!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{target}: {text}");
-    let rate = after("Requests/sec:").and_then(|rate| rate.parse().ok());
-    let p99 = after("99%").and_then(|time| milliseconds(&time));
-    Ok((rate.context("wrk gave no rate")?, p99.context("wrk gave no p99")?))
+    [(headline::STATEMENTS, Way::Statements), (headline::CORE, Way::Core)].into_iter().map(one).collect()
 }
 
-/// `1.23ms`, `456.00us` or `1.20s`
-fn milliseconds(text: &str) -> Option<f64> {
-    let (number, factor) = if let Some(number) = text.strip_suffix("us") {
-        (number, 1e-3)
-    } else if let Some(number) = text.strip_suffix("ms") {
-        (number, 1.0)
-    } else {
-        (text.strip_suffix('s')?, 1e3)
-    };
-    number.parse::<f64>().ok().map(|n| n * factor)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+/// The figures of our server alone.
+fn ours_alone(options: &Options, ours: &Ours, dataset: &Dataset, results: &mut Results) -> Result<()> {
+    let (directory, extent) = (&ours.directory, &results.extent);
+    let (rounds, seconds) = (extent.rounds, extent.seconds);
+    let times = if options.quick { 3 } else { 20 };
+    eprintln!("starts");
+    results.starts = figures::starts(ours, dataset, 0, times)?;
+    let small = Dataset::make(directory, 1000)?;
+    let many = small.with_tables(MANY_TABLES)?;
+    results.starts.extend(figures::starts(ours, &many, MANY_TABLES, times)?);
+    eprintln!("readings beside writes");
+    results.contention = figures::contention(ours, dataset, rounds, seconds, directory)?;
+    eprintln!("growth");
+    let million = Dataset::make(directory, 1_000_000)?;
+    let mut series = vec![(small.clone(), 0), (Dataset::make(directory, 10_000)?, 0), (dataset.clone(), 0)];
+    series.push((million.clone(), 0));
+    if options.large {
+        series.push((Dataset::make(directory, 10_000_000)?, 0));
+    }
+    let named = (small.with_tables(NAMED_TABLES)?, NAMED_TABLES);
+    series.extend([(small.with_tables(10)?, 10), named.clone(), (small.with_tables(2000)?, 2000)]);
+    results.growth = figures::growth(ours, &series, rounds, seconds, directory)?;
+    eprintln!("policies on other tables");
+    results.unrelated = figures::unrelated_policies(ours, &named, rounds, seconds, directory)?;
+    eprintln!("a million rows in one answer");
+    results.streams = figures::streams(ours, &million, if options.quick { 1 } else { 5 })?;
+    Ok(())
 }

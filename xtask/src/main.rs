@@ -1,8 +1,11 @@
 //! `cargo xtask …`: set-up, build, run and test, each one command on a fresh machine. `HELP` says what each does.
 
+mod bench;
 mod build;
 mod clients;
 mod debian;
+mod node;
+mod peers;
 mod proj_db;
 mod python;
 mod serve;
@@ -24,7 +27,8 @@ cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the com
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
 cargo xtask test             build, check format and lints, run every test, those of the clients too
 cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients
-cargo xtask bench DB TARGET… build, then measure both engines beside a bare server: benches/README.md
+cargo xtask bench            build, get the servers of others, measure them all in one run: benches/README.md
+cargo xtask bench --help     what else it measures
 cargo xtask help             this text
 
 Every command gets what it needs first, a way to build WebAssembly above all. Of these, the first that works:
@@ -52,7 +56,7 @@ fn command(args: &[&str]) -> Result<()> {
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
         ["build"] => build::all(&wasm::find()?)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
-        ["bench", args @ ..] => build::bench(&wasm::find()?, args)?,
+        ["bench", args @ ..] => bench::bench(args)?,
         ["serve", rest @ ..] => serve::serve(rest)?,
         ["test"] => test::test(None).context("test FAILED")?,
         ["test", filter] => test::test(Some(filter)).context("test FAILED")?,
