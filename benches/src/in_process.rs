@@ -12,7 +12,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef as SqlRef};
 use rusqlite::{Connection, params};
 use sqlitrest_runtime::compile::{Param, Step};
 use sqlitrest_runtime::config::Config;
-use sqlitrest_runtime::database::{Database, DbError};
+use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::http;
 use sqlitrest_runtime::identity::Identity;
@@ -237,7 +237,7 @@ fn reads<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result
         let (sql, values, format, count) = pages.get(at).context("a page")?;
         let mut out = Vec::new();
         let rows = port.page(sql, values, format, &mut out).map_err(|error| anyhow!(error.message))?;
-        ensure!(rows > 0, "no rows: {sql}");
+        ensure!(rows != Paged::Whole(0), "no rows: {sql}");
         if let Some((sql, values)) = count {
             port.rows(sql, values, &mut |_| {}).map_err(|error| anyhow!(error.message))?;
         }
