@@ -124,11 +124,20 @@ impl File {
             };
             sql.pragma_update(None, "synchronous", level)?;
             sql.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT)?;
+            // `checkpoint` sees to that, so that no write waits for it.
+            sql.pragma_update(None, "wal_autocheckpoint", 0)?;
         } else {
             sql.pragma_update(None, "query_only", true)?;
         }
         functions::register(&sql)?;
         Connection::new(sql, self.request_timeout)
+    }
+
+    /// Where its write-ahead log is, if it has one.
+    pub fn log_path(&self) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        path.into()
     }
 
     /// The first statement is what makes SQLite read the file.
@@ -149,9 +158,7 @@ impl File {
 
     /// A file in WAL mode in a directory where nothing can be written. Without a log it is complete in itself.
     fn without_side_files(&mut self, error: rusqlite::Error) -> Result<Connection> {
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        if fs::metadata(&wal).is_ok_and(|log| log.len() > 0) {
+        if fs::metadata(self.log_path()).is_ok_and(|log| log.len() > 0) {
             return Err(self.explain(&error));
         }
         self.immutable = true;

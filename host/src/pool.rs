@@ -17,6 +17,7 @@ use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::checkpoint::{self, Checkpointer};
 use crate::connection::{BUDGET, Connection, LongStatements};
 use crate::log;
 use crate::open::{File, Role};
@@ -30,6 +31,8 @@ pub struct Pool {
     opener: Arc<Opener>,
     readers: Readers,
     writer: Writer,
+    /// None where nothing is written, and after the end.
+    checkpointer: Mutex<Option<Checkpointer>>,
     /// How long a request waits for a connection: as long as a statement waits for another process.
     patience: Duration,
 }
@@ -78,9 +81,16 @@ impl Pool {
         let opener = Arc::new(Opener::new(file));
         opener.watch(&writer);
         let (count, patience) = (config.pool.readers_per_db, config.pool.busy_timeout.0);
+        let interval = config.pool.wal_checkpoint_interval.0;
+        let checkpointer = match opener.file.writable {
+            true => Some(Checkpointer::start(&opener, interval, checkpoint::IDLE)?),
+            false => None,
+        };
+        let log = checkpointer.as_ref().map(Checkpointer::log);
         Ok(Arc::new(Pool {
             readers: Readers::open(&opener, count)?,
-            writer: Writer::start(writer, Arc::clone(&opener), patience)?,
+            writer: Writer::start(writer, log, Arc::clone(&opener), patience)?,
+            checkpointer: Mutex::new(checkpointer),
             opener,
             patience,
         }))
@@ -157,6 +167,10 @@ impl Pool {
         self.readers.free.close();
         lock(&self.readers.idle).clear();
         let Ok((_, writer)) = all else { bail!("a request still uses the database") };
+        let checkpointer = lock(&self.checkpointer).take();
+        if let Some(checkpointer) = checkpointer {
+            checkpointer.end();
+        }
         if let Some(writer) = writer.filter(|_| self.file().writable) {
             let stays = "the write-ahead log stays beside the database, which loses nothing";
             match writer.checkpoint() {
@@ -183,6 +197,11 @@ impl Opener {
         let connection = self.file.connect(role).map_err(|error| DbError { message: error.to_string() })?;
         self.watch(&connection);
         Ok(connection)
+    }
+
+    /// The file that it opens.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     fn watch(&self, connection: &Connection) {

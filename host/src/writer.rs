@@ -15,6 +15,7 @@ use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::sync::oneshot;
 use tokio::time::{Instant as Moment, timeout_at};
 
+use crate::checkpoint::Log;
 use crate::connection::Connection;
 use crate::log;
 use crate::open::Role;
@@ -134,10 +135,15 @@ impl Writer {
     ///
     /// # Errors
     /// The system's, where there is no thread to be had.
-    pub fn start(connection: Connection, opener: Arc<Opener>, patience: Duration) -> Result<Writer> {
+    pub fn start(
+        connection: Connection,
+        log: Option<Log>,
+        opener: Arc<Opener>,
+        patience: Duration,
+    ) -> Result<Writer> {
         let (queue, messages) = sync_channel(MOST_WAITING);
         let thread =
-            Thread { connection: Some(connection), opener, messages, again: VecDeque::new(), end: None };
+            Thread { connection: Some(connection), log, opener, messages, again: VecDeque::new(), end: None };
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run());
         spawned.context("the thread that writes cannot be started")?;
         Ok(Writer { queue, patience })
@@ -183,6 +189,8 @@ fn busy() -> DbError {
 struct Thread {
     /// None where it was lost in a panic.
     connection: Option<Connection>,
+    /// Who is told that something was written.
+    log: Option<Log>,
     opener: Arc<Opener>,
     messages: Receiver<Message>,
     /// Requests to be done again, before those that wait.
@@ -196,6 +204,7 @@ impl Thread {
         while let Some(job) = self.next(true) {
             self.group(job);
         }
+        drop(self.log);
         if let Some(end) = self.end {
             // Whoever asked may have gone; then it closes here.
             let _ = end.send(self.connection);
@@ -241,12 +250,15 @@ impl Thread {
                 next = self.next(false);
             }
         }
-        let outcome = turn.commit();
+        let (outcome, has_begun) = (turn.commit(), turn.has_begun);
         self.connection = turn.connection.clean().then_some(turn.connection);
         if outcome.is_err() && done.len() > 1 {
             return self.repeat(done);
         }
         done.into_iter().for_each(|job| job.settle(outcome.clone()));
+        if let (Some(log), Some(connection), true) = (&mut self.log, &mut self.connection, has_begun) {
+            log.written(connection);
+        }
     }
 
     /// The connection, for requests that begin the transaction when they need it.
@@ -387,7 +399,7 @@ mod tests {
             let scratch = Scratch::new(name, SCHEMA);
             let (file, connection) = crate::open::File::check(&scratch.config()).expect("a database");
             let opener = Arc::new(Opener::new(file));
-            let writer = Writer::start(connection, Arc::clone(&opener), Duration::from_secs(5));
+            let writer = Writer::start(connection, None, Arc::clone(&opener), Duration::from_secs(5));
             Fixture { scratch, writer: Arc::new(writer.expect("a thread")), opener }
         }
 

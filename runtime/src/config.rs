@@ -312,13 +312,20 @@ pub struct Pool {
     pub readers_per_db: u16,
     /// How long a statement waits for a lock that another process holds; then 503.
     pub busy_timeout: Span,
+    /// After how long what is in the write-ahead log is in the database file, if it is not before.
+    pub wal_checkpoint_interval: Span,
     /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the process.
     pub synchronous: Synchronous,
 }
 
 impl Default for Pool {
     fn default() -> Self {
-        Pool { readers_per_db: 5, busy_timeout: Span(Duration::from_secs(5)), synchronous: Synchronous::Full }
+        Pool {
+            readers_per_db: 5,
+            busy_timeout: Span(Duration::from_secs(5)),
+            wal_checkpoint_interval: Span(Duration::from_secs(300)),
+            synchronous: Synchronous::Full,
+        }
     }
 }
 
@@ -509,6 +516,7 @@ pub const KEYS: &[&str] = &[
     "databases.main.hidden",
     "pool.readers_per_db",
     "pool.busy_timeout",
+    "pool.wal_checkpoint_interval",
     "pool.synchronous",
     "api.max_rows",
     "api.aggregates",

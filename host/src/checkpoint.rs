@@ -1,0 +1,211 @@
+//! The care for the write-ahead log: what is in it is moved into the database file by a thread and a connection of its own, so that
+//! neither a read nor a write waits for it (<https://www.sqlite.org/wal.html#ckpt>).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use sqlitrest_runtime::database::{Database as _, DbError};
+
+use crate::connection::Connection;
+use crate::log;
+use crate::open::Role;
+use crate::pool::Opener;
+
+/// From this size on the log is moved at once, in bytes: SQLite's own default, 1,000 pages of 4 KiB.
+const LARGE: u64 = 1_000 * 4_096;
+
+/// Beyond this size the one that writes waits for the log to be emptied: readers that never pause would let it grow without end.
+const TOO_LARGE: u64 = 64 << 20;
+
+/// Where the log could not be emptied, because somebody reads from it, it is tried again after this.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// How long nothing is written before the log is emptied.
+pub const IDLE: Duration = Duration::from_secs(1);
+
+/// The thread that moves the log.
+pub struct Checkpointer {
+    log: Log,
+    thread: JoinHandle<()>,
+}
+
+/// The log as the one that writes sees it.
+#[derive(Clone)]
+pub struct Log {
+    written: SyncSender<()>,
+    path: PathBuf,
+    /// When it was last in vain to wait for readers.
+    busy: Option<Instant>,
+}
+
+impl Checkpointer {
+    /// Starts the thread. Whatever is in the log is moved after `interval` at the latest, and the log is emptied where nothing is
+    /// written for `idle`.
+    ///
+    /// # Errors
+    /// The system's, where there is no thread to be had; SQLite's, where there is no connection.
+    pub fn start(opener: &Arc<Opener>, interval: Duration, idle: Duration) -> Result<Checkpointer> {
+        let connection =
+            opener.connect(Role::Writer).map_err(|error| anyhow::anyhow!("{}", error.message))?;
+        // It has time, and never waits for others.
+        connection.sql().busy_timeout(Duration::ZERO)?;
+        let (written, messages) = sync_channel(1);
+        let log = Log { written, path: opener.file().log_path(), busy: None };
+        let path = log.path.clone();
+        let thread = std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || run(connection, &path, &messages, interval, idle))
+            .context("the thread that moves the write-ahead log cannot be started")?;
+        Ok(Checkpointer { log, thread })
+    }
+
+    /// For the one that writes.
+    pub fn log(&self) -> Log {
+        self.log.clone()
+    }
+
+    /// Ends the thread, once every [`Log`] is gone.
+    pub fn end(self) {
+        drop(self.log);
+        let _ = self.thread.join();
+    }
+}
+
+impl Log {
+    /// Something was committed. Called by the one that writes, with its connection.
+    pub fn written(&mut self, writer: &mut Connection) {
+        // Where a message waits already, it says enough.
+        let _ = self.written.try_send(());
+        let is_tried = self.busy.is_some_and(|busy| busy.elapsed() < AGAIN);
+        if !is_tried && size(&self.path) > TOO_LARGE {
+            writer.restart_clock();
+            // Readers go on meanwhile; the next write begins the log anew.
+            let emptied = matches!(checkpoint(writer, "RESTART"), Ok(true));
+            self.busy = (!emptied).then(Instant::now);
+        }
+    }
+}
+
+fn run(
+    mut connection: Connection,
+    path: &PathBuf,
+    messages: &Receiver<()>,
+    interval: Duration,
+    idle: Duration,
+) {
+    // What an earlier process has left counts as written.
+    let (mut since, mut moved) = (Some(Instant::now()), Instant::now());
+    loop {
+        // Nothing is written: there is nothing to do, for as long as it stays so.
+        let wait = if since.is_some() { idle.min(interval) } else { Duration::MAX };
+        match messages.recv_timeout(wait) {
+            Ok(()) => {
+                since = Some(Instant::now());
+                if size(path) < LARGE && moved.elapsed() < interval {
+                    continue;
+                }
+                tell(checkpoint(&mut connection, "PASSIVE"));
+                moved = Instant::now();
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // A log that somebody reads from is as good as empty once it is moved.
+                match checkpoint(&mut connection, "TRUNCATE") {
+                    Ok(true) => since = None,
+                    Ok(false) => std::thread::sleep(idle.min(AGAIN)),
+                    Err(error) => {
+                        tell(Err(error));
+                        since = None;
+                    }
+                }
+                moved = Instant::now();
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn tell(result: Result<bool, DbError>) {
+    if let Err(error) = result {
+        log(format_args!("the write-ahead log is not moved into the database: {}", error.message));
+    }
+}
+
+/// Moves the log; whether all of it could be, and in the modes that empty it, whether it is.
+fn checkpoint(connection: &mut Connection, mode: &str) -> Result<bool, DbError> {
+    connection.restart_clock();
+    let mut row = Vec::new();
+    let done = connection.rows(&format!("PRAGMA wal_checkpoint({mode})"), &[], &mut |columns| {
+        row = columns.iter().map(|value| value.to_value()).collect();
+    });
+    match done {
+        Ok(()) => Ok(row.first() == Some(&sqlitrest_runtime::value::Value::Integer(0))),
+        Err(error) if error.message == crate::pool::BUSY => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn size(path: &PathBuf) -> u64 {
+    std::fs::metadata(path).map_or(0, |log| log.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::{File, tests::Scratch};
+
+    fn opener(scratch: &Scratch) -> Arc<Opener> {
+        let (file, _) = File::check(&scratch.config()).expect("a database");
+        Arc::new(Opener::new(file))
+    }
+
+    fn write(writer: &mut Connection, log: &mut Log, bytes: usize) {
+        let sql = format!("INSERT INTO t VALUES (zeroblob({bytes}))");
+        writer.rows(&sql, &[], &mut |_| {}).expect("written");
+        log.written(writer);
+    }
+
+    /// Waits for the log to be as wanted.
+    fn wait(log: &Log, is_good: impl Fn(u64) -> bool) {
+        let since = Instant::now();
+        while !is_good(size(&log.path)) {
+            assert!(since.elapsed() < Duration::from_secs(20), "{} bytes", size(&log.path));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_log_is_emptied_when_nothing_is_written() {
+        let scratch = Scratch::new("checkpoint-idle", "CREATE TABLE t (b)");
+        let opener = opener(&scratch);
+        let mut writer = opener.connect(Role::Writer).expect("a connection");
+        let checkpointer = Checkpointer::start(&opener, Duration::from_secs(300), Duration::from_millis(20))
+            .expect("a thread");
+        let mut log = checkpointer.log();
+        for _ in 0..2 {
+            write(&mut writer, &mut log, 100_000);
+            wait(&log, |size| size == 0);
+        }
+        drop(log);
+        checkpointer.end();
+    }
+
+    #[test]
+    fn a_log_that_is_always_read_has_an_end() {
+        let scratch = Scratch::new("checkpoint-bound", "CREATE TABLE t (b)");
+        let opener = opener(&scratch);
+        let mut writer = opener.connect(Role::Writer).expect("a connection");
+        // Nobody else moves the log.
+        let (written, _messages) = sync_channel(1);
+        let mut log = Log { written, path: opener.file().log_path(), busy: None };
+        let mut most = 0;
+        for _ in 0..40 {
+            write(&mut writer, &mut log, 4 << 20);
+            most = most.max(size(&log.path));
+        }
+        assert!(most > TOO_LARGE && most < TOO_LARGE + (20 << 20), "{most} bytes");
+    }
+}
