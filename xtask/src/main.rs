@@ -22,6 +22,7 @@ const HELP: &str = "\
 cargo xtask build            build component and server in release: target/sqlitrest-guest.wasm (spin.toml names it)
                              and target/release/sqlitrest with the component inside
 cargo xtask build --guest    build the component alone
+cargo xtask dist             build what is shipped: target/dist/sqlitrest, small and fast; takes minutes
 cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the component as the engine; with no DB, the
                              example, examples/music.db, which is made from examples/music.sql
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
@@ -55,6 +56,7 @@ fn command(args: &[&str]) -> Result<()> {
     match args {
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
         ["build"] => build::all(&wasm::find()?)?,
+        ["dist"] => build::dist(&wasm::find()?)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
         ["bench", args @ ..] => bench::bench(args)?,
         ["serve", rest @ ..] => serve::serve(rest)?,
