@@ -114,6 +114,18 @@ impl Server {
         Ended { code: status.code(), stdout, stderr }
     }
 
+    /// Ends it as a power cut would: without a chance to say or do anything.
+    pub fn kill(mut self) {
+        let mut child = self.child.take().expect("running");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
+    }
+
     /// Tells it to stop and waits: it must end well.
     pub fn stop(self) -> Ended {
         self.signal("TERM");
