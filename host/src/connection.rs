@@ -178,6 +178,14 @@ impl Connection {
         !self.sql.is_autocommit()
     }
 
+    /// For how long its statements wait for another connection that has the lock.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn wait_for_locks(&self, patience: Duration) -> Result<(), DbError> {
+        self.sql.busy_timeout(patience).map_err(to_db_error)
+    }
+
     /// Moves the whole write-ahead log into the file and empties it; `false` where another process still reads from it.
     ///
     /// # Errors

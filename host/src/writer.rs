@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::sync::oneshot;
-use tokio::time::{Instant as Moment, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::connection::Connection;
 use crate::log;
@@ -53,6 +53,10 @@ enum Message {
 /// The writing connection while one request has it: a savepoint in the transaction of several.
 pub struct Turn {
     connection: Connection,
+    /// Until when its request waits for another process that has the lock.
+    until: Instant,
+    /// For how long any other statement does.
+    patience: Duration,
     /// Whether a request of the transaction has begun it.
     has_begun: bool,
     /// Whether the savepoint is there.
@@ -63,6 +67,8 @@ pub struct Turn {
 trait Job: Send {
     /// Whether it is still wanted; from then on it is.
     fn begin(&self) -> bool;
+    /// When it has waited long enough.
+    fn until(&self) -> Instant;
     /// Does it, or does it again. The connection is lost where it panics.
     fn run(&mut self, turn: Turn) -> Option<Turn>;
     /// Its transaction was committed, or was not; the answer leaves.
@@ -78,12 +84,17 @@ struct Request<T, F> {
     done: Option<T>,
     reply: oneshot::Sender<Result<T, DbError>>,
     place: Arc<AtomicU8>,
+    until: Instant,
     in_vain: u8,
 }
 
 impl<T: Send, F: FnMut(Turn) -> (T, Option<Turn>) + Send> Job for Request<T, F> {
     fn begin(&self) -> bool {
         self.place.compare_exchange(WAITS, RUNS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn until(&self) -> Instant {
+        self.until
     }
 
     fn run(&mut self, turn: Turn) -> Option<Turn> {
@@ -136,8 +147,8 @@ impl Writer {
     /// The system's, where there is no thread to be had.
     pub fn start(connection: Connection, opener: Arc<Opener>, patience: Duration) -> Result<Writer> {
         let (queue, messages) = sync_channel(MOST_WAITING);
-        let thread =
-            Thread { connection: Some(connection), opener, messages, again: VecDeque::new(), end: None };
+        let connection = Some(connection);
+        let thread = Thread { connection, opener, patience, messages, again: VecDeque::new(), end: None };
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run());
         spawned.context("the thread that writes cannot be started")?;
         Ok(Writer { queue, patience })
@@ -155,11 +166,11 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let place = Place(Arc::new(AtomicU8::new(WAITS)));
-        let request = Request { work, done: None, reply, place: Arc::clone(&place.0), in_vain: 0 };
-        let until = Moment::now() + self.patience;
+        let until = Instant::now() + self.patience;
+        let request = Request { work, done: None, reply, place: Arc::clone(&place.0), until, in_vain: 0 };
         self.queue.try_send(Message::Job(Box::new(request))).map_err(|_| busy())?;
         let mut answer = answer;
-        match timeout_at(until, &mut answer).await {
+        match timeout_at(until.into(), &mut answer).await {
             Ok(answer) => answer.ok().transpose(),
             Err(_) if place.give_up() => Err(busy()),
             // It is being done.
@@ -184,6 +195,7 @@ struct Thread {
     /// None where it was lost in a panic.
     connection: Option<Connection>,
     opener: Arc<Opener>,
+    patience: Duration,
     messages: Receiver<Message>,
     /// Requests to be done again, before those that wait.
     again: VecDeque<Box<dyn Job>>,
@@ -221,7 +233,7 @@ impl Thread {
 
     /// One transaction, of the requests that are there.
     fn group(&mut self, first: Box<dyn Job>) {
-        let mut turn = match self.turn() {
+        let mut turn = match self.turn(first.until()) {
             Ok(turn) => turn,
             Err(error) => return first.settle(Err(error)),
         };
@@ -250,16 +262,17 @@ impl Thread {
     }
 
     /// The connection, for requests that begin the transaction when they need it.
-    fn turn(&mut self) -> Result<Turn, DbError> {
+    fn turn(&mut self, until: Instant) -> Result<Turn, DbError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.opener.connect(Role::Writer)?,
         };
-        Ok(Turn { connection, has_begun: false, is_open: false })
+        Ok(Turn { connection, until, patience: self.patience, has_begun: false, is_open: false })
     }
 
     /// Does one request. None where the transaction is gone.
-    fn one(&mut self, turn: Turn, job: &mut dyn Job) -> Option<Turn> {
+    fn one(&mut self, mut turn: Turn, job: &mut dyn Job) -> Option<Turn> {
+        turn.until = job.until();
         turn.connection.restart_clock();
         match catch_unwind(AssertUnwindSafe(|| job.run(turn))) {
             Ok(Some(mut turn)) => {
@@ -310,7 +323,11 @@ impl Turn {
 
     fn begin(&mut self) -> Result<(), DbError> {
         if !self.has_begun {
-            self.statement("BEGIN IMMEDIATE")?;
+            // What it has waited for its turn counts, so that those who wait together are told together.
+            self.connection.wait_for_locks(self.until.saturating_duration_since(Instant::now()))?;
+            let begun = self.statement("BEGIN IMMEDIATE");
+            self.connection.wait_for_locks(self.patience)?;
+            begun?;
             self.has_begun = true;
         }
         self.statement("SAVEPOINT request")?;

@@ -7,6 +7,7 @@
 mod support;
 
 mod kill;
+mod lock;
 
 /// How many rounds: more where `SQLITREST_NIGHTLY` is set.
 fn rounds(normally: u64, nightly: u64) -> u64 {
