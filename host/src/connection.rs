@@ -2,6 +2,7 @@
 //!
 //! It knows rusqlite and nothing of HTTP, engines or pools.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,6 +31,10 @@ const SHORT_TEXT: usize = 32;
 
 /// SQLite's own word for a statement that was ended.
 const INTERRUPTED: &str = "interrupted";
+
+/// SQLite's own words where a file cannot be read or written, and where there is no room.
+const IO_ERROR: &str = "disk I/O error";
+const FULL: &str = "database or disk is full";
 
 /// A connection, used by one request at a time.
 pub struct Connection {
@@ -276,8 +281,34 @@ impl Connection {
         Ok(names)
     }
 
-    /// Runs `work` with a statement, and remembers whether it was long.
+    /// Runs `work` with a statement, and says it where there was no room for what it wrote.
     fn with_statement<T>(
+        &self,
+        sql: &str,
+        params: &[Value],
+        work: impl FnOnce(&mut CachedStatement<'_>) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        self.timed(sql, params, work).map_err(|error| match self.is_out_of_room(&error) {
+            true => DbError { message: FULL.to_owned() },
+            false => error,
+        })
+    }
+
+    /// Whether what failed was a write beyond a quota, or beyond the limit for the size of a file. SQLite has words of its own for a
+    /// full disk alone.
+    #[allow(unsafe_code)]
+    fn is_out_of_room(&self, error: &DbError) -> bool {
+        if error.message != IO_ERROR {
+            return false;
+        }
+        // SAFETY: the handle is that of an open connection, which this thread alone uses.
+        let code = unsafe { rusqlite::ffi::sqlite3_system_errno(self.sql.handle()) };
+        let kind = std::io::Error::from_raw_os_error(code).kind();
+        matches!(kind, ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    }
+
+    /// Runs `work` with a statement, and remembers whether it was long.
+    fn timed<T>(
         &self,
         sql: &str,
         params: &[Value],
