@@ -32,6 +32,9 @@ const SHORT_TEXT: usize = 32;
 /// SQLite's own word for a statement that was ended.
 const INTERRUPTED: &str = "interrupted";
 
+/// What the core asks to find out whether the schema that it knows is still that of the file. SQLite's number has 32 bits.
+const SCHEMA_VERSION: &str = "PRAGMA schema_version";
+
 /// SQLite's own words where a file cannot be read or written, and where there is no room.
 const IO_ERROR: &str = "disk I/O error";
 const FULL: &str = "database or disk is full";
@@ -44,6 +47,8 @@ pub struct Connection {
     long: Arc<LongStatements>,
     /// The room for a row's values, kept between statements.
     cells: Vec<ValueRef<'static>>,
+    /// How often the file had been found to be another when this was opened.
+    pub opening: i64,
 }
 
 /// The time of the running loan, which SQLite asks for in the middle of statements.
@@ -120,7 +125,8 @@ impl Connection {
                 is_cut || spent > limit
             }),
         )?;
-        Ok(Connection { sql, clock: connection_clock, long: Arc::default(), cells: Vec::new() })
+        let (long, cells) = (Arc::default(), Vec::new());
+        Ok(Connection { sql, clock: connection_clock, long, cells, opening: 0 })
     }
 
     /// Shares with other connections what is known of statements.
@@ -276,7 +282,7 @@ impl Connection {
         let mut names = Vec::new();
         self.cells = self.with_statement(sql, params, |statement| {
             names = statement.column_names().map(str::to_owned).collect();
-            each_row(statement, cells, &mut all(each))
+            each_row(statement, cells, &mut all(self.opening, sql, each))
         })?;
         Ok(names)
     }
@@ -379,16 +385,28 @@ impl Database for Connection {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        self.cells =
-            self.with_statement(sql, params, |statement| each_row(statement, cells, &mut all(each)))?;
+        self.cells = self.with_statement(sql, params, |statement| {
+            each_row(statement, cells, &mut all(self.opening, sql, each))
+        })?;
         Ok(())
     }
 }
 
-/// Of every row, to the last.
-fn all(each: &mut dyn FnMut(&[ValueRef<'_>])) -> impl FnMut(&[ValueRef<'_>]) -> bool {
-    |row| {
-        each(row);
+/// Of every row, to the last. The version of a schema is told apart from that of a file which was there before: the core keeps
+/// schemas by it.
+fn all(
+    opening: i64,
+    sql: &str,
+    each: &mut dyn FnMut(&[ValueRef<'_>]),
+) -> impl FnMut(&[ValueRef<'_>]) -> bool {
+    let is_version = opening > 0 && sql == SCHEMA_VERSION;
+    move |row| {
+        match row {
+            [ValueRef::Integer(version)] if is_version => {
+                each(&[ValueRef::Integer(version + (opening << 32))])
+            }
+            row => each(row),
+        }
         true
     }
 }

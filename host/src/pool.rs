@@ -4,6 +4,7 @@
 //! than the query. One that turns out to be long is ended after [`BUDGET`] and done again where it keeps nobody waiting
 //! ([`Lane::Long`]). Waiting is asynchronous: no thread stands still because all connections are lent.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -14,12 +15,14 @@ use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::connection::{BUDGET, Connection, LongStatements};
 use crate::log;
 use crate::open::{File, Role};
+use crate::reopen::{Files, Moved, no_file};
 use crate::writer::{Turn, Writer};
 
 /// SQLite's own words for a lock that was not let go in time, which the core knows.
@@ -28,7 +31,7 @@ pub const BUSY: &str = "database is locked";
 /// The connections of one database.
 pub struct Pool {
     opener: Arc<Opener>,
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Writer,
     /// How long a request waits for a connection: as long as a statement waits for another process.
     patience: Duration,
@@ -38,10 +41,14 @@ pub struct Pool {
 pub struct Opener {
     file: File,
     interrupts: Mutex<Vec<InterruptHandle>>,
+    /// How often the file was found to be another; connections from before are of no use any more.
+    opening: AtomicI64,
+    /// What is open; none while it is not where it was.
+    files: Mutex<Option<Files>>,
 }
 
 /// The connections that read.
-struct Readers {
+pub struct Readers {
     /// One permit for each connection that is not lent. Waiting requests are served in their order.
     free: Semaphore,
     size: u32,
@@ -76,14 +83,11 @@ impl Pool {
     pub fn open(config: &Config) -> Result<Arc<Pool>> {
         let (file, writer) = File::check(config)?;
         let opener = Arc::new(Opener::new(file));
-        opener.watch(&writer);
+        let writer = opener.watch(writer);
         let (count, patience) = (config.pool.readers_per_db, config.pool.busy_timeout.0);
-        Ok(Arc::new(Pool {
-            readers: Readers::open(&opener, count)?,
-            writer: Writer::start(writer, Arc::clone(&opener), patience)?,
-            opener,
-            patience,
-        }))
+        let readers = Arc::new(Readers::open(&opener, count)?);
+        let writer = Writer::start(writer, &opener, &readers, patience)?;
+        Ok(Arc::new(Pool { opener, readers, writer, patience }))
     }
 
     /// What is served.
@@ -137,9 +141,7 @@ impl Pool {
 
     /// Ends statements that still run; they fail with `interrupted`.
     pub fn interrupt(&self) {
-        for handle in lock(&self.opener.interrupts).iter() {
-            handle.interrupt();
-        }
+        self.opener.interrupt();
     }
 
     /// Takes every connection back, moves the write-ahead log into the file and closes all. What is lent after `wait`
@@ -170,28 +172,75 @@ impl Pool {
 }
 
 impl Opener {
-    /// Of this file.
+    /// Of this file, which is open.
     pub fn new(file: File) -> Opener {
-        Opener { file, interrupts: Mutex::default() }
+        let files = Files::of(&file.path, file.writable);
+        let opening = AtomicI64::new(0);
+        Opener { file, interrupts: Mutex::default(), opening, files: Mutex::new(Some(files)) }
+    }
+
+    /// What is served.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// A connection with every setting made, which can be interrupted.
     ///
     /// # Errors
-    /// SQLite's message.
+    /// SQLite's message; `unable to open database` where the file is not the one that others have open.
     pub fn connect(&self, role: Role) -> Result<Connection, DbError> {
-        let connection = self.file.connect(role).map_err(|error| DbError { message: error.to_string() })?;
-        self.watch(&connection);
-        Ok(connection)
+        let files = lock(&self.files);
+        let files = files.as_ref().ok_or_else(no_file)?;
+        let connection = self.file.connect(role);
+        // Only now it is certain what was opened.
+        if files.moved().is_some() {
+            return Err(no_file());
+        }
+        connection
+            .map(|connection| self.watch(connection))
+            .map_err(|error| DbError { message: error.to_string() })
     }
 
-    fn watch(&self, connection: &Connection) {
+    /// Where the file is not what it was: gives up all connections, and tells what was open. Then there are none until
+    /// [`Opener::open_again`].
+    pub fn give_up(&self) -> Option<(Files, Moved)> {
+        let mut files = lock(&self.files);
+        let moved = files.as_ref()?.moved()?;
+        self.opening.fetch_add(1, Ordering::AcqRel);
+        files.take().map(|files| (files, moved))
+    }
+
+    /// Opens the file that is there now, and returns the connection that writes. No other is left from before.
+    ///
+    /// # Errors
+    /// SQLite's message.
+    pub fn open_again(&self) -> Result<Connection, DbError> {
+        let connection = self.file.open_again().map_err(|error| DbError { message: error.to_string() })?;
+        lock(&self.interrupts).clear();
+        *lock(&self.files) = Some(Files::of(&self.file.path, self.file.writable));
+        Ok(self.watch(connection))
+    }
+
+    /// Ends statements that still run.
+    pub fn interrupt(&self) {
+        for handle in lock(&self.interrupts).iter() {
+            handle.interrupt();
+        }
+    }
+
+    fn watch(&self, mut connection: Connection) -> Connection {
         lock(&self.interrupts).push(connection.sql().get_interrupt_handle());
+        connection.opening = self.opening.load(Ordering::Acquire);
+        connection
     }
 }
 
 impl Readers {
-    fn open(opener: &Opener, count: u16) -> Result<Readers> {
+    /// So many.
+    ///
+    /// # Errors
+    /// SQLite's, as a sentence.
+    pub fn open(opener: &Opener, count: u16) -> Result<Readers> {
         let cores = available_parallelism().map_or(1, usize::from);
         let long = usize::from(count).saturating_sub(cores).max(1);
         let readers = Readers {
@@ -212,6 +261,22 @@ impl Readers {
         let mut connection = opener.connect(Role::Reader)?;
         connection.share(&self.statements);
         Ok(connection)
+    }
+
+    /// Takes all connections back and closes them, for as long as the permit is held; `hurry` is to end what they are doing, where they do
+    /// not come back in time. None where even so they do not.
+    pub fn withdraw(&self, patience: Duration, hurry: impl Fn()) -> Option<SemaphorePermit<'_>> {
+        let all = || timeout(patience, self.free.acquire_many(self.size));
+        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
+        let permit = runtime.block_on(async {
+            if let Ok(permit) = all().await {
+                return permit.ok();
+            }
+            hurry();
+            all().await.ok()?.ok()
+        })?;
+        lock(&self.idle).clear();
+        Some(permit)
     }
 }
 
@@ -260,8 +325,10 @@ impl Database for Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         let readers = &self.pool.readers;
+        let opening = self.pool.opener.opening.load(Ordering::Acquire);
         if let Some(mut connection) = self.connection.take()
             && connection.clean()
+            && connection.opening == opening
         {
             lock(&readers.idle).push(connection);
         }

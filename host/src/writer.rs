@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -18,7 +18,8 @@ use tokio::time::timeout_at;
 use crate::connection::Connection;
 use crate::log;
 use crate::open::Role;
-use crate::pool::{BUSY, Opener};
+use crate::pool::{BUSY, Opener, Readers};
+use crate::reopen::{Keeper, no_file};
 
 /// How many requests may wait; one more is told that the database is busy.
 const MOST_WAITING: usize = 1_024;
@@ -145,10 +146,17 @@ impl Writer {
     ///
     /// # Errors
     /// The system's, where there is no thread to be had.
-    pub fn start(connection: Connection, opener: Arc<Opener>, patience: Duration) -> Result<Writer> {
+    pub fn start(
+        connection: Connection,
+        opener: &Arc<Opener>,
+        readers: &Arc<Readers>,
+        patience: Duration,
+    ) -> Result<Writer> {
         let (queue, messages) = sync_channel(MOST_WAITING);
-        let connection = Some(connection);
-        let thread = Thread { connection, opener, patience, messages, again: VecDeque::new(), end: None };
+        let keeper = Keeper::new(Arc::clone(opener), Arc::clone(readers), patience);
+        let (connection, opener) = (Some(connection), Arc::clone(opener));
+        let again = VecDeque::new();
+        let thread = Thread { connection, opener, keeper, patience, messages, again, end: None };
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run());
         spawned.context("the thread that writes cannot be started")?;
         Ok(Writer { queue, patience })
@@ -195,6 +203,7 @@ struct Thread {
     /// None where it was lost in a panic.
     connection: Option<Connection>,
     opener: Arc<Opener>,
+    keeper: Keeper,
     patience: Duration,
     messages: Receiver<Message>,
     /// Requests to be done again, before those that wait.
@@ -221,7 +230,7 @@ impl Thread {
             return if waits || !job.is_alone() { self.again.pop_front() } else { None };
         }
         while self.end.is_none() {
-            let message = if waits { self.messages.recv().ok() } else { self.messages.try_recv().ok() };
+            let message = if waits { self.wait() } else { self.messages.try_recv().ok() };
             match message? {
                 Message::Job(job) if job.begin() => return Some(job),
                 Message::Job(_) => {}
@@ -229,6 +238,22 @@ impl Thread {
             }
         }
         None
+    }
+
+    /// The next message. Meanwhile it looks after the file.
+    fn wait(&mut self) -> Option<Message> {
+        loop {
+            match self.messages.recv_timeout(self.keeper.pause()) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        // It says itself what is wrong.
+        let _ = self.keeper.look(&mut self.connection);
     }
 
     /// One transaction, of the requests that are there.
@@ -258,11 +283,19 @@ impl Thread {
         if outcome.is_err() && done.len() > 1 {
             return self.repeat(done);
         }
+        // Committed to a file that is not there any more it is lost.
+        let outcome = outcome.and_then(|()| self.keeper.look(&mut self.connection));
         done.into_iter().for_each(|job| job.settle(outcome.clone()));
     }
 
     /// The connection, for requests that begin the transaction when they need it.
     fn turn(&mut self, until: Instant) -> Result<Turn, DbError> {
+        if self.keeper.pause().is_zero() {
+            self.look();
+        }
+        if self.keeper.is_away() {
+            return Err(no_file());
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.opener.connect(Role::Writer)?,
@@ -404,7 +437,8 @@ mod tests {
             let scratch = Scratch::new(name, SCHEMA);
             let (file, connection) = crate::open::File::check(&scratch.config()).expect("a database");
             let opener = Arc::new(Opener::new(file));
-            let writer = Writer::start(connection, Arc::clone(&opener), Duration::from_secs(5));
+            let readers = Arc::new(Readers::open(&opener, 1).expect("a reader"));
+            let writer = Writer::start(connection, &opener, &readers, Duration::from_secs(5));
             Fixture { scratch, writer: Arc::new(writer.expect("a thread")), opener }
         }
 

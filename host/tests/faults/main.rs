@@ -9,6 +9,8 @@ mod support;
 mod disk;
 mod kill;
 mod lock;
+#[cfg(unix)]
+mod replaced;
 
 /// How many rounds: more where `SQLITREST_NIGHTLY` is set.
 fn rounds(normally: u64, nightly: u64) -> u64 {
