@@ -6,9 +6,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clock;
 mod disk;
 mod kill;
 mod lock;
+#[cfg(unix)]
+mod read_only;
 #[cfg(unix)]
 mod replaced;
 

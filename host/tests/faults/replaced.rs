@@ -20,7 +20,7 @@ fn is_unreachable(reply: &Reply) -> bool {
 }
 
 /// Asks until the answer is this, and holds that every answer before it is one of `before` or that there is nothing to serve.
-fn wait_for(address: &str, target: &str, wanted: &str, before: &[&str]) {
+pub fn wait_for(address: &str, target: &str, wanted: &str, before: &[&str]) {
     let begun = Instant::now();
     loop {
         let reply = get(address, target);
