@@ -6,6 +6,8 @@
 //! Spin hands text over as UTF-8 and breaks the connection at text which is none. A request that failed so is answered
 //! again, guarded: its page is wrapped so that text crosses as bytes.
 
+use std::cell::Cell;
+
 use spin_sdk::sqlite3::{Connection, Error, QueryResult, Value as WitValue};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
@@ -17,10 +19,19 @@ const LABEL: &str = "default";
 /// The only column name of a page that the host has encoded. No statement can forge it: its row has two values.
 const ENCODED: &str = "rows:json";
 
+thread_local! {
+    /// What our host has lent to the last request; it lends it to the next. (Spin has an instance for each.)
+    static KEPT: Cell<Option<Connection>> = const { Cell::new(None) };
+}
+
 /// One request's connection, opened when the core first needs it.
 #[derive(Default)]
 pub struct SpinDatabase {
     connection: Option<Connection>,
+    /// Whether it serves the next request.
+    is_kept: bool,
+    /// In a transaction that the host has begun and will end: `PRAGMA schema_version`.
+    begun: Option<i64>,
     /// Whether the text of pages crosses as bytes.
     guarded: bool,
     /// Whether a page could not be had; what the request wrote is then not committed.
@@ -28,9 +39,18 @@ pub struct SpinDatabase {
 }
 
 impl SpinDatabase {
+    /// The connection of a host of ours, which has begun a transaction where it knows the version.
+    pub fn of_our_host(begun: Option<i64>) -> Self {
+        let mut database = SpinDatabase::default();
+        (database.connection, database.is_kept, database.begun) = (KEPT.take(), true, begun);
+        database
+    }
+
     /// A connection for the second try.
     pub fn guarded() -> Self {
-        SpinDatabase { guarded: true, ..SpinDatabase::default() }
+        let mut database = SpinDatabase::default();
+        database.guarded = true;
+        database
     }
 
     /// Whether bytes of a text are those that UTF-8 has for it. (Databases in UTF-16 are not what breaks a connection.)
@@ -50,6 +70,14 @@ impl SpinDatabase {
     }
 }
 
+impl Drop for SpinDatabase {
+    fn drop(&mut self) {
+        if self.is_kept && !self.page_failed {
+            KEPT.set(self.connection.take());
+        }
+    }
+}
+
 impl Database for SpinDatabase {
     fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError> {
         self.execute(sql, params).map(|result| result.columns)
@@ -61,6 +89,16 @@ impl Database for SpinDatabase {
         params: &[Value],
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError> {
+        if let Some(version) = self.begun {
+            match sql {
+                "BEGIN" | "COMMIT" | "ROLLBACK" => return Ok(()),
+                "PRAGMA schema_version" => {
+                    each(&[ValueRef::Integer(version)]);
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
         for_each_row(&self.execute(sql, params)?, each);
         Ok(())
     }
@@ -76,10 +114,17 @@ impl Database for SpinDatabase {
         let guarded = self.guarded && sql.starts_with("SELECT ") && self.stores_utf8()?;
         let statement = if guarded { guard(sql, format.width()) } else { format.comment() + sql };
         let result = self.execute(&statement, params).inspect_err(|_| self.page_failed = true)?;
-        if let Some((bytes, page)) = encoded(&result) {
-            out.extend_from_slice(bytes);
-            return Ok(page);
-        }
+        let result = match encoded(result) {
+            Ok((bytes, page)) if out.is_empty() => {
+                *out = bytes;
+                return Ok(page);
+            }
+            Ok((bytes, page)) => {
+                out.extend_from_slice(&bytes);
+                return Ok(page);
+            }
+            Err(result) => result,
+        };
         let mut count = 0;
         for_each_row(&result, &mut |row| {
             if guarded {
@@ -118,15 +163,17 @@ fn unguard(value: ValueRef<'_>) -> ValueRef<'_> {
 }
 
 /// The page's bytes and what became of it, where the host has encoded it: the number of its rows, less than none where the host streams.
-fn encoded(result: &QueryResult) -> Option<(&[u8], Paged)> {
-    let ([column], [row]) = (result.columns.as_slice(), result.rows.as_slice()) else {
-        return None;
-    };
-    match (column.as_str(), row.values.as_slice()) {
-        (ENCODED, [WitValue::Blob(bytes), WitValue::Integer(count)]) => {
-            Some((bytes, u64::try_from(*count).map_or(Paged::Streams, Paged::Whole)))
-        }
-        _ => None,
+fn encoded(mut result: QueryResult) -> Result<(Vec<u8>, Paged), QueryResult> {
+    let is_encoded = matches!(result.columns.as_slice(), [column] if column == ENCODED);
+    match result.rows.as_mut_slice() {
+        [row] if is_encoded => match row.values.as_mut_slice() {
+            [WitValue::Blob(bytes), WitValue::Integer(count)] => {
+                let page = u64::try_from(*count).map_or(Paged::Streams, Paged::Whole);
+                Ok((std::mem::take(bytes), page))
+            }
+            _ => Err(result),
+        },
+        _ => Err(result),
     }
 }
 

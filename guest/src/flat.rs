@@ -10,6 +10,7 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::internal_error;
 use sqlitrest_runtime::timing::Timing;
 
+use crate::database::SpinDatabase;
 use crate::{answer, finish, now, settings};
 use bindings::exports::sqlitrest::component::handler::{Guest, Request, Response};
 
@@ -29,6 +30,7 @@ mod bindings {
 
 impl Guest for bindings::Component {
     fn handle(request: Request) -> Response {
+        let schema_version = request.schema_version;
         let answer = settings::config().and_then(|config| {
             let identity = identity(config, request.identity.as_deref())?;
             let spent = Duration::from_nanos(request.identified_in);
@@ -40,7 +42,8 @@ impl Guest for bindings::Component {
                 headers: &headers,
                 body: &request.body,
             };
-            Ok(answer(config, &identity, &timing, &request))
+            let begun = SpinDatabase::of_our_host(schema_version);
+            Ok(answer(begun, config, &identity, &timing, &request))
         });
         let response = finish(answer);
         Response {

@@ -28,8 +28,13 @@ thread_local! {
 }
 
 /// The core's answer to a request that could be read, and of which it is known who asks.
-fn answer(config: &Config, identity: &Arc<Identity>, timing: &Timing, request: &Request<'_>) -> Response {
-    let mut database = database::SpinDatabase::default();
+fn answer(
+    mut database: database::SpinDatabase,
+    config: &Config,
+    identity: &Arc<Identity>,
+    timing: &Timing,
+    request: &Request<'_>,
+) -> Response {
     let response = answer_with(&mut database, config, identity, timing, request);
     if response.status != 500 || !database.page_failed {
         return response;

@@ -8,6 +8,7 @@ use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::timing::{Stage, Timing};
 use wasi::io::streams::{OutputStream, StreamError};
 
+use crate::database::SpinDatabase;
 use crate::{answer, finish, log, now, settings, sign_in};
 
 /// The most that one read of the request's body asks for.
@@ -40,7 +41,7 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
     let mut timing = Timing::start(config, now);
     let identity = sign_in::identity(config, &request)?;
     timing.spend(Stage::Jwt);
-    Ok(answer(config, &identity, &timing, &request))
+    Ok(answer(SpinDatabase::default(), config, &identity, &timing, &request))
 }
 
 /// The body, or of a larger one than `max` its first `max` + 1 bytes, which the core answers with 413.

@@ -23,9 +23,8 @@ use crate::answer::Answer;
 use crate::log;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
-use crate::streaming::Streaming;
 use bindings::exports::sqlitrest::component::handler;
-use instances::{Access, Instances, Missed};
+use instances::{Access, Instances, Missed, Reader};
 
 pub use load::{Guest, compile};
 
@@ -86,7 +85,7 @@ impl Component {
         let asked = Asked { identity, identified_in };
         let mut missed = writes(request).then_some(Missed::Turn);
         if missed.is_none() {
-            let (answer, access) = self.guest.read(request, &asked, Access::default()).await;
+            let (answer, access) = self.guest.read(request, &asked, Lane::Short).await;
             if access.missed.is_none() {
                 return answer;
             }
@@ -95,11 +94,7 @@ impl Component {
         if missed == Some(Missed::Turn) {
             return self.write(request, &asked).await;
         }
-        let access = match self.guest.instances.pool().take(Lane::Long).await {
-            Ok(loan) => Access { long: Some(Streaming::new(loan)), ..Access::default() },
-            Err(error) => Access { refused: Some(error), ..Access::default() },
-        };
-        self.guest.read(request, &asked, access).await.0
+        self.guest.read(request, &asked, Lane::Long).await.0
     }
 
     /// In its turn, on the thread that writes.
@@ -119,7 +114,7 @@ impl Component {
             // How that is said the guest knows.
             Err(error) => {
                 let access = Access { refused: Some(error), ..Access::default() };
-                self.guest.read(request, asked, access).await.0
+                self.guest.answer_beside(request, asked, access).await.0
             }
         }
     }
@@ -132,8 +127,23 @@ struct Asked<'a> {
 }
 
 impl Running {
-    /// Answers a request that does not write, when there is room for it.
-    async fn read(&self, request: &Request<'_>, asked: &Asked<'_>, access: Access) -> (Answer, Access) {
+    /// Answers a request that does not write.
+    async fn read(&self, request: &Request<'_>, asked: &Asked<'_>, lane: Lane) -> (Answer, Access) {
+        let loan = self.instances.pool().take(lane).await;
+        let access = match loan.and_then(|loan| Reader::begin(loan, lane)) {
+            Ok(reader) => Access { reader: Some(reader), ..Access::default() },
+            Err(error) => Access { refused: Some(error), ..Access::default() },
+        };
+        self.answer_beside(request, asked, access).await
+    }
+
+    /// Answers a request beside others, when there is room for it.
+    async fn answer_beside(
+        &self,
+        request: &Request<'_>,
+        asked: &Asked<'_>,
+        access: Access,
+    ) -> (Answer, Access) {
         match self.instances.permit().await {
             Some(_permit) => self.answer(request, asked, access).await,
             None => {
@@ -149,6 +159,7 @@ impl Running {
             Ok(instance) => instance,
             Err(error) => return (failed(request, &error, false), access),
         };
+        let schema_version = access.reader.as_ref().map(|reader| reader.schema_version);
         instance.store.data_mut().access = access;
         instance.store.set_epoch_deadline(self.deadline);
         let headers = lines(request.headers);
@@ -160,6 +171,7 @@ impl Running {
             body: request.body,
             identity: identity.as_deref(),
             identified_in: u64::try_from(asked.identified_in.as_nanos()).unwrap_or(u64::MAX),
+            schema_version,
         };
         let handler = instance.guest.sqlitrest_component_handler();
         let result = handler.call_handle(&mut instance.store, flat).await;
@@ -167,7 +179,7 @@ impl Running {
         let answer = match result {
             Ok(handler::Response { status, headers, body, content_length, tail }) => {
                 self.instances.put(instance);
-                let rest = access.long.take().and_then(|long| long.into_rest(tail));
+                let rest = access.reader.take().and_then(|reader| reader.into_rest(tail));
                 Answer { rest, ..Answer::from_lines(status, &headers, body, content_length) }
             }
             // The instance is dropped, and with it what it held: its transaction is rolled back.

@@ -212,7 +212,7 @@ impl Connection {
         if self.in_transaction() {
             // A rollback must not be interrupted by a limit that has passed.
             self.restart_clock();
-            let _ = self.sql.execute_batch("ROLLBACK");
+            let _ = self.rows("ROLLBACK", &[], &mut |_| {});
         }
         !self.in_transaction()
     }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlitrest_runtime::database::DbError;
+use sqlitrest_runtime::database::{Database as _, DbError};
+use sqlitrest_runtime::schema::schema_version;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::component::ResourceTable;
@@ -11,8 +12,8 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Native, NativePre};
-use crate::pool::Pool;
-use crate::streaming::Streaming;
+use crate::pool::{Lane, Loan, Pool};
+use crate::streaming::{Rest, Streaming};
 use crate::writer::Turn;
 
 /// How long the start of an instance may take, in ticks of the clock by which guests are stopped.
@@ -38,8 +39,6 @@ pub struct State {
     wasi: WasiCtx,
     /// The guest's handles: WASI's and its database sessions.
     pub table: ResourceTable,
-    /// Where the sessions get their connections.
-    pub pool: Arc<Pool>,
     /// What the running request has of the database.
     pub access: Access,
     memory: Memory,
@@ -52,10 +51,50 @@ pub struct Access {
     pub turn: Option<Turn>,
     /// What every statement of it is answered: it could not be done, which the guest is to say.
     pub refused: Option<DbError>,
-    /// A connection that may take its time. Without one its statements are short.
-    pub long: Option<Streaming>,
+    /// A connection that reads, its transaction begun.
+    pub reader: Option<Reader>,
     /// Whether it asked for what it does not have: to write, or to take longer. Its answer is void then.
     pub missed: Option<Missed>,
+}
+
+/// A connection that reads, and `PRAGMA schema_version` in its transaction.
+pub struct Reader {
+    /// The connection, on which the guest begins and ends nothing.
+    pub lane: ReaderLane,
+    /// What the guest keeps its schema by.
+    pub schema_version: i64,
+}
+
+/// How long its statements may take.
+pub enum ReaderLane {
+    /// No longer than others can wait.
+    Short(Loan),
+    /// Their time.
+    Long(Streaming),
+}
+
+impl Reader {
+    /// Begins the transaction.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn begin(mut loan: Loan, lane: Lane) -> Result<Reader, DbError> {
+        loan.rows("BEGIN", &[], &mut |_| {})?;
+        let schema_version = schema_version(&mut loan)?;
+        let lane = match lane {
+            Lane::Short => ReaderLane::Short(loan),
+            Lane::Long => ReaderLane::Long(Streaming::new(loan)),
+        };
+        Ok(Reader { lane, schema_version })
+    }
+
+    /// What is sent behind the body, if the page was not whole; `tail` stands at its end.
+    pub fn into_rest(self, tail: Option<Vec<u8>>) -> Option<Rest> {
+        match self.lane {
+            ReaderLane::Short(_) => None,
+            ReaderLane::Long(streaming) => streaming.into_rest(tail),
+        }
+    }
 }
 
 /// What a request would have needed.
@@ -153,7 +192,6 @@ impl Instances {
         let state = State {
             wasi,
             table: ResourceTable::new(),
-            pool: Arc::clone(&self.pool),
             access: Access::default(),
             memory: Memory { used: 0, refused: false },
         };

@@ -1,7 +1,6 @@
 //! The guest's `spin:sqlite` over the pool of connections.
 //!
-//! A session that reads holds a connection only while a transaction is open, so that a guest which waits holds none. What a session
-//! writes, it writes in the turn of its request.
+//! A request has its connection before the guest is called: to read, with the transaction begun, or its turn to write.
 
 use sqlitrest_runtime::database::{DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
@@ -13,9 +12,8 @@ use super::bindings::fermyon::spin::variables;
 use super::bindings::spin::sqlite::sqlite::{
     Error, Host, HostConnection, QueryResult, RowResult, Value as WitValue,
 };
-use super::instances::{Missed, State};
+use super::instances::{Missed, ReaderLane, State};
 use crate::connection::Connection;
-use crate::pool::{Lane, Loan};
 use crate::streaming::Streaming;
 
 /// The one database that a guest can open.
@@ -24,11 +22,11 @@ const LABEL: &str = "default";
 /// The only column of an answer whose rows are encoded (see `RowFormat::comment`).
 const ENCODED: &str = "rows:json";
 
-/// The guest's connection.
+/// The guest's connection: what the request that runs has of the database ([`Access`]).
+///
+/// [`Access`]: super::instances::Access
 #[derive(Default)]
 pub struct Session {
-    /// Held while a transaction is open that reads; dropped with the session, it rolls back.
-    loan: Option<Loan>,
     counts: Counts,
 }
 
@@ -67,8 +65,7 @@ impl HostConnection for State {
                 Some(result) => result.map(|()| nothing()),
                 None => run(turn.connection(), &statement, &params),
             };
-            let counts = counts(turn.connection());
-            *self.table.get_mut(&this)? = Session { loan: None, counts };
+            self.table.get_mut(&this)?.counts = counts(turn.connection());
             return Ok(result.map_err(to_wit_error));
         }
         if let Some(error) = &self.access.refused {
@@ -78,31 +75,18 @@ impl HostConnection for State {
             self.access.missed = Some(Missed::Turn);
             return Ok(Err(to_wit_error(interrupted())));
         }
-        if let Some(long) = &mut self.access.long {
+        let result = match self.access.reader.as_mut().map(|reader| &mut reader.lane) {
+            Some(ReaderLane::Short(loan)) => {
+                let result = loan.get().and_then(|connection| run(connection, &statement, &params));
+                if loan.is_cut() {
+                    self.access.missed = Some(Missed::Time);
+                }
+                result
+            }
             // Another worker takes over what this one has to watch: sockets, timers, signals.
-            let result = block_in_place(|| run_long(long, &statement, &params));
-            return Ok(result.map_err(to_wit_error));
-        }
-        let open = self.table.get_mut(&this)?.loan.take();
-        let loan = match open {
-            Some(loan) => Ok(loan),
-            None => self.pool.take(Lane::Short).await,
+            Some(ReaderLane::Long(long)) => block_in_place(|| run_long(long, &statement, &params)),
+            None => Err(DbError { message: "the request has no connection".to_owned() }),
         };
-        let mut loan = match loan {
-            Ok(loan) => loan,
-            Err(error) => return Ok(Err(to_wit_error(error))),
-        };
-        let connection = match loan.get() {
-            Ok(connection) => connection,
-            Err(error) => return Ok(Err(to_wit_error(error))),
-        };
-        let result = run(connection, &statement, &params);
-        let counts = counts(connection);
-        if connection.is_cut() {
-            self.access.missed = Some(Missed::Time);
-        }
-        let loan = connection.in_transaction().then_some(loan);
-        *self.table.get_mut(&this)? = Session { loan, counts };
         Ok(result.map_err(to_wit_error))
     }
 
