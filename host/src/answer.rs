@@ -1,6 +1,6 @@
 //! What goes back to a client, from either engine, and the few answers that the core never sees.
 
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use sqlitrest_runtime::encode::write_text;
 use sqlitrest_runtime::http::Response;
 
@@ -35,6 +35,9 @@ impl Answer {
         let mut headers = vec![(CONTENT_TYPE, json)];
         if let Ok(status) = HeaderValue::try_from(format!("SQLitREST; error={code}")) {
             headers.push((HeaderName::from_static("proxy-status"), status));
+        }
+        if status == 503 {
+            headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
         }
         Answer { status, headers, body, content_length: None, rest: None }
     }
@@ -132,6 +135,8 @@ mod tests {
     fn a_problem_is_json() {
         let answer = Answer::problem(413, "X", "a \"b\"", "c");
         assert_eq!(answer.header("proxy-status"), Some("SQLitREST; error=X"));
+        assert_eq!(answer.header("retry-after"), None);
+        assert_eq!(Answer::problem(503, "X", "", "").header("retry-after"), Some("1"));
         assert_eq!(
             String::from_utf8_lossy(&answer.body),
             r#"{"code":"X","details":null,"hint":"c","message":"a \"b\""}"#

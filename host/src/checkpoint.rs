@@ -1,4 +1,4 @@
-//! The care for the write-ahead log: what is in it is moved into the database file by a thread and a connection of its own, so that
+//! The care for the write-ahead log: what is in it is moved into the database file by a thread with connections of its own, so that
 //! neither a read nor a write waits for it (<https://www.sqlite.org/wal.html#ckpt>).
 
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use sqlitrest_runtime::database::{Database as _, DbError};
 
 use crate::connection::Connection;
 use crate::log;
-use crate::open::Role;
 use crate::pool::Opener;
+use crate::reopen::no_file;
 
 /// From this size on the log is moved at once, in bytes: SQLite's own default, 1,000 pages of 4 KiB.
 const LARGE: u64 = 1_000 * 4_096;
@@ -49,16 +49,13 @@ impl Checkpointer {
     /// # Errors
     /// The system's, where there is no thread to be had; SQLite's, where there is no connection.
     pub fn start(opener: &Arc<Opener>, interval: Duration, idle: Duration) -> Result<Checkpointer> {
-        let connection =
-            opener.connect(Role::Writer).map_err(|error| anyhow::anyhow!("{}", error.message))?;
-        // It has time, and never waits for others.
-        connection.sql().busy_timeout(Duration::ZERO)?;
+        let opener = Arc::clone(opener);
         let (written, messages) = sync_channel(1);
         let log = Log { written, path: opener.file().log_path(), busy: None };
         let path = log.path.clone();
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || run(connection, &path, &messages, interval, idle))
+            .spawn(move || run(&opener, &path, &messages, interval, idle))
             .context("the thread that moves the write-ahead log cannot be started")?;
         Ok(Checkpointer { log, thread })
     }
@@ -90,13 +87,15 @@ impl Log {
     }
 }
 
-fn run(
-    mut connection: Connection,
-    path: &PathBuf,
-    messages: &Receiver<()>,
-    interval: Duration,
-    idle: Duration,
-) {
+fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Duration, idle: Duration) {
+    // A connection for each time: it costs less than a millisecond, and none is in the way when the file is replaced.
+    let beside = |mode| {
+        opener.beside(|connection| {
+            // It has time, and never waits for others.
+            connection.wait_for_locks(Duration::ZERO)?;
+            checkpoint(connection, mode)
+        })?
+    };
     // What an earlier process has left counts as written.
     let (mut since, mut moved) = (Some(Instant::now()), Instant::now());
     loop {
@@ -108,12 +107,12 @@ fn run(
                 if size(path) < LARGE && moved.elapsed() < interval {
                     continue;
                 }
-                tell(checkpoint(&mut connection, "PASSIVE"));
+                tell(beside("PASSIVE"));
                 moved = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) => {
                 // A log that somebody reads from is as good as empty once it is moved.
-                match checkpoint(&mut connection, "TRUNCATE") {
+                match beside("TRUNCATE") {
                     Ok(true) => since = None,
                     Ok(false) => std::thread::sleep(idle.min(AGAIN)),
                     Err(error) => {
@@ -129,7 +128,8 @@ fn run(
 }
 
 fn tell(result: Result<bool, DbError>) {
-    if let Err(error) = result {
+    // Where there is no file, others say so.
+    if let Err(error) = result.or_else(|error| if error == no_file() { Ok(false) } else { Err(error) }) {
         log(format_args!("the write-ahead log is not moved into the database: {}", error.message));
     }
 }
@@ -155,7 +155,7 @@ fn size(path: &PathBuf) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::open::{File, tests::Scratch};
+    use crate::open::{File, Role, tests::Scratch};
 
     fn opener(scratch: &Scratch) -> Arc<Opener> {
         let (file, _) = File::check(&scratch.config()).expect("a database");

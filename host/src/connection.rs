@@ -2,6 +2,7 @@
 //!
 //! It knows rusqlite and nothing of HTTP, engines or pools.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,6 +32,13 @@ const SHORT_TEXT: usize = 32;
 /// SQLite's own word for a statement that was ended.
 const INTERRUPTED: &str = "interrupted";
 
+/// What the core asks to find out whether the schema that it knows is still that of the file. SQLite's number has 32 bits.
+const SCHEMA_VERSION: &str = "PRAGMA schema_version";
+
+/// SQLite's own words where a file cannot be read or written, and where there is no room.
+const IO_ERROR: &str = "disk I/O error";
+const FULL: &str = "database or disk is full";
+
 /// A connection, used by one request at a time.
 pub struct Connection {
     sql: rusqlite::Connection,
@@ -39,6 +47,8 @@ pub struct Connection {
     long: Arc<LongStatements>,
     /// The room for a row's values, kept between statements.
     cells: Vec<ValueRef<'static>>,
+    /// How often the file had been found to be another when this was opened.
+    pub opening: i64,
 }
 
 /// The time of the running loan, which SQLite asks for in the middle of statements.
@@ -115,7 +125,8 @@ impl Connection {
                 is_cut || spent > limit
             }),
         )?;
-        Ok(Connection { sql, clock: connection_clock, long: Arc::default(), cells: Vec::new() })
+        let (long, cells) = (Arc::default(), Vec::new());
+        Ok(Connection { sql, clock: connection_clock, long, cells, opening: 0 })
     }
 
     /// Shares with other connections what is known of statements.
@@ -176,6 +187,14 @@ impl Connection {
     /// Whether a transaction is open.
     pub fn in_transaction(&self) -> bool {
         !self.sql.is_autocommit()
+    }
+
+    /// For how long its statements wait for another connection that has the lock.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn wait_for_locks(&self, patience: Duration) -> Result<(), DbError> {
+        self.sql.busy_timeout(patience).map_err(to_db_error)
     }
 
     /// Moves the whole write-ahead log into the file and empties it; `false` where another process still reads from it.
@@ -263,13 +282,39 @@ impl Connection {
         let mut names = Vec::new();
         self.cells = self.with_statement(sql, params, |statement| {
             names = statement.column_names().map(str::to_owned).collect();
-            each_row(statement, cells, &mut all(each))
+            each_row(statement, cells, &mut all(self.opening, sql, each))
         })?;
         Ok(names)
     }
 
-    /// Runs `work` with a statement, and remembers whether it was long.
+    /// Runs `work` with a statement, and says it where there was no room for what it wrote.
     fn with_statement<T>(
+        &self,
+        sql: &str,
+        params: &[Value],
+        work: impl FnOnce(&mut CachedStatement<'_>) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        self.timed(sql, params, work).map_err(|error| match self.is_out_of_room(&error) {
+            true => DbError { message: FULL.to_owned() },
+            false => error,
+        })
+    }
+
+    /// Whether what failed was a write beyond a quota, or beyond the limit for the size of a file. SQLite has words of its own for a
+    /// full disk alone.
+    #[allow(unsafe_code)]
+    fn is_out_of_room(&self, error: &DbError) -> bool {
+        if error.message != IO_ERROR {
+            return false;
+        }
+        // SAFETY: the handle is that of an open connection, which this thread alone uses.
+        let code = unsafe { rusqlite::ffi::sqlite3_system_errno(self.sql.handle()) };
+        let kind = std::io::Error::from_raw_os_error(code).kind();
+        matches!(kind, ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+    }
+
+    /// Runs `work` with a statement, and remembers whether it was long.
+    fn timed<T>(
         &self,
         sql: &str,
         params: &[Value],
@@ -340,16 +385,28 @@ impl Database for Connection {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        self.cells =
-            self.with_statement(sql, params, |statement| each_row(statement, cells, &mut all(each)))?;
+        self.cells = self.with_statement(sql, params, |statement| {
+            each_row(statement, cells, &mut all(self.opening, sql, each))
+        })?;
         Ok(())
     }
 }
 
-/// Of every row, to the last.
-fn all(each: &mut dyn FnMut(&[ValueRef<'_>])) -> impl FnMut(&[ValueRef<'_>]) -> bool {
-    |row| {
-        each(row);
+/// Of every row, to the last. The version of a schema is told apart from that of a file which was there before: the core keeps
+/// schemas by it.
+fn all(
+    opening: i64,
+    sql: &str,
+    each: &mut dyn FnMut(&[ValueRef<'_>]),
+) -> impl FnMut(&[ValueRef<'_>]) -> bool {
+    let is_version = opening > 0 && sql == SCHEMA_VERSION;
+    move |row| {
+        match row {
+            [ValueRef::Integer(version)] if is_version => {
+                each(&[ValueRef::Integer(version + (opening << 32))])
+            }
+            row => each(row),
+        }
         true
     }
 }

@@ -26,6 +26,7 @@ mod open;
 mod owned;
 mod policy_test;
 mod pool;
+mod reopen;
 mod serve;
 pub mod server;
 pub mod settings;

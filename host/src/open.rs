@@ -30,12 +30,13 @@ const JOURNAL_LIMIT: i64 = 64 << 20;
 const LONGEST: i32 = 256 << 20;
 
 /// What every SQLite database begins with.
-const MAGIC: &[u8] = b"SQLite format 3\0";
+pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// A database file that can be served, and how its connections are made.
 #[derive(Clone, Debug)]
 pub struct File {
-    path: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
     /// Whether requests may write: neither the configuration nor the file system forbids it.
     pub writable: bool,
     /// On a medium where SQLite cannot keep its side files the file is taken as one that nobody changes.
@@ -135,7 +136,8 @@ impl File {
 
     /// Where its write-ahead log is, if it has one.
     pub fn log_path(&self) -> PathBuf {
-        let mut path = self.path.clone().into_os_string();
+        // SQLite has it beside the file itself, not beside a link to it.
+        let mut path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).into_os_string();
         path.push("-wal");
         path.into()
     }
@@ -149,11 +151,29 @@ impl File {
             self.writable = false;
             writer = self.connect(Role::Writer)?;
         }
+        self.use_log(&writer)?;
+        Ok(writer)
+    }
+
+    /// Opens the file that is there now to write, after another that was there before.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn open_again(&self) -> rusqlite::Result<Connection> {
+        let writer = self.connect(Role::Writer)?;
+        count_relations(writer.sql())?;
+        self.use_log(&writer)?;
+        Ok(writer)
+    }
+
+    /// Puts the file into WAL mode, and sees to it that the log is there.
+    fn use_log(&self, writer: &Connection) -> rusqlite::Result<()> {
         if self.writable {
             // Some file systems cannot, and then the file is served as it is.
             let _ = writer.sql().pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+            writer.sql().query_row("PRAGMA schema_version", [], |_| Ok(()))?;
         }
-        Ok(writer)
+        Ok(())
     }
 
     /// A file in WAL mode in a directory where nothing can be written. Without a log it is complete in itself.

@@ -4,6 +4,7 @@
 //! than the query. One that turns out to be long is ended after [`BUDGET`] and done again where it keeps nobody waiting
 //! ([`Lane::Long`]). Waiting is asynchronous: no thread stands still because all connections are lent.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -14,13 +15,15 @@ use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use crate::checkpoint::{self, Checkpointer};
 use crate::connection::{BUDGET, Connection, LongStatements};
 use crate::log;
 use crate::open::{File, Role};
+use crate::reopen::{Files, Moved, no_file};
 use crate::writer::{Turn, Writer};
 
 /// SQLite's own words for a lock that was not let go in time, which the core knows.
@@ -29,7 +32,7 @@ pub const BUSY: &str = "database is locked";
 /// The connections of one database.
 pub struct Pool {
     opener: Arc<Opener>,
-    readers: Readers,
+    readers: Arc<Readers>,
     writer: Writer,
     /// None where nothing is written, and after the end.
     checkpointer: Mutex<Option<Checkpointer>>,
@@ -41,10 +44,16 @@ pub struct Pool {
 pub struct Opener {
     file: File,
     interrupts: Mutex<Vec<InterruptHandle>>,
+    /// How often the file was found to be another; connections from before are of no use any more.
+    opening: AtomicI64,
+    /// What is open; none while it is not where it was.
+    files: Mutex<Option<Files>>,
+    /// Held while a connection works beside those that requests have. Taken before `files`.
+    is_beside: Mutex<()>,
 }
 
 /// The connections that read.
-struct Readers {
+pub struct Readers {
     /// One permit for each connection that is not lent. Waiting requests are served in their order.
     free: Semaphore,
     size: u32,
@@ -79,7 +88,7 @@ impl Pool {
     pub fn open(config: &Config) -> Result<Arc<Pool>> {
         let (file, writer) = File::check(config)?;
         let opener = Arc::new(Opener::new(file));
-        opener.watch(&writer);
+        let writer = opener.watch(writer);
         let (count, patience) = (config.pool.readers_per_db, config.pool.busy_timeout.0);
         let interval = config.pool.wal_checkpoint_interval.0;
         let checkpointer = match opener.file.writable {
@@ -87,13 +96,9 @@ impl Pool {
             false => None,
         };
         let log = checkpointer.as_ref().map(Checkpointer::log);
-        Ok(Arc::new(Pool {
-            readers: Readers::open(&opener, count)?,
-            writer: Writer::start(writer, log, Arc::clone(&opener), patience)?,
-            checkpointer: Mutex::new(checkpointer),
-            opener,
-            patience,
-        }))
+        let readers = Arc::new(Readers::open(&opener, count)?);
+        let writer = Writer::start(writer, log, &opener, &readers, patience)?;
+        Ok(Arc::new(Pool { opener, readers, writer, checkpointer: Mutex::new(checkpointer), patience }))
     }
 
     /// What is served.
@@ -147,9 +152,7 @@ impl Pool {
 
     /// Ends statements that still run; they fail with `interrupted`.
     pub fn interrupt(&self) {
-        for handle in lock(&self.opener.interrupts).iter() {
-            handle.interrupt();
-        }
+        self.opener.interrupt();
     }
 
     /// Takes every connection back, moves the write-ahead log into the file and closes all. What is lent after `wait`
@@ -184,33 +187,95 @@ impl Pool {
 }
 
 impl Opener {
-    /// Of this file.
+    /// Of this file, which is open.
     pub fn new(file: File) -> Opener {
-        Opener { file, interrupts: Mutex::default() }
+        let files = Files::of(&file.path, file.writable);
+        let opening = AtomicI64::new(0);
+        Opener {
+            file,
+            interrupts: Mutex::default(),
+            opening,
+            files: Mutex::new(Some(files)),
+            is_beside: Mutex::default(),
+        }
+    }
+
+    /// What is served.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     /// A connection with every setting made, which can be interrupted.
     ///
     /// # Errors
-    /// SQLite's message.
+    /// SQLite's message; `unable to open database` where the file is not the one that others have open.
     pub fn connect(&self, role: Role) -> Result<Connection, DbError> {
-        let connection = self.file.connect(role).map_err(|error| DbError { message: error.to_string() })?;
-        self.watch(&connection);
-        Ok(connection)
+        self.open(role).map(|connection| self.watch(connection))
     }
 
-    /// The file that it opens.
-    pub fn file(&self) -> &File {
-        &self.file
+    /// Lends a connection that writes to `work`, beside all others. They are not given up meanwhile, since what the last one does that
+    /// closes it does to the files that the path names.
+    ///
+    /// # Errors
+    /// As [`Opener::connect`].
+    pub fn beside<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> Result<T, DbError> {
+        let _beside = lock(&self.is_beside);
+        let mut connection = self.open(Role::Writer)?;
+        Ok(work(&mut connection))
     }
 
-    fn watch(&self, connection: &Connection) {
+    fn open(&self, role: Role) -> Result<Connection, DbError> {
+        let files = lock(&self.files);
+        let files = files.as_ref().ok_or_else(no_file)?;
+        let connection = self.file.connect(role);
+        // Only now it is certain what was opened.
+        if files.moved().is_some() {
+            return Err(no_file());
+        }
+        connection.map_err(|error| DbError { message: error.to_string() })
+    }
+
+    /// Where the file is not what it was: gives up all connections, and tells what was open. Then there are none until
+    /// [`Opener::open_again`].
+    pub fn give_up(&self) -> Option<(Files, Moved)> {
+        let moved = lock(&self.files).as_ref()?.moved()?;
+        let _beside = lock(&self.is_beside);
+        let mut files = lock(&self.files);
+        self.opening.fetch_add(1, Ordering::AcqRel);
+        files.take().map(|files| (files, moved))
+    }
+
+    /// Opens the file that is there now, and returns the connection that writes. No other is left from before.
+    ///
+    /// # Errors
+    /// SQLite's message.
+    pub fn open_again(&self) -> Result<Connection, DbError> {
+        let connection = self.file.open_again().map_err(|error| DbError { message: error.to_string() })?;
+        lock(&self.interrupts).clear();
+        *lock(&self.files) = Some(Files::of(&self.file.path, self.file.writable));
+        Ok(self.watch(connection))
+    }
+
+    /// Ends statements that still run.
+    pub fn interrupt(&self) {
+        for handle in lock(&self.interrupts).iter() {
+            handle.interrupt();
+        }
+    }
+
+    fn watch(&self, mut connection: Connection) -> Connection {
         lock(&self.interrupts).push(connection.sql().get_interrupt_handle());
+        connection.opening = self.opening.load(Ordering::Acquire);
+        connection
     }
 }
 
 impl Readers {
-    fn open(opener: &Opener, count: u16) -> Result<Readers> {
+    /// So many.
+    ///
+    /// # Errors
+    /// SQLite's, as a sentence.
+    pub fn open(opener: &Opener, count: u16) -> Result<Readers> {
         let cores = available_parallelism().map_or(1, usize::from);
         let long = usize::from(count).saturating_sub(cores).max(1);
         let readers = Readers {
@@ -231,6 +296,22 @@ impl Readers {
         let mut connection = opener.connect(Role::Reader)?;
         connection.share(&self.statements);
         Ok(connection)
+    }
+
+    /// Takes all connections back and closes them, for as long as the permit is held; `hurry` is to end what they are doing, where they do
+    /// not come back in time. None where even so they do not.
+    pub fn withdraw(&self, patience: Duration, hurry: impl Fn()) -> Option<SemaphorePermit<'_>> {
+        let all = || timeout(patience, self.free.acquire_many(self.size));
+        let runtime = Builder::new_current_thread().enable_time().build().ok()?;
+        let permit = runtime.block_on(async {
+            if let Ok(permit) = all().await {
+                return permit.ok();
+            }
+            hurry();
+            all().await.ok()?.ok()
+        })?;
+        lock(&self.idle).clear();
+        Some(permit)
     }
 }
 
@@ -279,8 +360,10 @@ impl Database for Loan {
 impl Drop for Loan {
     fn drop(&mut self) {
         let readers = &self.pool.readers;
+        let opening = self.pool.opener.opening.load(Ordering::Acquire);
         if let Some(mut connection) = self.connection.take()
             && connection.clean()
+            && connection.opening == opening
         {
             lock(&readers.idle).push(connection);
         }

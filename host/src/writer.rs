@@ -6,20 +6,21 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::sync::oneshot;
-use tokio::time::{Instant as Moment, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::checkpoint::Log;
 use crate::connection::Connection;
 use crate::log;
 use crate::open::Role;
-use crate::pool::{BUSY, Opener};
+use crate::pool::{BUSY, Opener, Readers};
+use crate::reopen::{Keeper, no_file};
 
 /// How many requests may wait; one more is told that the database is busy.
 const MOST_WAITING: usize = 1_024;
@@ -54,6 +55,10 @@ enum Message {
 /// The writing connection while one request has it: a savepoint in the transaction of several.
 pub struct Turn {
     connection: Connection,
+    /// Until when its request waits for another process that has the lock.
+    until: Instant,
+    /// For how long any other statement does.
+    patience: Duration,
     /// Whether a request of the transaction has begun it.
     has_begun: bool,
     /// Whether the savepoint is there.
@@ -64,6 +69,8 @@ pub struct Turn {
 trait Job: Send {
     /// Whether it is still wanted; from then on it is.
     fn begin(&self) -> bool;
+    /// When it has waited long enough.
+    fn until(&self) -> Instant;
     /// Does it, or does it again. The connection is lost where it panics.
     fn run(&mut self, turn: Turn) -> Option<Turn>;
     /// Its transaction was committed, or was not; the answer leaves.
@@ -79,12 +86,17 @@ struct Request<T, F> {
     done: Option<T>,
     reply: oneshot::Sender<Result<T, DbError>>,
     place: Arc<AtomicU8>,
+    until: Instant,
     in_vain: u8,
 }
 
 impl<T: Send, F: FnMut(Turn) -> (T, Option<Turn>) + Send> Job for Request<T, F> {
     fn begin(&self) -> bool {
         self.place.compare_exchange(WAITS, RUNS, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn until(&self) -> Instant {
+        self.until
     }
 
     fn run(&mut self, turn: Turn) -> Option<Turn> {
@@ -138,12 +150,15 @@ impl Writer {
     pub fn start(
         connection: Connection,
         log: Option<Log>,
-        opener: Arc<Opener>,
+        opener: &Arc<Opener>,
+        readers: &Arc<Readers>,
         patience: Duration,
     ) -> Result<Writer> {
         let (queue, messages) = sync_channel(MOST_WAITING);
-        let thread =
-            Thread { connection: Some(connection), log, opener, messages, again: VecDeque::new(), end: None };
+        let keeper = Keeper::new(Arc::clone(opener), Arc::clone(readers), patience);
+        let (connection, opener) = (Some(connection), Arc::clone(opener));
+        let again = VecDeque::new();
+        let thread = Thread { connection, log, opener, keeper, patience, messages, again, end: None };
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run());
         spawned.context("the thread that writes cannot be started")?;
         Ok(Writer { queue, patience })
@@ -161,11 +176,11 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let place = Place(Arc::new(AtomicU8::new(WAITS)));
-        let request = Request { work, done: None, reply, place: Arc::clone(&place.0), in_vain: 0 };
-        let until = Moment::now() + self.patience;
+        let until = Instant::now() + self.patience;
+        let request = Request { work, done: None, reply, place: Arc::clone(&place.0), until, in_vain: 0 };
         self.queue.try_send(Message::Job(Box::new(request))).map_err(|_| busy())?;
         let mut answer = answer;
-        match timeout_at(until, &mut answer).await {
+        match timeout_at(until.into(), &mut answer).await {
             Ok(answer) => answer.ok().transpose(),
             Err(_) if place.give_up() => Err(busy()),
             // It is being done.
@@ -192,6 +207,8 @@ struct Thread {
     /// Who is told that something was written.
     log: Option<Log>,
     opener: Arc<Opener>,
+    keeper: Keeper,
+    patience: Duration,
     messages: Receiver<Message>,
     /// Requests to be done again, before those that wait.
     again: VecDeque<Box<dyn Job>>,
@@ -218,7 +235,7 @@ impl Thread {
             return if waits || !job.is_alone() { self.again.pop_front() } else { None };
         }
         while self.end.is_none() {
-            let message = if waits { self.messages.recv().ok() } else { self.messages.try_recv().ok() };
+            let message = if waits { self.wait() } else { self.messages.try_recv().ok() };
             match message? {
                 Message::Job(job) if job.begin() => return Some(job),
                 Message::Job(_) => {}
@@ -228,9 +245,25 @@ impl Thread {
         None
     }
 
+    /// The next message. Meanwhile it looks after the file.
+    fn wait(&mut self) -> Option<Message> {
+        loop {
+            match self.messages.recv_timeout(self.keeper.pause()) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn look(&mut self) {
+        // It says itself what is wrong.
+        let _ = self.keeper.look(&mut self.connection);
+    }
+
     /// One transaction, of the requests that are there.
     fn group(&mut self, first: Box<dyn Job>) {
-        let mut turn = match self.turn() {
+        let mut turn = match self.turn(first.until()) {
             Ok(turn) => turn,
             Err(error) => return first.settle(Err(error)),
         };
@@ -255,6 +288,8 @@ impl Thread {
         if outcome.is_err() && done.len() > 1 {
             return self.repeat(done);
         }
+        // Committed to a file that is not there any more it is lost.
+        let outcome = outcome.and_then(|()| self.keeper.look(&mut self.connection));
         done.into_iter().for_each(|job| job.settle(outcome.clone()));
         if let (Some(log), Some(connection), true) = (&mut self.log, &mut self.connection, has_begun) {
             log.written(connection);
@@ -262,16 +297,23 @@ impl Thread {
     }
 
     /// The connection, for requests that begin the transaction when they need it.
-    fn turn(&mut self) -> Result<Turn, DbError> {
+    fn turn(&mut self, until: Instant) -> Result<Turn, DbError> {
+        if self.keeper.pause().is_zero() {
+            self.look();
+        }
+        if self.keeper.is_away() {
+            return Err(no_file());
+        }
         let connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.opener.connect(Role::Writer)?,
         };
-        Ok(Turn { connection, has_begun: false, is_open: false })
+        Ok(Turn { connection, until, patience: self.patience, has_begun: false, is_open: false })
     }
 
     /// Does one request. None where the transaction is gone.
-    fn one(&mut self, turn: Turn, job: &mut dyn Job) -> Option<Turn> {
+    fn one(&mut self, mut turn: Turn, job: &mut dyn Job) -> Option<Turn> {
+        turn.until = job.until();
         turn.connection.restart_clock();
         match catch_unwind(AssertUnwindSafe(|| job.run(turn))) {
             Ok(Some(mut turn)) => {
@@ -322,7 +364,11 @@ impl Turn {
 
     fn begin(&mut self) -> Result<(), DbError> {
         if !self.has_begun {
-            self.statement("BEGIN IMMEDIATE")?;
+            // What it has waited for its turn counts, so that those who wait together are told together.
+            self.connection.wait_for_locks(self.until.saturating_duration_since(Instant::now()))?;
+            let begun = self.statement("BEGIN IMMEDIATE");
+            self.connection.wait_for_locks(self.patience)?;
+            begun?;
             self.has_begun = true;
         }
         self.statement("SAVEPOINT request")?;
@@ -399,7 +445,8 @@ mod tests {
             let scratch = Scratch::new(name, SCHEMA);
             let (file, connection) = crate::open::File::check(&scratch.config()).expect("a database");
             let opener = Arc::new(Opener::new(file));
-            let writer = Writer::start(connection, None, Arc::clone(&opener), Duration::from_secs(5));
+            let readers = Arc::new(Readers::open(&opener, 1).expect("a reader"));
+            let writer = Writer::start(connection, None, &opener, &readers, Duration::from_secs(5));
             Fixture { scratch, writer: Arc::new(writer.expect("a thread")), opener }
         }
 

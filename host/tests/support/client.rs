@@ -57,17 +57,28 @@ impl Client {
     /// Reads one reply; `None` where the connection ended before its first byte.
     pub fn reply(&mut self, head_only: bool) -> Option<Reply> {
         let first = self.line()?;
-        let status = first.split(' ').nth(1).expect("status").parse().expect("status");
+        Some(self.after(&first, head_only).expect("a whole head and a whole body"))
+    }
+
+    /// [`Client::reply`] of a server that may be killed: `None` also where it broke off.
+    pub fn reply_if_whole(&mut self) -> Option<Reply> {
+        let first = self.line().filter(|line| !line.is_empty())?;
+        self.after(&first, false)
+    }
+
+    /// What comes after the first line of a reply; `None` where the connection ended too early.
+    fn after(&mut self, first: &str, head_only: bool) -> Option<Reply> {
+        let status = first.split(' ').nth(1)?.parse().ok()?;
         let mut headers = Vec::new();
         loop {
-            let line = self.line().expect("a whole head");
+            let line = self.line()?;
             let Some((name, value)) = line.split_once(": ") else { break };
             headers.push((name.to_owned(), value.to_owned()));
         }
         let length = headers.iter().find(|(name, _)| name == "content-length");
         let length = length.map_or(0, |(_, value)| value.parse().expect("length"));
         let mut body = vec![0; if head_only { 0 } else { length }];
-        self.stream.read_exact(&mut body).expect("a whole body");
+        self.stream.read_exact(&mut body).ok()?;
         let is_chunked =
             headers.iter().any(|field| *field == ("transfer-encoding".to_owned(), "chunked".to_owned()));
         let whole = head_only || !is_chunked || self.chunks(&mut body);

@@ -5,9 +5,11 @@
 #![allow(dead_code, unused_imports)]
 
 mod client;
+mod mount;
 mod process;
 
 pub use client::{Client, Reply, get, reply_to};
+pub use mount::Mount;
 pub use process::{Ended, Server, command, command_of, run, run_command, serve, serve_with};
 
 use std::fs;

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use super::{LIMIT, guest, path};
@@ -19,6 +20,8 @@ pub struct Ended {
 pub struct Server {
     child: Option<Child>,
     stdout: BufReader<ChildStdout>,
+    /// Reads what it logs as it comes, because a pipe that is full would stop it.
+    stderr: Option<JoinHandle<String>>,
     /// What it said at the start.
     pub line: String,
     /// `127.0.0.1:PORT`
@@ -83,15 +86,19 @@ impl Server {
     pub fn start(mut command: Command) -> Self {
         let mut child = spawn(&mut command);
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let mut log = child.stderr.take().expect("piped");
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = log.read_to_string(&mut text);
+            text
+        });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
-            let mut stderr = String::new();
-            let _ = child.stderr.take().expect("piped").read_to_string(&mut stderr);
-            panic!("no address in {line:?}; it said: {stderr}");
+            panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
         };
-        Server { child: Some(child), stdout, line, address }
+        Server { child: Some(child), stdout, stderr: Some(stderr), line, address }
     }
 
     /// Sends a signal, `TERM` or `INT`.
@@ -108,10 +115,22 @@ impl Server {
             let _ = child.kill();
             panic!("the server does not end");
         };
-        let (mut stdout, mut stderr) = (self.line.clone(), String::new());
+        let mut stdout = self.line.clone();
         self.stdout.read_to_string(&mut stdout).expect("stdout");
-        child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("stderr");
+        let stderr = self.stderr.take().expect("once").join().expect("its log");
         Ended { code: status.code(), stdout, stderr }
+    }
+
+    /// Ends it as a power cut would: without a chance to say or do anything.
+    pub fn kill(mut self) {
+        let mut child = self.child.take().expect("running");
+        child.kill().expect("kill");
+        child.wait().expect("wait");
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
     }
 
     /// Tells it to stop and waits: it must end well.
