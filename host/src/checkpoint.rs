@@ -1,4 +1,4 @@
-//! The care for the write-ahead log: what is in it is moved into the database file by a thread with connections of its own, so that
+//! The care for the write-ahead log: what is in it is moved into the database file by a thread and a connection of its own, so that
 //! neither a read nor a write waits for it (<https://www.sqlite.org/wal.html#ckpt>).
 
 use std::path::PathBuf;
@@ -7,13 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use sqlitrest_runtime::database::{Database as _, DbError};
 
 use crate::connection::Connection;
 use crate::log;
 use crate::pool::Opener;
-use crate::reopen::no_file;
 
 /// From this size on the log is moved at once, in bytes: SQLite's own default, 1,000 pages of 4 KiB.
 const LARGE: u64 = 1_000 * 4_096;
@@ -31,6 +30,7 @@ pub const IDLE: Duration = Duration::from_secs(1);
 pub struct Checkpointer {
     log: Log,
     thread: JoinHandle<()>,
+    opener: Arc<Opener>,
 }
 
 /// The log as the one that writes sees it.
@@ -50,6 +50,8 @@ impl Checkpointer {
     /// The system's, where there is no thread to be had; SQLite's, where there is no connection.
     pub fn start(opener: &Arc<Opener>, interval: Duration, idle: Duration) -> Result<Checkpointer> {
         let opener = Arc::clone(opener);
+        opener.begin_beside().map_err(|error| anyhow!("{}", error.message))?;
+        let ended = Arc::clone(&opener);
         let (written, messages) = sync_channel(1);
         let log = Log { written, path: opener.file().log_path(), busy: None };
         let path = log.path.clone();
@@ -57,7 +59,7 @@ impl Checkpointer {
             .name("checkpoint".to_owned())
             .spawn(move || run(&opener, &path, &messages, interval, idle))
             .context("the thread that moves the write-ahead log cannot be started")?;
-        Ok(Checkpointer { log, thread })
+        Ok(Checkpointer { log, thread, opener: ended })
     }
 
     /// For the one that writes.
@@ -69,6 +71,7 @@ impl Checkpointer {
     pub fn end(self) {
         drop(self.log);
         let _ = self.thread.join();
+        self.opener.end_beside();
     }
 }
 
@@ -88,13 +91,14 @@ impl Log {
 }
 
 fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Duration, idle: Duration) {
-    // A connection for each time: it costs less than a millisecond, and none is in the way when the file is replaced.
     let beside = |mode| {
-        opener.beside(|connection| {
+        let done = opener.beside(|connection| {
             // It has time, and never waits for others.
             connection.wait_for_locks(Duration::ZERO)?;
             checkpoint(connection, mode)
-        })?
+        });
+        // Where the file is not where it was, others see to its log.
+        done.unwrap_or(Ok(true))
     };
     // What an earlier process has left counts as written.
     let (mut since, mut moved) = (Some(Instant::now()), Instant::now());
@@ -128,8 +132,7 @@ fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Durat
 }
 
 fn tell(result: Result<bool, DbError>) {
-    // Where there is no file, others say so.
-    if let Err(error) = result.or_else(|error| if error == no_file() { Ok(false) } else { Err(error) }) {
+    if let Err(error) = result {
         log(format_args!("the write-ahead log is not moved into the database: {}", error.message));
     }
 }

@@ -48,8 +48,8 @@ pub struct Opener {
     opening: AtomicI64,
     /// What is open; none while it is not where it was.
     files: Mutex<Option<Files>>,
-    /// Held while a connection works beside those that requests have. Taken before `files`.
-    is_beside: Mutex<()>,
+    /// A connection that works beside those that requests have. Locked before `files`.
+    beside: Mutex<Option<Connection>>,
 }
 
 /// The connections that read.
@@ -196,7 +196,7 @@ impl Opener {
             interrupts: Mutex::default(),
             opening,
             files: Mutex::new(Some(files)),
-            is_beside: Mutex::default(),
+            beside: Mutex::default(),
         }
     }
 
@@ -213,20 +213,30 @@ impl Opener {
         self.open(role).map(|connection| self.watch(connection))
     }
 
-    /// Lends a connection that writes to `work`, beside all others. They are not given up meanwhile, since what the last one does that
-    /// closes it does to the files that the path names.
+    /// Opens the connection that works beside all others, until [`Opener::end_beside`]. It is opened when they are and given up when they
+    /// are, at no other time: whoever opens another file finds the old one's log beside it.
     ///
     /// # Errors
     /// As [`Opener::connect`].
-    pub fn beside<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> Result<T, DbError> {
-        let _beside = lock(&self.is_beside);
-        let mut connection = self.open(Role::Writer)?;
-        Ok(work(&mut connection))
+    pub fn begin_beside(&self) -> Result<(), DbError> {
+        let mut beside = lock(&self.beside);
+        *beside = Some(self.open(Role::Writer)?);
+        Ok(())
+    }
+
+    /// What `work` makes of it; none where it is given up. It is not given up meanwhile.
+    pub fn beside<T>(&self, work: impl FnOnce(&mut Connection) -> T) -> Option<T> {
+        lock(&self.beside).as_mut().map(work)
+    }
+
+    /// Closes it.
+    pub fn end_beside(&self) {
+        lock(&self.beside).take();
     }
 
     fn open(&self, role: Role) -> Result<Connection, DbError> {
         let files = lock(&self.files);
-        let files = files.as_ref().ok_or_else(no_file)?;
+        let files = files.as_ref().filter(|files| files.moved().is_none()).ok_or_else(no_file)?;
         let connection = self.file.connect(role);
         // Only now it is certain what was opened.
         if files.moved().is_some() {
@@ -239,8 +249,10 @@ impl Opener {
     /// [`Opener::open_again`].
     pub fn give_up(&self) -> Option<(Files, Moved)> {
         let moved = lock(&self.files).as_ref()?.moved()?;
-        let _beside = lock(&self.is_beside);
+        let mut beside = lock(&self.beside);
         let mut files = lock(&self.files);
+        // Not the last one: it takes nothing with it.
+        beside.take();
         self.opening.fetch_add(1, Ordering::AcqRel);
         files.take().map(|files| (files, moved))
     }
@@ -253,6 +265,10 @@ impl Opener {
         let connection = self.file.open_again().map_err(|error| DbError { message: error.to_string() })?;
         lock(&self.interrupts).clear();
         *lock(&self.files) = Some(Files::of(&self.file.path, self.file.writable));
+        if self.file.writable {
+            // Without it the one that writes moves the log where it becomes too large.
+            let _ = self.begin_beside();
+        }
         Ok(self.watch(connection))
     }
 
