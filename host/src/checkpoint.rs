@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
-use sqlitrest_runtime::database::{Database as _, DbError};
+use sqlitrest_runtime::database::DbError;
 
 use crate::connection::Connection;
 use crate::log;
@@ -82,9 +82,8 @@ impl Log {
         let _ = self.written.try_send(());
         let is_tried = self.busy.is_some_and(|busy| busy.elapsed() < AGAIN);
         if !is_tried && size(&self.path) > TOO_LARGE {
-            writer.restart_clock();
             // Readers go on meanwhile; the next write begins the log anew.
-            let emptied = matches!(checkpoint(writer, "RESTART"), Ok(true));
+            let emptied = matches!(writer.checkpoint("RESTART"), Ok(true));
             self.busy = (!emptied).then(Instant::now);
         }
     }
@@ -95,19 +94,19 @@ fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Durat
         let done = opener.beside(|connection| {
             // It has time, and never waits for others.
             connection.wait_for_locks(Duration::ZERO)?;
-            checkpoint(connection, mode)
+            connection.checkpoint(mode)
         });
         // Where the file is not where it was, others see to its log.
         done.unwrap_or(Ok(true))
     };
     // What an earlier process has left counts as written.
-    let (mut since, mut moved) = (Some(Instant::now()), Instant::now());
+    let (mut is_written, mut moved) = (true, Instant::now());
     loop {
         // Nothing is written: there is nothing to do, for as long as it stays so.
-        let wait = if since.is_some() { idle.min(interval) } else { Duration::MAX };
+        let wait = if is_written { idle.min(interval) } else { Duration::MAX };
         match messages.recv_timeout(wait) {
             Ok(()) => {
-                since = Some(Instant::now());
+                is_written = true;
                 if size(path) < LARGE && moved.elapsed() < interval {
                     continue;
                 }
@@ -115,15 +114,10 @@ fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Durat
                 moved = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) => {
-                // A log that somebody reads from is as good as empty once it is moved.
-                match beside("TRUNCATE") {
-                    Ok(true) => since = None,
-                    Ok(false) => std::thread::sleep(idle.min(AGAIN)),
-                    Err(error) => {
-                        tell(Err(error));
-                        since = None;
-                    }
-                }
+                // Where somebody reads from it, it is tried again.
+                let emptied = beside("TRUNCATE");
+                is_written = matches!(emptied, Ok(false));
+                tell(emptied);
                 moved = Instant::now();
             }
             Err(RecvTimeoutError::Disconnected) => return,
@@ -137,20 +131,6 @@ fn tell(result: Result<bool, DbError>) {
     }
 }
 
-/// Moves the log; whether all of it could be, and in the modes that empty it, whether it is.
-fn checkpoint(connection: &mut Connection, mode: &str) -> Result<bool, DbError> {
-    connection.restart_clock();
-    let mut row = Vec::new();
-    let done = connection.rows(&format!("PRAGMA wal_checkpoint({mode})"), &[], &mut |columns| {
-        row = columns.iter().map(|value| value.to_value()).collect();
-    });
-    match done {
-        Ok(()) => Ok(row.first() == Some(&sqlitrest_runtime::value::Value::Integer(0))),
-        Err(error) if error.message == crate::pool::BUSY => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 fn size(path: &PathBuf) -> u64 {
     std::fs::metadata(path).map_or(0, |log| log.len())
 }
@@ -158,6 +138,8 @@ fn size(path: &PathBuf) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlitrest_runtime::database::Database as _;
+
     use crate::open::{File, Role, tests::Scratch};
 
     fn opener(scratch: &Scratch) -> Arc<Opener> {

@@ -197,13 +197,15 @@ impl Connection {
         self.sql.busy_timeout(patience).map_err(to_db_error)
     }
 
-    /// Moves the whole write-ahead log into the file and empties it; `false` where another process still reads from it.
+    /// Moves the write-ahead log into the file, in this mode of `PRAGMA wal_checkpoint`; `false` where it could not do all of it, because
+    /// another connection is in the way.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn checkpoint(&self) -> Result<bool, DbError> {
+    pub fn checkpoint(&self, mode: &'static str) -> Result<bool, DbError> {
         self.restart_clock();
-        let busy = self.sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let busy = self.sql.query_row(&sql, [], |row| row.get::<_, i64>(0));
         busy.map(|busy| busy == 0).map_err(to_db_error)
     }
 

@@ -176,7 +176,7 @@ impl Pool {
         }
         if let Some(writer) = writer.filter(|_| self.file().writable) {
             let stays = "the write-ahead log stays beside the database, which loses nothing";
-            match writer.checkpoint() {
+            match writer.checkpoint("TRUNCATE") {
                 Ok(true) => {}
                 Ok(false) => log(format_args!("another process reads from the database; {stays}")),
                 Err(error) => bail!("{stays}: {}", error.message),

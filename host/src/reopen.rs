@@ -244,7 +244,7 @@ impl Keeper {
 
 /// Moves what is in the log into the file that it belongs to.
 fn settle(writer: Option<&Connection>) -> Result<(), String> {
-    match writer.map(Connection::checkpoint) {
+    match writer.map(|writer| writer.checkpoint("TRUNCATE")) {
         None | Some(Ok(true)) => Ok(()),
         Some(Ok(false)) => Err("another process reads from it".to_owned()),
         Some(Err(error)) => Err(error.message),

@@ -132,7 +132,7 @@ fn send(
         is_taken
     };
     let result = connection.encode(sql, params, format, &mut |rows| {
-        if rows.len() < room {
+        if rows.len() <= room {
             return true;
         }
         room = CHUNK;
