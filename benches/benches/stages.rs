@@ -14,7 +14,7 @@ use sqlitrest_runtime::encode::Shape;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::plan::{Plan, build};
-use sqlitrest_runtime::schema::{SchemaCache, add_configured, read_schema};
+use sqlitrest_runtime::schema::{SchemaCache, read_configured};
 use sqlitrest_tests::double::Double;
 
 /// As a request without a media type or a zone is answered.
@@ -94,8 +94,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
         connection.execute_batch(&text).unwrap();
     }
     let mut db = Double::new(connection);
-    let mut schema = read_schema(&mut db, &[]).unwrap();
-    add_configured(&config, &mut schema, &mut db);
+    let schema = read_configured(&config, &mut db).unwrap();
     let requests = REQUESTS.iter().map(|request| staged(&config, &schema, request)).collect();
     Bench { config, schema, requests }
 });

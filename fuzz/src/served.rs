@@ -58,9 +58,7 @@ impl Served {
         // This one makes its messages of values: those are for the log alone, and so are answered by a 500.
         connection.execute_batch("PRAGMA foreign_keys = ON; DROP TRIGGER raising_insert").unwrap();
         let mut db = Double::new(connection);
-        let mut schema =
-            sqlitrest_runtime::schema::read_schema(&mut db, &CONFIG.database().1.hidden).unwrap();
-        sqlitrest_runtime::schema::add_configured(&CONFIG, &mut schema, &mut db);
+        let schema = sqlitrest_runtime::schema::read_configured(&CONFIG, &mut db).unwrap();
         db.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST).unwrap();
         let steps = steps::limit(&mut db.connection);
         Served { db, schema: Arc::new(schema), steps }

@@ -9,7 +9,7 @@ use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::policy;
-use sqlitrest_runtime::schema::{add_configured, read_schema};
+use sqlitrest_runtime::schema::read_configured;
 use sqlitrest_runtime::{ApiRequest, SchemaCache, parse};
 
 use crate::connection::Connection;
@@ -101,9 +101,8 @@ impl Opened {
     /// One sentence on what is wrong with the file or the policies.
     pub(crate) fn new(config: &Config) -> Result<Opened> {
         let (_, mut connection) = File::check(config)?;
-        let schema = read_schema(&mut connection, &config.database().1.hidden);
-        let mut schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
-        add_configured(config, &mut schema, &mut connection);
+        let schema = read_configured(config, &mut connection);
+        let schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
         let misfits = policy::check(config, &schema);
         if !misfits.is_empty() {
             let lines: Vec<String> = misfits.iter().map(|m| format!("{}: {}", m.place, m.message)).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::policy;
-use sqlitrest_runtime::schema::{add_configured, read_schema};
+use sqlitrest_runtime::schema::read_configured;
 
 use crate::pool::{Lane, Pool};
 
@@ -17,8 +17,7 @@ use crate::pool::{Lane, Pool};
 /// A sentence for each policy that does not fit the schema.
 pub async fn warnings(pool: &Arc<Pool>, config: &Config) -> Result<Vec<String>> {
     let Ok(mut loan) = pool.take(Lane::Long).await else { return Ok(Vec::new()) };
-    let Ok(mut schema) = read_schema(&mut loan, &config.database().1.hidden) else { return Ok(Vec::new()) };
-    add_configured(config, &mut schema, &mut loan);
+    let Ok(schema) = read_configured(config, &mut loan) else { return Ok(Vec::new()) };
     let misfits = policy::check(config, &schema);
     if !misfits.is_empty() {
         let lines: Vec<String> = misfits.iter().map(|m| format!("{}: {}", m.place, m.message)).collect();

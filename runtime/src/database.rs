@@ -13,6 +13,33 @@ pub struct DbError {
     pub message: String,
 }
 
+impl DbError {
+    /// Whether it is this sentence of SQLite's, alone or behind what libSQL puts before it.
+    pub(crate) fn says(&self, sentence: &str) -> bool {
+        let before = self.message.strip_suffix(sentence);
+        before.is_some_and(|before| before.is_empty() || before.ends_with(": "))
+    }
+
+    /// Whether it tells of the moment, not of the statement, which may do another time.
+    pub(crate) fn is_passing(&self) -> bool {
+        // Names may be any words: `no such column: interrupted`.
+        let names = self.message.contains("no such ");
+        let passes = [
+            "interrupted",
+            "database is locked",
+            "disk I/O error",
+            "out of memory",
+            "database or disk is full",
+        ]
+        .iter()
+        .any(|sentence| self.says(sentence))
+            || ["database table is locked", "unable to open database", "cannot start a transaction"]
+                .iter()
+                .any(|words| self.message.contains(words));
+        passes && !names
+    }
+}
+
 /// What became of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paged {

@@ -72,7 +72,7 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
     }
     let has = |part: &str| message.contains(part);
     // What a trigger raises may have such words in it, so SQLite's own sentences are wanted whole.
-    let is = |sentence: &str| message == sentence || message.ends_with(&format!(": {sentence}"));
+    let is = |sentence: &str| error.says(sentence);
     let begins = |sentence: &str| message.starts_with(sentence) || message.contains(&format!(": {sentence}"));
     if is("attempt to write a readonly database") {
         Error::ReadOnly

@@ -301,10 +301,8 @@ fn answer(
 ) -> Result<Response, Error> {
     let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
-        let read = schema::read_schema(db, &config.database().1.hidden);
-        let mut read = read.map_err(|e| classify(&e, schema, &request.relation))?;
-        schema::add_configured(config, &mut read, db);
-        *schema = Arc::new(read);
+        let read = schema::read_configured(config, db);
+        *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
     }
     timing.spend(Stage::Transaction);
     let schema = &schema.for_role(config, request.identity.role.as_deref());

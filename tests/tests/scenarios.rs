@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use sqlitrest_runtime::schema::{add_configured, read_schema};
+use sqlitrest_runtime::schema::read_configured;
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
 use sqlitrest_tests::scenario::{Exchange, File, show_answer, show_program};
@@ -102,9 +102,7 @@ fn without_location(answer: &str) -> String {
 fn program(fixture: &Fixture, extra: &str, exchange: &Exchange) -> String {
     let config = fixture.config("double", extra);
     let mut db = Double::new(rusqlite::Connection::open(fixture.path("double")).unwrap());
-    let mut schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
-    add_configured(&config, &mut schema, &mut db);
-    let schema = std::sync::Arc::new(schema);
+    let schema = std::sync::Arc::new(read_configured(&config, &mut db).unwrap());
     exchange.with_request(|request| {
         sqlitrest_tests::identify(&config, request)
             .and_then(|identity| sqlitrest_runtime::parse(&config, &identity, request).ok())

@@ -3,15 +3,28 @@
 
 use super::{
     Column, ColumnType, Computed, Relation, RelationId, RelationKind, Representation, RowKey, SchemaCache,
-    Writable,
+    Writable, read_schema,
 };
 use crate::config::{Config, DataRepresentation, Udf};
-use crate::database::Database;
+use crate::database::{Database, DbError};
 use crate::function::{Returns, returning_names};
 use crate::value::Value;
 
+/// The schema, as the configuration completes it. Call it inside the transaction that will use it.
+///
+/// # Errors
+/// What the database says.
+pub fn read_configured(config: &Config, db: &mut dyn Database) -> Result<SchemaCache, DbError> {
+    let mut schema = read_schema(db, &config.database().1.hidden)?;
+    add_configured(config, &mut schema, db)?;
+    Ok(schema)
+}
+
 /// Adds what the configuration says; what does not fit the schema becomes a warning.
-pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Database) {
+///
+/// # Errors
+/// What the database says where it is not of the configuration.
+fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Database) -> Result<(), DbError> {
     for (table, types) in &config.column_types {
         for (name, declared) in types {
             match column_mut(schema, table, name) {
@@ -59,9 +72,12 @@ pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Da
                 let writes =
                     write.as_ref().map(|sql| (sql.replace("{value}", "NULL"), "(SELECT 1)".to_owned()));
                 for (sql, from) in reads.into_iter().chain(writes) {
-                    if let Err(error) = db.columns(&format!("SELECT ({sql}) FROM {from} LIMIT 0"), &[]) {
-                        let reason = error.message;
-                        warnings.push(format!("data_representation of {table}.{column}: {reason}"));
+                    match db.columns(&format!("SELECT ({sql}) FROM {from} LIMIT 0"), &[]) {
+                        Ok(_) => {}
+                        Err(error) if error.is_passing() => return Err(error),
+                        Err(DbError { message }) => {
+                            warnings.push(format!("data_representation of {table}.{column}: {message}"))
+                        }
                     }
                 }
                 found.representation = Some(Representation { column_type, read, write });
@@ -76,7 +92,8 @@ pub fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Da
             None => schema.warnings.push(format!("fts.{table}: there is no such relation")),
         }
     }
-    schema.functions = config.udf.iter().map(|udf| function(udf, schema, db)).collect();
+    schema.functions = config.udf.iter().map(|udf| function(udf, schema, db)).collect::<Result<_, _>>()?;
+    Ok(())
 }
 
 fn relation_mut<'s>(schema: &'s mut SchemaCache, name: &str) -> Option<&'s mut Relation> {
@@ -106,27 +123,32 @@ fn column(name: &str, declared: &str) -> Column {
 }
 
 /// The relation whose rows a function returns; `None` where there is none, or its columns cannot be known.
-fn function(udf: &Udf, schema: &mut SchemaCache, db: &mut dyn Database) -> Option<RelationId> {
-    let columns = match Returns::parse(&udf.returns)? {
-        Returns::Void => return None,
-        Returns::Relation { name, .. } => {
+fn function(
+    udf: &Udf,
+    schema: &mut SchemaCache,
+    db: &mut dyn Database,
+) -> Result<Option<RelationId>, DbError> {
+    let columns = match Returns::parse(&udf.returns) {
+        None | Some(Returns::Void) => return Ok(None),
+        Some(Returns::Relation { name, .. }) => {
             let id = schema.names.get(&name).copied();
             if id.is_none() {
                 schema.warnings.push(format!("function {}: there is no relation {name}", udf.name));
             }
-            return id;
+            return Ok(id);
         }
-        Returns::Value { declared, .. } => vec![column(&udf.name, &declared)],
-        Returns::Record { .. } => match record_columns(udf, db) {
+        Some(Returns::Value { declared, .. }) => vec![column(&udf.name, &declared)],
+        Some(Returns::Record { .. }) => match record_columns(udf, db) {
             Ok(names) => names.iter().map(|name| record_column(udf, name)).collect(),
-            Err(reason) => {
-                schema.warnings.push(format!("function {}: {reason}", udf.name));
-                return None;
+            Err(error) if error.is_passing() => return Err(error),
+            Err(DbError { message }) => {
+                schema.warnings.push(format!("function {}: {message}", udf.name));
+                return Ok(None);
             }
         },
     };
     schema.relations.push(returned(&udf.name, columns));
-    Some(schema.relations.len() - 1)
+    Ok(Some(schema.relations.len() - 1))
 }
 
 /// What a function returns.
@@ -163,11 +185,10 @@ fn record_column(udf: &Udf, name: &str) -> Column {
 }
 
 /// The names of a record's columns: SQLite is asked for those of a query; those of a write stand in its RETURNING.
-fn record_columns(udf: &Udf, db: &mut dyn Database) -> Result<Vec<String>, String> {
+fn record_columns(udf: &Udf, db: &mut dyn Database) -> Result<Vec<String>, DbError> {
     if is_write(&udf.sql) {
-        return returning_names(&udf.sql).ok_or_else(|| {
-            "its RETURNING must list names or aliases, which are the columns of its record".to_owned()
-        });
+        let message = "its RETURNING must list names or aliases, which are the columns of its record";
+        return returning_names(&udf.sql).ok_or_else(|| DbError { message: message.to_owned() });
     }
     let names: Vec<(&str, Value)> = udf
         .params
@@ -186,7 +207,7 @@ fn record_columns(udf: &Udf, db: &mut dyn Database) -> Result<Vec<String>, Strin
         }
     }
     sql.push_str("\n) LIMIT 0");
-    db.columns(&sql, &params).map_err(|error| error.message)
+    db.columns(&sql, &params)
 }
 
 /// Whether a statement is an INSERT, UPDATE or DELETE.

@@ -38,6 +38,9 @@ const UNIQUE_KEYS: &str = "SELECT s.name, i.name, c.name, i.origin = 'pk' \
     FROM sqlite_schema AS s, pragma_index_list(s.name) AS i, pragma_index_info(i.name) AS c \
     WHERE s.type = 'table' AND s.rootpage > 0 AND i.\"unique\" = 1 AND i.partial = 0 ORDER BY s.rowid, i.seq, c.seqno";
 
+const PARTIAL_INDEXES: &str = "SELECT 1 FROM sqlite_schema AS s, pragma_index_list(s.name) AS i \
+    WHERE s.type = 'table' AND s.rootpage > 0 AND i.partial = 1 LIMIT 1";
+
 /// INSTEAD OF triggers make views writable; the messages of RAISE are meant for whoever writes.
 const TRIGGERS: &str = "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'trigger'";
 
@@ -78,6 +81,7 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
         settle_keys(relation);
     }
     read_unique_keys(db, &mut schema)?;
+    schema.has_partial_indexes = !texts_and_integers(db, PARTIAL_INDEXES, &[])?.is_empty();
     for (relation, sql) in schema.relations.iter_mut().zip(&ddl) {
         relation.key_is_sure = has_sure_key(relation, sql);
     }
@@ -154,6 +158,8 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]
         let name = &relation.name;
         match texts_and_integers(db, ONE_RELATION, &[Value::Text(name.clone())]) {
             Ok(columns) => rows.extend(columns),
+            // It is not the relation that cannot be read: kept so, it would not be there until the schema changes.
+            Err(error) if error.is_passing() => return Err(error),
             Err(_) if *hidden => {}
             Err(error) => schema.warnings.push(format!("{name} cannot be read: {}", error.message)),
         }
@@ -400,7 +406,48 @@ fn matches_pattern(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches_pattern;
+    use super::*;
+    use crate::value::ValueRef;
+
+    /// A database of one view, of whose columns it says this.
+    struct OneView(&'static str);
+
+    impl Database for OneView {
+        fn columns(&mut self, _: &str, _: &[Value]) -> Result<Vec<String>, DbError> {
+            Ok(Vec::new())
+        }
+
+        fn rows(
+            &mut self,
+            sql: &str,
+            _: &[Value],
+            each: &mut dyn FnMut(&[ValueRef<'_>]),
+        ) -> Result<(), DbError> {
+            match sql {
+                RELATIONS => each(&[
+                    ValueRef::Text(b"v"),
+                    ValueRef::Text(b"view"),
+                    ValueRef::Integer(0),
+                    ValueRef::Integer(0),
+                    ValueRef::Text(b"CREATE VIEW v AS SELECT 1 AS a"),
+                ]),
+                ONE_RELATION => return Err(DbError { message: self.0.to_owned() }),
+                _ => {}
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_view_is_given_up_for_what_is_wrong_with_it_alone() {
+        let read = |message| read_schema(&mut OneView(message), &[]).map(|schema| schema.warnings.len());
+        assert_eq!(read("no such table: main.gone"), Ok(1));
+        assert_eq!(read("no such column: interrupted"), Ok(1));
+        for message in ["interrupted", "database is locked", "disk I/O error", "SQLite error: out of memory"]
+        {
+            assert_eq!(read(message), Err(DbError { message: message.to_owned() }));
+        }
+    }
 
     #[test]
     fn patterns() {

@@ -14,7 +14,7 @@ mod types;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub use configured::{add_configured, is_write};
+pub use configured::{is_write, read_configured};
 pub use introspect::{read_schema, schema_version};
 pub use lineage::{Origin, view_origins};
 pub use relationships::{Cardinality, Junction, Relationship};
@@ -45,6 +45,9 @@ pub struct SchemaCache {
     pub raise_messages: HashSet<String>,
     /// What could not be read, in words for the log: a view over a table that is gone, for example.
     pub warnings: Vec<String>,
+    /// Whether an index is there that has rows of some values alone, of which SQLite has to see that they are those asked for
+    /// (<https://www.sqlite.org/partialindex.html>).
+    pub has_partial_indexes: bool,
     /// The DDL of tables and views.
     pub definitions: HashMap<RelationId, String>,
     /// The schema as the roles know it that have asked.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use serde_json::json;
 use sqlitrest_runtime::identity::Identity;
-use sqlitrest_runtime::schema::{SchemaCache, add_configured, read_schema};
+use sqlitrest_runtime::schema::{SchemaCache, read_configured};
 use sqlitrest_tests::double::Double;
 use sqlitrest_tests::fixture::Fixture;
 
@@ -365,8 +365,7 @@ impl Site {
     fn new(connection: Connection, config: sqlitrest::Config) -> Site {
         sqlitrest::functions::register(&connection).unwrap();
         let mut db = Double::new(connection);
-        let mut schema = read_schema(&mut db, &config.database().1.hidden).unwrap();
-        add_configured(&config, &mut schema, &mut db);
+        let schema = read_configured(&config, &mut db).unwrap();
         let misfits = sqlitrest_runtime::policy::check(&config, &schema);
         assert!(misfits.is_empty(), "{misfits:?}");
         Site { config, db, schema: Arc::new(schema) }

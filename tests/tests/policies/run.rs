@@ -128,8 +128,7 @@ impl Core {
 
     /// The rules that do not fit.
     pub fn misfits(&mut self) -> Vec<String> {
-        let mut schema = sqlitrest_runtime::schema::read_schema(&mut self.db, &[]).unwrap();
-        sqlitrest_runtime::schema::add_configured(&self.config, &mut schema, &mut self.db);
+        let schema = sqlitrest_runtime::schema::read_configured(&self.config, &mut self.db).unwrap();
         sqlitrest_runtime::policy::check(&self.config, &schema).into_iter().map(|m| m.message).collect()
     }
 }
