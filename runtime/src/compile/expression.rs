@@ -10,6 +10,7 @@ use crate::order::{Direction, Nulls};
 use crate::plan::{Alias, ColumnRef, ColumnValue, Expr, OrderBy, OrderValue, Source};
 use crate::policy::{Told, is_withheld};
 use crate::schema::{Column, Relation, RelationId, RowKey};
+use crate::value::Value;
 
 impl Compiler<'_> {
     pub(super) fn relation(&self, id: RelationId) -> Result<&Relation, Error> {
@@ -115,6 +116,14 @@ impl Compiler<'_> {
         self.column(sql, ColumnRef { source, column: place })
     }
 
+    /// A value beside a column. SQLite may look at it where that finds an index.
+    pub(super) fn compared(&self, sql: &mut Sql, value: Value) {
+        match self.schema.has_partial_indexes {
+            true => sql.value(value),
+            false => sql.unplanned(value),
+        };
+    }
+
     pub(super) fn expr(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
         match expr {
             Expr::Column(value) => self.value(sql, value)?,
@@ -124,7 +133,7 @@ impl Compiler<'_> {
                 Ok(())
             })?,
             Expr::Value(value) => {
-                sql.value(value.clone());
+                self.compared(sql, value.clone());
             }
             Expr::Compare(comparison, left, right) => {
                 self.operand(sql, left)?;

@@ -360,7 +360,7 @@ impl Compiler<'_> {
 
     /// What the asker says.
     pub(super) fn asked(&self, sql: &mut Sql, asked: &Asked) {
-        sql.value(self.asker.value(asked));
+        self.compared(sql, self.asker.value(asked));
     }
 
     /// An operand, in parentheses where it is more than one thing.

@@ -166,9 +166,15 @@ impl Sql {
         self
     }
 
-    /// A number of rows.
+    /// A bound value that the query planner does not look at. It does at one that stands alone beside a column, where there is an ORDER
+    /// BY, or behind LIMIT, and a plan for one value is made again at every execution. The sign changes nothing, whatever the value is.
+    pub(super) fn unplanned(&mut self, value: Value) -> &mut Self {
+        self.raw("+").value(value)
+    }
+
+    /// A number of rows, after LIMIT or OFFSET.
     pub(super) fn rows(&mut self, rows: u64) -> &mut Self {
-        self.value(Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX)))
+        self.unplanned(Value::Integer(i64::try_from(rows).unwrap_or(i64::MAX)))
     }
 
     /// Items with a separator between them.
