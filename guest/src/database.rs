@@ -35,7 +35,7 @@ pub struct SpinDatabase {
     /// Whether the text of pages crosses as bytes.
     guarded: bool,
     /// Whether a page could not be had; what the request wrote is then not committed.
-    pub page_failed: bool,
+    page_failed: bool,
 }
 
 impl SpinDatabase {
@@ -44,6 +44,11 @@ impl SpinDatabase {
         let mut database = SpinDatabase::default();
         (database.connection, database.is_kept, database.begun) = (KEPT.take(), true, begun);
         database
+    }
+
+    /// Whether a page failed that might not where its text crosses as bytes. Our own host takes text of any kind.
+    pub fn may_do_guarded(&self) -> bool {
+        self.page_failed && !self.is_kept
     }
 
     /// A connection for the second try.

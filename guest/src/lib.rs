@@ -36,7 +36,7 @@ fn answer(
     request: &Request<'_>,
 ) -> Response {
     let response = answer_with(&mut database, config, identity, timing, request);
-    if response.status != 500 || !database.page_failed {
+    if !database.may_do_guarded() || response.status != 500 {
         return response;
     }
     // Nothing is committed: the page comes before that.

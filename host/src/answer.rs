@@ -1,7 +1,7 @@
 //! What goes back to a client, from either engine, and the few answers that the core never sees.
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use sqlitrest_runtime::encode::write_text;
+use sqlitrest_runtime::encode::{MOST_BYTES, write_text};
 use sqlitrest_runtime::http::Response;
 
 use crate::streaming::Rest;
@@ -60,15 +60,20 @@ impl Answer {
         }
     }
 
-    /// The same with the whole of its body.
-    ///
-    /// # Errors
-    /// The rows break off.
-    pub async fn collect(mut self) -> std::io::Result<Self> {
-        if let Some(rest) = self.rest.take() {
-            rest.collect(&mut self.body).await?;
+    /// The same with the whole of its body, or an error in its place.
+    pub async fn whole(mut self) -> Self {
+        let Some(rest) = self.rest.take() else { return self };
+        match rest.collect(&mut self.body).await {
+            Ok(()) => self,
+            Err(_) if self.body.len() > MOST_BYTES => {
+                let message = format!(
+                    "The answer is larger than {} MiB: ask for fewer rows with limit",
+                    MOST_BYTES >> 20
+                );
+                Answer::problem(400, "54001", &message, "HTTP/1.1 has no such limit.")
+            }
+            Err(_) => Answer::internal(),
         }
-        Ok(self)
     }
 
     /// The first field of this name that is text.

@@ -1,7 +1,7 @@
 //! The care for the write-ahead log: what is in it is moved into the database file by a thread and a connection of its own, so that
 //! neither a read nor a write waits for it (<https://www.sqlite.org/wal.html#ckpt>).
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -14,11 +14,14 @@ use crate::connection::Connection;
 use crate::log;
 use crate::pool::Opener;
 
-/// From this size on the log is moved at once, in bytes: SQLite's own default, 1,000 pages of 4 KiB.
-const LARGE: u64 = 1_000 * 4_096;
+/// From so many pages on that are not in the file yet the log is moved at once: SQLite's own default.
+const LARGE: i64 = 1_000;
 
-/// Beyond this size the one that writes waits for the log to be emptied: readers that never pause would let it grow without end.
+/// Beyond this size, in bytes, the one that writes waits for the log to be emptied: readers that never pause would let it grow without end.
 const TOO_LARGE: u64 = 64 << 20;
+
+/// For so long: short reads are over by then, and for long ones it would be in vain.
+const WAIT: Duration = Duration::from_millis(50);
 
 /// Where the log could not be emptied, because somebody reads from it, it is tried again after this.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -37,7 +40,8 @@ pub struct Checkpointer {
 #[derive(Clone)]
 pub struct Log {
     written: SyncSender<()>,
-    path: PathBuf,
+    /// For how long the statements of the one that writes wait for others.
+    patience: Duration,
     /// When it was last in vain to wait for readers.
     busy: Option<Instant>,
 }
@@ -53,11 +57,10 @@ impl Checkpointer {
         opener.begin_beside().map_err(|error| anyhow!("{}", error.message))?;
         let ended = Arc::clone(&opener);
         let (written, messages) = sync_channel(1);
-        let log = Log { written, path: opener.file().log_path(), busy: None };
-        let path = log.path.clone();
+        let log = Log { written, patience: opener.file().busy_timeout, busy: None };
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
-            .spawn(move || run(&opener, &path, &messages, interval, idle))
+            .spawn(move || run(&opener, &messages, interval, idle))
             .context("the thread that moves the write-ahead log cannot be started")?;
         Ok(Checkpointer { log, thread, opener: ended })
     }
@@ -81,15 +84,17 @@ impl Log {
         // Where a message waits already, it says enough.
         let _ = self.written.try_send(());
         let is_tried = self.busy.is_some_and(|busy| busy.elapsed() < AGAIN);
-        if !is_tried && size(&self.path) > TOO_LARGE {
+        if !is_tried && writer.log_path().is_some_and(|log| size(&log) > TOO_LARGE) {
             // Readers go on meanwhile; the next write begins the log anew.
-            let emptied = matches!(writer.checkpoint("RESTART"), Ok(true));
+            let waits = writer.wait_for_locks(WAIT);
+            let emptied = waits.is_ok() && matches!(writer.checkpoint("RESTART"), Ok(true));
+            let _ = writer.wait_for_locks(self.patience);
             self.busy = (!emptied).then(Instant::now);
         }
     }
 }
 
-fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Duration, idle: Duration) {
+fn run(opener: &Opener, messages: &Receiver<()>, interval: Duration, idle: Duration) {
     let beside = |mode| {
         let done = opener.beside(|connection| {
             // It has time, and never waits for others.
@@ -99,6 +104,10 @@ fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Durat
         // Where the file is not where it was, others see to its log.
         done.unwrap_or(Ok(true))
     };
+    let is_large = || {
+        let pages = opener.beside(|connection| connection.pages_to_move());
+        matches!(pages, Some(Ok(pages)) if pages >= LARGE)
+    };
     // What an earlier process has left counts as written.
     let (mut is_written, mut moved) = (true, Instant::now());
     loop {
@@ -107,7 +116,7 @@ fn run(opener: &Opener, path: &PathBuf, messages: &Receiver<()>, interval: Durat
         match messages.recv_timeout(wait) {
             Ok(()) => {
                 is_written = true;
-                if size(path) < LARGE && moved.elapsed() < interval {
+                if moved.elapsed() < interval && !is_large() {
                     continue;
                 }
                 tell(beside("PASSIVE"));
@@ -131,7 +140,7 @@ fn tell(result: Result<bool, DbError>) {
     }
 }
 
-fn size(path: &PathBuf) -> u64 {
+fn size(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |log| log.len())
 }
 
@@ -154,10 +163,11 @@ mod tests {
     }
 
     /// Waits for the log to be as wanted.
-    fn wait(log: &Log, is_good: impl Fn(u64) -> bool) {
+    fn wait(writer: &Connection, is_good: impl Fn(u64) -> bool) {
         let since = Instant::now();
-        while !is_good(size(&log.path)) {
-            assert!(since.elapsed() < Duration::from_secs(20), "{} bytes", size(&log.path));
+        let path = writer.log_path().expect("a log");
+        while !is_good(size(&path)) {
+            assert!(since.elapsed() < Duration::from_secs(20), "{} bytes", size(&path));
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -172,7 +182,7 @@ mod tests {
         let mut log = checkpointer.log();
         for _ in 0..2 {
             write(&mut writer, &mut log, 100_000);
-            wait(&log, |size| size == 0);
+            wait(&writer, |size| size == 0);
         }
         drop(log);
         checkpointer.end();
@@ -185,12 +195,48 @@ mod tests {
         let mut writer = opener.connect(Role::Writer).expect("a connection");
         // Nobody else moves the log.
         let (written, _messages) = sync_channel(1);
-        let mut log = Log { written, path: opener.file().log_path(), busy: None };
+        let mut log = Log { written, patience: Duration::from_secs(60), busy: None };
+        let path = writer.log_path().expect("a log");
         let mut most = 0;
         for _ in 0..40 {
             write(&mut writer, &mut log, 4 << 20);
-            most = most.max(size(&log.path));
+            most = most.max(size(&path));
         }
         assert!(most > TOO_LARGE && most < TOO_LARGE + (20 << 20), "{most} bytes");
+    }
+
+    #[test]
+    fn one_that_reads_for_long_does_not_hold_up_the_one_that_writes() {
+        let scratch = Scratch::new("checkpoint-held", "CREATE TABLE t (b)");
+        let opener = opener(&scratch);
+        let mut writer = opener.connect(Role::Writer).expect("a connection");
+        let mut reader = opener.connect(Role::Reader).expect("a connection");
+        for sql in ["BEGIN", "SELECT * FROM t"] {
+            reader.rows(sql, &[], &mut |_| {}).expect(sql);
+        }
+        let (written, _messages) = sync_channel(1);
+        let (mut log, since) =
+            (Log { written, patience: Duration::from_secs(60), busy: None }, Instant::now());
+        for _ in 0..20 {
+            write(&mut writer, &mut log, 4 << 20);
+        }
+        assert!(log.busy.is_some() && since.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn pages_that_are_in_the_file_are_not_moved_again() {
+        let scratch = Scratch::new("checkpoint-pages", "CREATE TABLE t (b)");
+        let opener = opener(&scratch);
+        let mut writer = opener.connect(Role::Writer).expect("a connection");
+        let (written, _messages) = sync_channel(1);
+        let mut log = Log { written, patience: Duration::from_secs(60), busy: None };
+        write(&mut writer, &mut log, 5 << 20);
+        assert!(writer.pages_to_move().expect("pages") >= LARGE);
+        assert_eq!(writer.checkpoint("PASSIVE"), Ok(true));
+        assert_eq!(writer.pages_to_move(), Ok(0));
+        // The log is as long as before, with little in it.
+        write(&mut writer, &mut log, 1);
+        assert!((1..10).contains(&writer.pages_to_move().expect("pages")));
+        assert!(size(&writer.log_path().expect("a log")) > 5 << 20);
     }
 }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sqlitrest_runtime::batch;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
@@ -23,6 +24,7 @@ use crate::answer::Answer;
 use crate::log;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
+use crate::writer::Turn;
 use bindings::exports::sqlitrest::component::handler;
 use instances::{Access, Instances, Missed, Reader};
 
@@ -182,8 +184,11 @@ impl Running {
                 let rest = access.reader.take().and_then(|reader| reader.into_rest(tail));
                 Answer { rest, ..Answer::from_lines(status, &headers, body, content_length) }
             }
-            // The instance is dropped, and with it what it held: its transaction is rolled back.
-            Err(error) => failed(request, &error, instance.out_of_memory()),
+            // The instance is dropped, and with it what it held: its transaction is rolled back, even if it had been committed.
+            Err(error) => {
+                access.turn.as_mut().map(Turn::undo);
+                failed(request, &error, instance.out_of_memory())
+            }
         };
         (answer, access)
     }
@@ -193,9 +198,17 @@ impl Running {
 fn writes(request: &Request<'_>) -> bool {
     match request.method {
         "PATCH" | "PUT" | "DELETE" => true,
-        "POST" => !request.target.contains("/rpc/") && request.header("x-http-method-override").is_none(),
+        "POST" => !may_only_read(request),
         _ => false,
     }
+}
+
+/// Whether a POST may be one that reads: of a function, of other requests, or of a method in a header field.
+fn may_only_read(request: &Request<'_>) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    path.contains("/rpc/")
+        || path.ends_with(batch::PATH)
+        || request.header("x-http-method-override").is_some()
 }
 
 /// Ticks for as long as the engine lives.

@@ -3,6 +3,7 @@
 //! It knows rusqlite and nothing of HTTP, engines or pools.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,8 +21,15 @@ const STEPS_BETWEEN_CHECKS: i32 = 4_000;
 /// How long the statements of a loan may keep a thread that others wait for.
 pub const BUDGET: Duration = Duration::from_millis(2);
 
+/// A statement that kept a thread for longer did so in few steps, between which alone it can be ended: `SELECT count(*) FROM t` is one.
+/// Longer than a thread waits for its turn where others work, too.
+const UNINTERRUPTED: Duration = Duration::from_millis(10);
+
 /// Rows that may be streamed and are no more bytes than this leave as a whole.
 pub const WHOLE: usize = 1 << 20;
+
+/// The room for rows to begin with: what one or two are.
+const ROOM: usize = 512;
 
 /// How many statements are remembered to be long.
 const LONG_STATEMENTS: usize = 256;
@@ -209,6 +217,23 @@ impl Connection {
         busy.map(|busy| busy == 0).map_err(to_db_error)
     }
 
+    /// How many pages of the write-ahead log are not in the file yet (`PRAGMA wal_checkpoint(NOOP)`).
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn pages_to_move(&self) -> Result<i64, DbError> {
+        self.restart_clock();
+        let pages = self.sql.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
+            Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
+        });
+        pages.map_err(to_db_error)
+    }
+
+    /// Where its write-ahead log is, if it has one: beside the file itself, not beside a link to it.
+    pub fn log_path(&self) -> Option<PathBuf> {
+        self.sql.path().map(|path| PathBuf::from(format!("{path}-wal")))
+    }
+
     /// Undoes what an unfinished request has left. `false`: the connection is of no use any more.
     pub fn clean(&mut self) -> bool {
         if self.in_transaction() {
@@ -232,7 +257,7 @@ impl Connection {
         sink: &mut dyn FnMut(&mut Vec<u8>) -> bool,
     ) -> Result<(Vec<u8>, u64), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        let (mut out, mut count) = (Vec::new(), 0);
+        let (mut out, mut count) = (Vec::with_capacity(ROOM), 0);
         let clock = Arc::clone(&self.clock);
         let is_short = clock.budget.load(Ordering::Relaxed) > 0;
         self.cells = self.with_statement(sql, params, |statement| {
@@ -331,16 +356,13 @@ impl Connection {
             self.clock.is_cut.store(true, Ordering::Relaxed);
             return Err(DbError { message: INTERRUPTED.to_owned() });
         }
-        if budget > 0 {
-            let result = work(&mut self.prepare(sql, params)?);
-            if self.is_cut() {
-                self.long.took(hash, true);
-            }
-            return result;
-        }
         let since = Instant::now();
         let result = work(&mut self.prepare(sql, params)?);
-        self.long.took(hash, since.elapsed() > BUDGET / 2);
+        if budget == 0 {
+            self.long.took(hash, since.elapsed() > BUDGET / 2);
+        } else if self.is_cut() || since.elapsed() > UNINTERRUPTED {
+            self.long.took(hash, true);
+        }
         result
     }
 
@@ -532,6 +554,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_statement_of_few_steps_is_remembered() {
+        let mut db = empty();
+        let wait = |_: &rusqlite::functions::Context<'_>| {
+            std::thread::sleep(UNINTERRUPTED * 2);
+            Ok(1)
+        };
+        let flags = rusqlite::functions::FunctionFlags::SQLITE_UTF8;
+        db.sql.create_scalar_function("wait", 0, flags, wait).expect("a function");
+        let mut run = || {
+            db.lend(Some(BUDGET));
+            (db.rows("SELECT wait() AS a_text_that_is_long", &[], &mut |_| {}).is_ok(), db.is_cut())
+        };
+        assert_eq!(run(), (true, false));
+        assert_eq!(run(), (false, true));
+    }
+
+    #[test]
     fn recycling_keeps_the_memory() {
         let cells: Vec<ValueRef<'_>> = vec![ValueRef::Integer(1); 9];
         let (address, room) = (cells.as_ptr().addr(), cells.capacity());
@@ -563,6 +602,34 @@ mod tests {
         let mut count = 0;
         db.rows("SELECT * FROM t", &[], &mut |_| count += 1).expect("select");
         assert_eq!(count, 0);
+    }
+
+    /// How often a statement was prepared again while it was run with these numbers.
+    fn prepared_again(db: &mut Connection, sql: &str, numbers: impl IntoIterator<Item = i64>) -> i32 {
+        for number in numbers {
+            db.rows(sql, &[Value::Integer(number)], &mut |_| {}).expect(sql);
+        }
+        let statement = db.sql.prepare_cached(sql).expect("cached");
+        statement.get_status(rusqlite::StatementStatus::RePrepare)
+    }
+
+    #[test]
+    fn other_values_do_not_prepare_a_statement_again() {
+        let mut db = empty();
+        let rows = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 9999) SELECT n, n / 7 FROM c";
+        let setup = format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a); INSERT INTO t {rows}; CREATE INDEX i ON t (a); ANALYZE"
+        );
+        db.sql.execute_batch(&setup).expect("set up");
+        // As the core writes values, and as it does not.
+        for sql in ["SELECT id FROM t ORDER BY id LIMIT +?", "SELECT id FROM t WHERE a = +? ORDER BY id"] {
+            assert_eq!(prepared_again(&mut db, sql, 1..9), 0, "{sql}");
+            assert_ne!(prepared_again(&mut db, &sql.replace('+', ""), 1..9), 0, "{sql}");
+        }
+        // It would look at these where it was compiled with sqlite_stat4: `.cargo/config.toml`.
+        for sql in ["SELECT id FROM t WHERE a = ?", "SELECT id FROM t WHERE a > +? ORDER BY id"] {
+            assert_eq!(prepared_again(&mut db, sql, 1..9), 0, "{sql}");
+        }
     }
 
     #[test]

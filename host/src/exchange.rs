@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
 use tokio::time::timeout;
 
@@ -36,7 +36,11 @@ pub async fn exchange(engine: &Engine, max_body: u64, request: Request<Incoming>
         headers: &headers,
         body: &body,
     };
-    let answer = engine.handle(&request).await;
+    let mut answer = engine.handle(&request).await;
+    if head.version < Version::HTTP_11 {
+        // It has no chunks, so that rows which break off would look like all of them.
+        answer = answer.whole().await;
+    }
     send(answer, &head.method)
 }
 

@@ -15,6 +15,7 @@ use tokio::task::block_in_place;
 
 use crate::answer::Answer;
 use crate::log;
+use crate::long;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
 use crate::streaming::{Rest, Streaming};
@@ -101,11 +102,15 @@ impl Native {
         };
         match self.pool.take(Lane::Long).await {
             Ok(loan) => {
-                let mut db = Streaming::new(loan);
-                // Another worker takes over what this one has to watch: sockets, timers, signals.
-                let mut response = block_in_place(|| self.core.respond(parsed, &mut db));
-                let rest = db.into_rest(response.tail.take());
-                (Some(response), rest)
+                let core = Arc::clone(&self.core);
+                let work = move |db: &mut Streaming| core.respond(parsed, db);
+                match long::run(Streaming::new(loan), work).await {
+                    Some((db, mut response)) => {
+                        let rest = db.into_rest(response.tail.take());
+                        (Some(response), rest)
+                    }
+                    None => (None, None),
+                }
             }
             Err(error) => (Some(self.core.respond(parsed, &mut Unavailable(error))), None),
         }

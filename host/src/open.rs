@@ -41,7 +41,8 @@ pub struct File {
     pub writable: bool,
     /// On a medium where SQLite cannot keep its side files the file is taken as one that nobody changes.
     immutable: bool,
-    busy_timeout: Duration,
+    /// How long a statement waits for another process that has the lock.
+    pub busy_timeout: Duration,
     /// How long the statements of one request may run.
     request_timeout: Duration,
     synchronous: Synchronous,

@@ -245,16 +245,14 @@ impl Opener {
         connection.map_err(|error| DbError { message: error.to_string() })
     }
 
-    /// Where the file is not what it was: gives up all connections, and tells what was open. Then there are none until
-    /// [`Opener::open_again`].
-    pub fn give_up(&self) -> Option<(Files, Moved)> {
+    /// Where the file is not what it was: gives up all connections, and tells what was open, with the connection beside. Then there are
+    /// none until [`Opener::open_again`].
+    pub fn give_up(&self) -> Option<(Files, Moved, Option<Connection>)> {
         let moved = lock(&self.files).as_ref()?.moved()?;
         let mut beside = lock(&self.beside);
         let mut files = lock(&self.files);
-        // Not the last one: it takes nothing with it.
-        beside.take();
         self.opening.fetch_add(1, Ordering::AcqRel);
-        files.take().map(|files| (files, moved))
+        files.take().map(|files| (files, moved, beside.take()))
     }
 
     /// Opens the file that is there now, and returns the connection that writes. No other is left from before.
@@ -262,7 +260,12 @@ impl Opener {
     /// # Errors
     /// SQLite's message.
     pub fn open_again(&self) -> Result<Connection, DbError> {
+        let found = Files::of(&self.file.path, false);
         let connection = self.file.open_again().map_err(|error| DbError { message: error.to_string() })?;
+        // Only now it is certain what was opened.
+        if found.moved().is_some() {
+            return Err(no_file());
+        }
         lock(&self.interrupts).clear();
         *lock(&self.files) = Some(Files::of(&self.file.path, self.file.writable));
         if self.file.writable {

@@ -145,6 +145,8 @@ pub struct Keeper {
 struct Away {
     files: Files,
     moved: Moved,
+    /// The connection beside those that requests had.
+    beside: Option<Connection>,
     /// Whether what was in the log is in the old file.
     is_settled: bool,
     /// What was there at the last look.
@@ -189,9 +191,9 @@ impl Keeper {
         let mut away = match self.away.take() {
             Some(away) => away,
             None => {
-                let Some((files, moved)) = self.opener.give_up() else { return Ok(()) };
+                let Some((files, moved, beside)) = self.opener.give_up() else { return Ok(()) };
                 log(format_args!("{}: {}", files.path.display(), moved.told()));
-                Away { files, moved, is_settled: false, found: None, said: String::new() }
+                Away { files, moved, beside, is_settled: false, found: None, said: String::new() }
             }
         };
         let is_open = self.reopen(&mut away, writer);
@@ -207,8 +209,13 @@ impl Keeper {
             return false;
         };
         if !away.is_settled {
-            match settle(writer.as_ref().filter(|_| self.opener.file().writable)) {
-                Ok(()) => away.is_settled = true,
+            // The one that writes may have been lost.
+            let open = writer.as_ref().or(away.beside.as_ref());
+            match settle(open.filter(|_| self.opener.file().writable)) {
+                Ok(()) => {
+                    away.is_settled = true;
+                    away.beside = None;
+                }
                 Err(why) => {
                     away.say(format!("what was written last cannot be moved into the old file: {why}"));
                     return false;

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use sqlitrest_runtime::config::Config;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, interval_at, sleep, timeout};
 
 use crate::engine::Engine;
 use crate::exchange::exchange;
+use crate::head_timer::{EVERY, HeadTimer};
 use crate::log;
 use crate::target::Lenient;
 
@@ -75,15 +76,20 @@ async fn serve(stream: TcpStream, engine: Arc<Engine>, max_body: u64, mut closin
         async move { Ok::<_, Infallible>(exchange(&engine, max_body, request).await) }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer)
         .header_read_timeout(HEAD_LIMIT)
         .serve_connection(TokioIo::new(Lenient::new(stream)), service);
     let mut connection = pin!(connection);
-    tokio::select! {
-        // First what has arrived, so that a request already here counts as in flight.
-        biased;
-        _ = connection.as_mut() => return,
-        _ = closing.wait_for(|closing| *closing) => {}
+    let mut look = interval_at(Instant::now() + EVERY, EVERY);
+    let mut end = pin!(closing.wait_for(|closing| *closing));
+    loop {
+        tokio::select! {
+            // First what has arrived, so that a request already here counts as in flight.
+            biased;
+            _ = connection.as_mut() => return,
+            _ = end.as_mut() => break,
+            _ = look.tick() => {}
+        }
     }
     connection.as_mut().graceful_shutdown();
     // A client that went away is no failure of ours.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
-use sqlitrest_runtime::encode::RowFormat;
+use sqlitrest_runtime::encode::{MOST_BYTES, RowFormat};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -124,28 +124,28 @@ fn send(
         Err(error) => return drop(sender.blocking_send(Message::Whole(Err(error), loan))),
     };
     let (waits, mut room) = (connection.waits(), WHOLE);
-    let hand_over = |rows: &mut Vec<u8>| {
-        let rows = Message::Rows(std::mem::take(rows).into());
+    let hand_over = |message| {
         let since = Instant::now();
-        let is_taken = runtime.block_on(timeout(PATIENCE, sender.send(rows))).is_ok_and(|sent| sent.is_ok());
+        let sent = runtime.block_on(timeout(PATIENCE, sender.send(message)));
         waits(since.elapsed());
-        is_taken
+        sent.is_ok_and(|sent| sent.is_ok())
     };
-    let result = connection.encode(sql, params, format, &mut |rows| {
-        if rows.len() <= room {
+    let rows = |rows: Vec<u8>| Message::Rows(rows.into());
+    let result = connection.encode(sql, params, format, &mut |out| {
+        if out.len() <= room {
             return true;
         }
         room = CHUNK;
-        hand_over(rows)
+        hand_over(rows(std::mem::take(out)))
     });
     if room == WHOLE {
         return drop(sender.blocking_send(Message::Whole(result, loan)));
     }
+    // For what is left to be sent it is not needed, however long the client takes.
+    drop(loan);
     match result {
-        Ok((mut rows, _)) => {
-            if rows.is_empty() || hand_over(&mut rows) {
-                let _ = sender.blocking_send(Message::End);
-            }
+        Ok((last, _)) => {
+            let _ = (last.is_empty() || hand_over(rows(last))) && hand_over(Message::End);
         }
         // Without an end the connection breaks off, and the client knows that rows are missing. One that has left is no news.
         Err(error) if !sender.is_closed() => {
@@ -202,11 +202,16 @@ impl Rest {
     /// Waits for all of it.
     ///
     /// # Errors
-    /// It breaks off.
+    /// It breaks off, or is more than [`MOST_BYTES`].
     pub async fn collect(mut self, body: &mut Vec<u8>) -> std::io::Result<()> {
         loop {
             match self.messages.recv().await {
-                Some(Message::Rows(rows)) => body.extend_from_slice(&rows),
+                Some(Message::Rows(rows)) => {
+                    body.extend_from_slice(&rows);
+                    if body.len() > MOST_BYTES {
+                        return Err(std::io::Error::other("the rows are too many"));
+                    }
+                }
                 Some(Message::End) => break,
                 Some(Message::Whole(..)) | None => return Err(broken()),
             }
@@ -268,5 +273,40 @@ impl Body for AnswerBody {
             None => SizeHint::with_exact(self.first.as_ref().map_or(0, |first| first.len() as u64)),
             Some(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlitrest_runtime::encode::{Kind, Shape};
+
+    use crate::open::tests::Scratch;
+    use crate::pool::{Lane, Pool};
+
+    #[tokio::test]
+    async fn who_takes_the_last_rows_late_has_no_connection() {
+        // A row is 13 bytes, so that the last message waits behind those that nobody takes.
+        let rows = (WHOLE + CHUNK * 5 / 2) / 13;
+        let counts = format!("SELECT 1 UNION ALL SELECT 1 FROM c LIMIT {rows}");
+        let view = format!("CREATE VIEW v AS WITH RECURSIVE c (n) AS ({counts}) SELECT 'aaaaa' AS n FROM c");
+        let scratch = Scratch::new("streaming-late", &view);
+        let mut config = scratch.config();
+        (config.pool.readers_per_db, config.pool.busy_timeout.0) = (2, Duration::from_secs(20));
+        let pool = Pool::open(&config).expect("a database");
+        let mut streaming = Streaming::new(pool.take(Lane::Long).await.expect("a connection"));
+        let mut format = RowFormat::new(Shape::Objects, [("n", Kind::Any)]);
+        format.stream();
+        let begin = move || {
+            let sql = "SELECT n FROM v";
+            (streaming.begin(sql, &[], Some(&format)), streaming.into_rest(Some(Vec::new())))
+        };
+        let (begun, rest) = spawn_blocking(begin).await.expect("no panic");
+        assert_eq!(begun.expect("rows").1, Paged::Streams);
+        // One of the two connections may be long.
+        assert!(pool.take(Lane::Long).await.is_ok());
+        let mut body = Vec::new();
+        rest.expect("rows").collect(&mut body).await.expect("all of them");
+        assert!(body.ends_with(b"{\"n\":\"aaaaa\"}"));
     }
 }

@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use tokio::time::{sleep, timeout_at};
 
 use crate::checkpoint::Log;
 use crate::connection::Connection;
@@ -24,6 +24,9 @@ use crate::reopen::{Keeper, no_file};
 
 /// How many requests may wait; one more is told that the database is busy.
 const MOST_WAITING: usize = 1_024;
+
+/// How long the end waits for a place in a queue that is full.
+const FULL: Duration = Duration::from_millis(10);
 
 /// How many share one transaction at the most.
 const MOST_TOGETHER: usize = 256;
@@ -63,6 +66,9 @@ pub struct Turn {
     has_begun: bool,
     /// Whether the savepoint is there.
     is_open: bool,
+    /// Whether the request has ended its transaction. Its savepoint stays until it has come to its end itself: one that breaks after that
+    /// has changed nothing.
+    is_committed: bool,
 }
 
 /// A request that writes.
@@ -191,7 +197,14 @@ impl Writer {
     /// Takes no more requests once those that wait are done; the connection comes back, if it is still there.
     pub async fn end(&self) -> Option<Connection> {
         let (reply, connection) = oneshot::channel();
-        self.queue.try_send(Message::End(reply)).ok()?;
+        let mut message = Message::End(reply);
+        while let Err(error) = self.queue.try_send(message) {
+            match error {
+                TrySendError::Full(again) => message = again,
+                TrySendError::Disconnected(_) => return None,
+            }
+            sleep(FULL).await;
+        }
         connection.await.ok().flatten()
     }
 }
@@ -271,10 +284,10 @@ impl Thread {
         let (mut done, mut next) = (Vec::new(), Some(first));
         while let Some(mut job) = next.take() {
             turn = match self.one(turn, job.as_mut()) {
-                Some(turn) => turn,
-                None => {
-                    // Nothing of the transaction is left. Who has undone it is told; the others come again.
-                    job.settle(Ok(()));
+                Ok(turn) => turn,
+                // Nothing of the transaction is left. Who has undone it is told; the others come again.
+                Err(error) => {
+                    job.settle(error.map_or(Ok(()), Err));
                     return self.repeat(done);
                 }
             };
@@ -308,24 +321,32 @@ impl Thread {
             Some(connection) => connection,
             None => self.opener.connect(Role::Writer)?,
         };
-        Ok(Turn { connection, until, patience: self.patience, has_begun: false, is_open: false })
+        Ok(Turn {
+            connection,
+            until,
+            patience: self.patience,
+            has_begun: false,
+            is_open: false,
+            is_committed: false,
+        })
     }
 
-    /// Does one request. None where the transaction is gone.
-    fn one(&mut self, mut turn: Turn, job: &mut dyn Job) -> Option<Turn> {
+    /// Does one request. An error where the transaction is gone: one of SQLite's where the request does not know of it.
+    fn one(&mut self, mut turn: Turn, job: &mut dyn Job) -> Result<Turn, Option<DbError>> {
         turn.until = job.until();
         turn.connection.restart_clock();
         match catch_unwind(AssertUnwindSafe(|| job.run(turn))) {
             Ok(Some(mut turn)) => {
-                if turn.undo() {
-                    return Some(turn);
+                let ended = turn.end();
+                if ended == Ok(true) {
+                    return Ok(turn);
                 }
                 self.connection = turn.connection.clean().then_some(turn.connection);
-                None
+                Err(ended.err())
             }
             Ok(None) | Err(_) => {
                 log(format_args!("a request that writes broke; its connection is opened anew"));
-                None
+                Err(None)
             }
         }
     }
@@ -341,8 +362,14 @@ impl Thread {
 
 impl Turn {
     /// Its connection, for statements that begin and end no transaction.
-    pub fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
+    ///
+    /// # Errors
+    /// SQLite has undone the transaction by itself: a statement would be a transaction of its own.
+    pub fn connection(&mut self) -> Result<&mut Connection, DbError> {
+        if self.is_open && !self.connection.in_transaction() {
+            return Err(DbError { message: "the transaction is undone".to_owned() });
+        }
+        Ok(&mut self.connection)
     }
 
     /// What the beginning and the end of a transaction mean to the request; None for any other statement.
@@ -353,7 +380,7 @@ impl Turn {
                 // SQLite would say it at the end of the transaction, of all in it.
                 Some(Err(DbError { message: "FOREIGN KEY constraint failed".to_owned() }))
             }
-            "COMMIT" => Some(self.statement("RELEASE request").map(|()| self.is_open = false)),
+            "COMMIT" => Some(self.connection().map(drop).map(|()| self.is_committed = true)),
             "ROLLBACK" => {
                 self.undo();
                 Some(Ok(()))
@@ -371,6 +398,9 @@ impl Turn {
             begun?;
             self.has_begun = true;
         }
+        if self.is_committed {
+            self.end()?;
+        }
         self.statement("SAVEPOINT request")?;
         self.is_open = true;
         Ok(())
@@ -382,8 +412,26 @@ impl Turn {
         if self.has_begun { self.statement("COMMIT") } else { Ok(()) }
     }
 
+    /// The end of the request: what it has committed stays, what it has left open is undone. Whether the transaction is as it was before,
+    /// apart from that.
+    ///
+    /// # Errors
+    /// SQLite's, where what was committed cannot stay; nothing of the transaction is left then.
+    fn end(&mut self) -> Result<bool, DbError> {
+        if self.is_committed && self.is_open {
+            self.connection.restart_clock();
+            self.is_open = false;
+            if let Err(error) = self.statement("RELEASE request") {
+                self.connection.clean();
+                return Err(error);
+            }
+        }
+        Ok(self.undo())
+    }
+
     /// Undoes what the request has left open. Whether the transaction is as it was before.
-    fn undo(&mut self) -> bool {
+    pub fn undo(&mut self) -> bool {
+        self.is_committed = false;
         if self.is_open && self.connection.in_transaction() {
             // A rollback must not be interrupted by a limit that has passed.
             self.connection.restart_clock();
@@ -404,7 +452,7 @@ impl Turn {
 
 impl Database for Turn {
     fn columns(&mut self, sql: &str, params: &[Value]) -> Result<Vec<String>, DbError> {
-        self.connection.columns(sql, params)
+        self.connection()?.columns(sql, params)
     }
 
     fn rows(
@@ -415,7 +463,7 @@ impl Database for Turn {
     ) -> Result<(), DbError> {
         match self.transaction(sql) {
             Some(result) => result,
-            None => self.connection.rows(sql, params, each),
+            None => self.connection()?.rows(sql, params, each),
         }
     }
 }
@@ -548,6 +596,55 @@ mod tests {
         assert_eq!(fixture.texts("SELECT count(*) FROM t"), ["50"]);
     }
 
+    #[tokio::test]
+    async fn who_breaks_after_its_commit_has_changed_nothing() {
+        let fixture = Fixture::new("writer-broken");
+        let work = |mut turn: Turn| {
+            for sql in ["BEGIN IMMEDIATE", "INSERT INTO t (n) VALUES ('a')", "COMMIT"] {
+                turn.rows(sql, &[], &mut |_| {}).expect(sql);
+            }
+            assert!(turn.undo());
+            ((), Some(turn))
+        };
+        assert_eq!(fixture.writer.write(work).await, Ok(Some(())));
+        assert!(fixture.texts("SELECT n FROM t").is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_outside_of_a_transaction() {
+        let fixture = Fixture::new("writer-undone");
+        let work = |mut turn: Turn| {
+            let mut run = |sql| turn.rows(sql, &[], &mut |_| {}).map_err(|error| error.message);
+            run("BEGIN IMMEDIATE").expect("begun");
+            // It undoes the whole transaction.
+            run("INSERT INTO strict VALUES ('there')").expect_err("a conflict");
+            let told = [run("INSERT INTO t (n) VALUES ('a')"), run("COMMIT")];
+            (told, Some(turn))
+        };
+        let told = fixture.writer.write(work).await.expect("its turn").expect("an answer");
+        assert_eq!(told, [const { "the transaction is undone" }; 2].map(|m| Err(m.to_owned())));
+        assert!(fixture.texts("SELECT n FROM t").is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_a_place_in_a_full_queue() {
+        let fixture = Fixture::new("writer-full");
+        let held = fixture.busy().await;
+        let asked: Vec<_> =
+            (0..MOST_WAITING + 9).map(|_| fixture.ask(&["INSERT INTO t DEFAULT VALUES"])).collect();
+        settle().await;
+        let writer = Arc::clone(&fixture.writer);
+        let end = tokio::spawn(async move { writer.end().await.is_some() });
+        settle().await;
+        drop(held);
+        assert!(end.await.expect("no panic"));
+        let mut done = 0;
+        for told in asked {
+            done += usize::from(told.await.expect("no panic").is_ok());
+        }
+        assert_eq!(done, MOST_WAITING);
+    }
+
     fn number(value: ValueRef<'_>) -> i64 {
         match value {
             ValueRef::Integer(number) => number,
@@ -611,7 +708,7 @@ mod tests {
         let work = move |mut turn: Turn| {
             let hook = Arc::clone(&hook);
             let refuses = move || hook.fetch_add(1, Ordering::Relaxed) == 0;
-            turn.connection().sql_mut().commit_hook(Some(refuses)).expect("a hook");
+            turn.connection().expect("a transaction").sql_mut().commit_hook(Some(refuses)).expect("a hook");
             ((), Some(turn))
         };
         fixture.writer.write(work).await.expect("its turn").expect("an answer");

@@ -8,7 +8,8 @@ const MANY: &str =
     "CREATE VIEW many AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 200000)
     SELECT n, 'row ' || n AS name FROM c;
     CREATE VIEW endless AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c)
-    SELECT n, hex(zeroblob(50)) AS zeros FROM c;";
+    SELECT n, hex(zeroblob(50)) AS zeros FROM c;
+    CREATE VIEW never AS WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) AS n FROM c;";
 
 fn database(scratch: &Scratch) -> std::path::PathBuf {
     let database = scratch.database("a.db");
@@ -94,6 +95,48 @@ fn rows_that_take_too_long_break_off() {
         // It has begun well, and what is missing is noticed.
         assert!(reply.status == 200 && !reply.whole && reply.body.len() > 1 << 20, "{engine}");
         assert_eq!(get(&server.address, "/tracks?id=eq.1&select=name").body, r#"[{"name":"a"}]"#);
+        server.stop();
+    }
+}
+
+#[test]
+fn who_leaves_before_there_are_rows_gives_the_connection_back() {
+    let scratch = Scratch::new();
+    let database = database(&scratch);
+    for engine in ENGINES {
+        // One of the two may be long.
+        let server = serve_with(engine, &database, &[], &[("SQLITREST_POOL_READERS_PER_DB", "2")]);
+        for _ in 0..3 {
+            let mut client = Client::connect(&server.address);
+            assert!(client.request("GET", "/never", ""));
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            drop(client);
+            assert_eq!(
+                get(&server.address, "/many?select=n&limit=1&n=eq.9999").body,
+                r#"[{"n":9999}]"#,
+                "{engine}"
+            );
+        }
+        server.stop();
+    }
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_all_or_an_error() {
+    let scratch = Scratch::new();
+    let database = database(&scratch);
+    for engine in ENGINES {
+        let server = serve_with(engine, &database, &[], &[("SQLITREST_MIDDLEWARE_REQUEST_TIMEOUT", "1s")]);
+        let ask = |target: &str| {
+            let mut client = Client::connect(&server.address);
+            assert!(client.send(format!("GET {target} HTTP/1.0\r\nhost: x\r\n\r\n").as_bytes()));
+            client.reply(false).expect("a reply")
+        };
+        let all = ask("/many?select=n");
+        assert_eq!(all.header("content-length"), Some(all.body.len().to_string().as_str()), "{engine}");
+        assert!(all.body.ends_with("{\"n\":200000}]"), "{engine}");
+        let endless = ask("/endless");
+        assert!(matches!(endless.status, 400 | 500), "{engine} {}", endless.status);
         server.stop();
     }
 }

@@ -42,7 +42,7 @@ impl Proj {
         let mut bodies = Vec::new();
         for engine in &self.engines {
             let request = Request { method: "GET", target, headers: &[], body: b"" };
-            let answer = engine.handle(&request).await.collect().await.unwrap();
+            let answer = engine.handle(&request).await.whole().await;
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             assert_eq!(answer.status, 200, "{target}: {text}");
             bodies.push(text);

@@ -69,8 +69,8 @@ pub struct Reader {
 pub enum ReaderLane {
     /// No longer than others can wait.
     Short(Loan),
-    /// Their time.
-    Long(Streaming),
+    /// Their time. None while one runs.
+    Long(Option<Streaming>),
 }
 
 impl Reader {
@@ -83,7 +83,7 @@ impl Reader {
         let schema_version = schema_version(&mut loan)?;
         let lane = match lane {
             Lane::Short => ReaderLane::Short(loan),
-            Lane::Long => ReaderLane::Long(Streaming::new(loan)),
+            Lane::Long => ReaderLane::Long(Some(Streaming::new(loan))),
         };
         Ok(Reader { lane, schema_version })
     }
@@ -92,7 +92,7 @@ impl Reader {
     pub fn into_rest(self, tail: Option<Vec<u8>>) -> Option<Rest> {
         match self.lane {
             ReaderLane::Short(_) => None,
-            ReaderLane::Long(streaming) => streaming.into_rest(tail),
+            ReaderLane::Long(streaming) => streaming?.into_rest(tail),
         }
     }
 }

@@ -5,7 +5,6 @@
 use sqlitrest_runtime::database::{DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::value::{Value, ValueRef};
-use tokio::task::block_in_place;
 use wasmtime::component::Resource;
 
 use super::bindings::fermyon::spin::variables;
@@ -14,6 +13,7 @@ use super::bindings::spin::sqlite::sqlite::{
 };
 use super::instances::{Missed, ReaderLane, State};
 use crate::connection::Connection;
+use crate::long;
 use crate::streaming::Streaming;
 
 /// The one database that a guest can open.
@@ -63,9 +63,11 @@ impl HostConnection for State {
             // The thread that writes has nothing else to do.
             let result = match turn.transaction(&statement) {
                 Some(result) => result.map(|()| nothing()),
-                None => run(turn.connection(), &statement, &params),
+                None => turn.connection().and_then(|connection| run(connection, &statement, &params)),
             };
-            self.table.get_mut(&this)?.counts = counts(turn.connection());
+            if let Ok(connection) = turn.connection() {
+                self.table.get_mut(&this)?.counts = counts(connection);
+            }
             return Ok(result.map_err(to_wit_error));
         }
         if let Some(error) = &self.access.refused {
@@ -83,9 +85,20 @@ impl HostConnection for State {
                 }
                 result
             }
-            // Another worker takes over what this one has to watch: sockets, timers, signals.
-            Some(ReaderLane::Long(long)) => block_in_place(|| run_long(long, &statement, &params)),
-            None => Err(DbError { message: "the request has no connection".to_owned() }),
+            Some(ReaderLane::Long(lane)) => match lane.take() {
+                Some(streaming) => {
+                    let work = move |db: &mut Streaming| run_long(db, &statement, &params);
+                    match long::run(streaming, work).await {
+                        Some((streaming, result)) => {
+                            *lane = Some(streaming);
+                            result
+                        }
+                        None => Err(no_connection()),
+                    }
+                }
+                None => Err(no_connection()),
+            },
+            None => Err(no_connection()),
         };
         Ok(result.map_err(to_wit_error))
     }
@@ -154,6 +167,10 @@ fn encoded(bytes: Vec<u8>, count: i64) -> QueryResult {
 /// What a request is told that will be done again: the core has no line for the log for it.
 fn interrupted() -> DbError {
     DbError { message: "interrupted".to_owned() }
+}
+
+fn no_connection() -> DbError {
+    DbError { message: "the request has no connection".to_owned() }
 }
 
 fn nothing() -> QueryResult {
