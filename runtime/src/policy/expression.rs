@@ -2,7 +2,8 @@
 //! is not there, a function that is not on the list, or anything but one expression is an error.
 
 use super::functions::{FUNCTIONS, Kind, NOT_DETERMINISTIC};
-use super::syntax::{self, MAX_DEPTH, Node, Read, Select, Term};
+use super::subquery::{Read, Select};
+use super::syntax::{self, MAX_DEPTH, Node, Term};
 use crate::filter::Comparison;
 use crate::plan::{Alias, Asked, ColumnRef, ColumnValue, Expr, Query, Source, SqlExpr, Table, TableRows};
 use crate::schema::{Relation, RelationId, RelationKind, RowKey, SchemaCache};

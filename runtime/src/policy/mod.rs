@@ -8,6 +8,7 @@ pub mod access;
 mod expression;
 mod functions;
 pub mod rule;
+mod subquery;
 mod syntax;
 #[cfg(test)]
 mod tests;

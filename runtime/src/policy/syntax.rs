@@ -3,6 +3,7 @@
 //!
 //! It is written here because a parser of all of SQL, of which a policy uses a twentieth, was a third of the component.
 
+use super::subquery::Select;
 use super::token::{Placed, Token, tokens};
 use crate::filter::Is;
 use crate::value::Value;
@@ -56,33 +57,6 @@ pub(super) enum Term<'t> {
     },
 }
 
-/// A subquery.
-#[derive(Debug)]
-pub(super) struct Select<'t> {
-    pub(super) distinct: bool,
-    /// With the names that it gives; None: `*`.
-    pub(super) fields: Vec<(Option<Node<'t>>, Option<String>)>,
-    pub(super) from: Vec<Read<'t>>,
-    pub(super) condition: Option<Node<'t>>,
-    pub(super) group_by: Vec<Node<'t>>,
-    pub(super) having: Option<Node<'t>>,
-    /// Whether they go down.
-    pub(super) order_by: Vec<(Node<'t>, bool)>,
-    pub(super) limit: Option<Node<'t>>,
-}
-
-/// What a subquery reads from.
-#[derive(Debug)]
-pub(super) struct Read<'t> {
-    pub(super) name: String,
-    /// Of a table-valued function.
-    pub(super) arguments: Option<Vec<Node<'t>>>,
-    pub(super) alias: Option<String>,
-    /// Whether it is joined by LEFT JOIN.
-    pub(super) left: bool,
-    pub(super) on: Option<Node<'t>>,
-}
-
 const OR: u8 = 5;
 const AND: u8 = 10;
 const NOT: u8 = 15;
@@ -117,35 +91,6 @@ const OPERATORS: [(&str, u8, &str); 20] = [
 /// Operators that are words and take one operand behind them.
 const PATTERNS: [&str; 4] = ["LIKE", "GLOB", "REGEXP", "MATCH"];
 
-/// Words that are no name given to a column or table where AS is left out.
-const NO_ALIAS: [&str; 25] = [
-    "FROM",
-    "WHERE",
-    "GROUP",
-    "HAVING",
-    "ORDER",
-    "LIMIT",
-    "OFFSET",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "WINDOW",
-    "ON",
-    "USING",
-    "JOIN",
-    "LEFT",
-    "RIGHT",
-    "FULL",
-    "INNER",
-    "OUTER",
-    "CROSS",
-    "NATURAL",
-    "AS",
-    "NOT",
-    "INDEXED",
-    "ESCAPE",
-];
-
 /// Reads one expression.
 ///
 /// # Errors
@@ -159,15 +104,16 @@ pub(super) fn parse(text: &str) -> Result<Node<'_>, String> {
     }
 }
 
-struct Parser<'t> {
+/// A place in a text.
+pub(super) struct Parser<'t> {
     text: &'t str,
     tokens: Vec<Placed<'t>>,
-    at: usize,
+    pub(super) at: usize,
     depth: usize,
 }
 
 impl<'t> Parser<'t> {
-    fn peek(&self) -> &Token<'t> {
+    pub(super) fn peek(&self) -> &Token<'t> {
         self.peek_at(0)
     }
 
@@ -176,12 +122,12 @@ impl<'t> Parser<'t> {
     }
 
     /// Where the next token begins.
-    fn start(&self) -> usize {
+    pub(super) fn start(&self) -> usize {
         self.tokens.get(self.at).map_or(self.text.len(), |placed| placed.start)
     }
 
     /// What is written from there to the end of the last token.
-    fn since(&self, start: usize) -> &'t str {
+    pub(super) fn since(&self, start: usize) -> &'t str {
         let end =
             self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(start, |placed| placed.end);
         self.text.get(start..end).unwrap_or_default()
@@ -195,7 +141,7 @@ impl<'t> Parser<'t> {
             .unwrap_or_default()
     }
 
-    fn is(&self, symbol: &str) -> bool {
+    pub(super) fn is(&self, symbol: &str) -> bool {
         matches!(self.peek(), Token::Symbol(next) if *next == symbol)
     }
 
@@ -203,31 +149,31 @@ impl<'t> Parser<'t> {
         matches!(self.peek_at(distance), Token::Word(next) if next.eq_ignore_ascii_case(word))
     }
 
-    fn is_word(&self, word: &str) -> bool {
+    pub(super) fn is_word(&self, word: &str) -> bool {
         self.is_word_at(0, word)
     }
 
-    fn take(&mut self, symbol: &str) -> bool {
+    pub(super) fn take(&mut self, symbol: &str) -> bool {
         let is = self.is(symbol);
         self.at += usize::from(is);
         is
     }
 
-    fn take_word(&mut self, word: &str) -> bool {
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
         let is = self.is_word(word);
         self.at += usize::from(is);
         is
     }
 
-    fn need(&mut self, symbol: &str) -> Result<(), String> {
+    pub(super) fn need(&mut self, symbol: &str) -> Result<(), String> {
         if self.take(symbol) { Ok(()) } else { Err(self.expected(&format!("\"{symbol}\""))) }
     }
 
-    fn need_word(&mut self, word: &str) -> Result<(), String> {
+    pub(super) fn need_word(&mut self, word: &str) -> Result<(), String> {
         if self.take_word(word) { Ok(()) } else { Err(self.expected(word)) }
     }
 
-    fn expected(&self, what: &str) -> String {
+    pub(super) fn expected(&self, what: &str) -> String {
         if *self.peek() == Token::End {
             return format!("{what} is missing at the end");
         }
@@ -242,7 +188,7 @@ impl<'t> Parser<'t> {
     }
 
     /// What operators join that bind more strongly than `above`.
-    fn expr(&mut self, above: u8) -> Result<Node<'t>, String> {
+    pub(super) fn expr(&mut self, above: u8) -> Result<Node<'t>, String> {
         if self.depth >= MAX_DEPTH {
             return Err(format!("it nests deeper than {MAX_DEPTH} levels"));
         }
@@ -397,7 +343,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Expressions up to a parenthesis that ends them.
-    fn list(&mut self) -> Result<Vec<Node<'t>>, String> {
+    pub(super) fn list(&mut self) -> Result<Vec<Node<'t>>, String> {
         if self.take(")") {
             return Ok(Vec::new());
         }
@@ -407,7 +353,7 @@ impl<'t> Parser<'t> {
     }
 
     /// Expressions with commas between.
-    fn some(&mut self) -> Result<Vec<Node<'t>>, String> {
+    pub(super) fn some(&mut self) -> Result<Vec<Node<'t>>, String> {
         let mut some = vec![self.expr(0)?];
         while self.take(",") {
             some.push(self.expr(0)?);
@@ -538,7 +484,7 @@ impl<'t> Parser<'t> {
         Ok(Term::Call { name, distinct, arguments })
     }
 
-    fn name(&mut self, what: &str) -> Result<String, String> {
+    pub(super) fn name(&mut self, what: &str) -> Result<String, String> {
         let name = match self.peek() {
             Token::Word(name) => (*name).to_owned(),
             Token::Name(name) => name.clone().into_owned(),
@@ -576,146 +522,8 @@ impl<'t> Parser<'t> {
         Ok(Term::Cast(operand, name))
     }
 
-    fn is_query(&self) -> bool {
+    pub(super) fn is_query(&self) -> bool {
         ["SELECT", "WITH", "VALUES"].into_iter().any(|word| self.is_word(word))
-    }
-
-    fn select(&mut self) -> Result<Select<'t>, String> {
-        let wrong = || "a subquery is one SELECT, without WITH, UNION, INTERSECT and EXCEPT".to_owned();
-        if !self.take_word("SELECT") {
-            return Err(if self.is_query() { wrong() } else { self.expected("SELECT") });
-        }
-        let distinct = self.take_word("DISTINCT");
-        if !distinct {
-            self.take_word("ALL");
-        }
-        let mut select = Select {
-            distinct,
-            fields: vec![self.field()?],
-            from: Vec::new(),
-            condition: None,
-            group_by: Vec::new(),
-            having: None,
-            order_by: Vec::new(),
-            limit: None,
-        };
-        while self.take(",") {
-            select.fields.push(self.field()?);
-        }
-        if self.take_word("FROM") {
-            select.from = self.from()?;
-        }
-        if self.take_word("WHERE") {
-            select.condition = Some(self.expr(0)?);
-        }
-        if self.take_word("GROUP") {
-            self.need_word("BY")?;
-            select.group_by = self.some()?;
-        }
-        if self.take_word("HAVING") {
-            select.having = Some(self.expr(0)?);
-        }
-        if self.take_word("ORDER") {
-            self.need_word("BY")?;
-            select.order_by.push(self.ordered()?);
-            while self.take(",") {
-                select.order_by.push(self.ordered()?);
-            }
-        }
-        if self.take_word("LIMIT") {
-            select.limit = Some(self.expr(0)?);
-            if self.is_word("OFFSET") || self.is(",") {
-                return Err("LIMIT is taken without OFFSET".to_owned());
-            }
-        }
-        if ["UNION", "INTERSECT", "EXCEPT"].into_iter().any(|word| self.is_word(word)) {
-            return Err(wrong());
-        }
-        if !self.is(")") && *self.peek() != Token::End {
-            let what = "a subquery has SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY and LIMIT";
-            return Err(format!("{what}, in this order; {}", self.expected("\")\"")));
-        }
-        Ok(select)
-    }
-
-    fn field(&mut self) -> Result<(Option<Node<'t>>, Option<String>), String> {
-        if self.take("*") {
-            return Ok((None, None));
-        }
-        let value = self.expr(0)?;
-        Ok((Some(value), self.alias()?))
-    }
-
-    /// The name that is given to what stands before it.
-    fn alias(&mut self) -> Result<Option<String>, String> {
-        let is_given = match self.peek() {
-            Token::Word(word) => !NO_ALIAS.into_iter().any(|other| other.eq_ignore_ascii_case(word)),
-            Token::Name(_) => true,
-            _ => false,
-        };
-        if self.take_word("AS") || is_given { self.name("a name").map(Some) } else { Ok(None) }
-    }
-
-    fn ordered(&mut self) -> Result<(Node<'t>, bool), String> {
-        let by = self.expr(0)?;
-        let down = self.take_word("DESC");
-        if !down {
-            self.take_word("ASC");
-        }
-        if self.is_word("NULLS") {
-            return Err("NULLS FIRST and NULLS LAST are not taken in a policy".to_owned());
-        }
-        Ok((by, down))
-    }
-
-    /// Behind FROM.
-    fn from(&mut self) -> Result<Vec<Read<'t>>, String> {
-        let mut from = vec![self.read()?];
-        loop {
-            if self.take(",") {
-                from.push(self.read()?);
-                continue;
-            }
-            if ["NATURAL", "RIGHT", "FULL"].into_iter().any(|word| self.is_word(word)) {
-                return Err("tables are joined by JOIN and LEFT JOIN".to_owned());
-            }
-            let left = self.take_word("LEFT");
-            if left {
-                self.take_word("OUTER");
-            }
-            if left || self.take_word("INNER") || self.take_word("CROSS") {
-                self.need_word("JOIN")?;
-            } else if !self.take_word("JOIN") {
-                return Ok(from);
-            }
-            let mut read = Read { left, ..self.read()? };
-            if self.take_word("ON") {
-                read.on = Some(self.expr(0)?);
-            } else if self.is_word("USING") {
-                return Err("tables are joined ON a condition, not USING columns".to_owned());
-            }
-            from.push(read);
-        }
-    }
-
-    fn read(&mut self) -> Result<Read<'t>, String> {
-        let start = self.start();
-        if self.take("(") {
-            let mut depth = 1_usize;
-            while depth > 0 && *self.peek() != Token::End {
-                depth = depth + usize::from(self.is("(")) - usize::from(self.is(")"));
-                self.at += 1;
-            }
-            let text = self.since(start);
-            return Err(format!("{text}: a subquery reads tables, views, json_each and json_tree"));
-        }
-        let name = self.name("a table")?;
-        if self.take(".") {
-            self.name("a table")?;
-            return Err(format!("{}: write the table's name alone", self.since(start)));
-        }
-        let arguments = if self.take("(") { Some(self.list()?) } else { None };
-        Ok(Read { name, arguments, alias: self.alias()?, left: false, on: None })
     }
 }
 
