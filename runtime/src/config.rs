@@ -582,9 +582,10 @@ impl Config {
             override_key(&mut table, name, value)?;
         }
         let rules = config.policies.map(|policies| policies.policy);
-        let mut config: Config = table
-            .try_into()
-            .map_err(|e: toml::de::Error| ConfigError(format!("environment: {}", e.message())))?;
+        // By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
+        let text = toml::to_string(&table).map_err(|e| ConfigError(format!("environment: {e}")))?;
+        let mut config: Config =
+            toml::from_str(&text).map_err(|e| ConfigError(format!("environment: {}", e.message())))?;
         // The environment sets no rule; those of the file know where they stand.
         if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
             policies.policy = rules;
@@ -799,6 +800,53 @@ mod tests {
         assert_eq!(config.pool.busy_timeout.0, Duration::from_millis(250));
         let again = Config::load("copy", &config.to_text().expect("written"), []).expect("read");
         assert_eq!(again, config);
+    }
+
+    /// Nothing else changes, whatever stands in the file.
+    #[test]
+    fn environment_leaves_the_rest() {
+        let text = r#"
+            [api]
+            max_rows = 7
+            [databases.main]
+            path = "a.db"
+            hidden = ["x*", 'y"']
+            [log]
+            level = "info"
+            since = 2024-01-02T03:04:05Z
+            [log.more]
+            deep = [{ a = 1 }, { b = [1.5, inf, -0.0] }]
+            [comments]
+            posts = "several\nlines \u0001 of 'text'"
+            [comments.of]
+            posts = """
+"""
+            [[udf]]
+            name = "f"
+            sql = """SELECT :a,
+                "b" """
+            returns = "scalar integer"
+            [[udf.params]]
+            name = "a"
+            type = "text"
+            default = 1.0
+            [[udf.params]]
+            name = "b"
+            type = "text"
+            default = 07:32:00
+            [[policies.policy]]
+            name = "own"
+            table = "posts"
+            using = "author = current_user_id()"
+            columns = { masked = { "a.b" = "NULL", "é" = "1" } }
+            [[policies.policy]]
+            name = "all"
+            table = "*"
+        "#;
+        let plain = Config::load("sqlitrest.toml", text, []).expect("valid");
+        let set = Config::load("sqlitrest.toml", text, [("SQLITREST_API_MAX_ROWS", "8")]).expect("valid");
+        assert_eq!((plain.api.max_rows, set.api.max_rows), (7, 8));
+        assert_eq!(Config { api: plain.api.clone(), ..set }, plain);
     }
 
     #[test]

@@ -1,21 +1,14 @@
 //! The text of a policy as the expression that filters become, too. Names are resolved against the schema: a column that
 //! is not there, a function that is not on the list, or anything but one expression is an error.
 
-use sqlparser::ast;
-use sqlparser::dialect::SQLiteDialect;
-use sqlparser::parser::Parser;
-use sqlparser::tokenizer::Token;
-
-use super::dialect::Sqlite;
 use super::functions::{FUNCTIONS, Kind, NOT_DETERMINISTIC};
-use crate::filter::{Comparison, Is};
+use super::subquery::{Read, Select};
+use super::syntax::{self, MAX_DEPTH, Node, Term};
+use crate::filter::Comparison;
 use crate::plan::{Alias, Asked, ColumnRef, ColumnValue, Expr, Query, Source, SqlExpr, Table, TableRows};
 use crate::schema::{Relation, RelationId, RelationKind, RowKey, SchemaCache};
 use crate::similar::closest;
 use crate::value::Value;
-
-/// How deep an expression may nest.
-const MAX_DEPTH: usize = 50;
 
 /// How long the text of an expression may be.
 const MOST_BYTES: usize = 16 << 10;
@@ -28,27 +21,13 @@ const OWN: [&str; 5] = ["current_user_id", "current_role", "current_claim", "req
 /// # Errors
 /// One sentence on what is wrong with it.
 pub(super) fn expression(schema: &SchemaCache, relation: RelationId, text: &str) -> Result<Expr, String> {
-    let dialect = Sqlite(SQLiteDialect {});
-    let wrong = |error: sqlparser::parser::ParserError| match error {
-        sqlparser::parser::ParserError::TokenizerError(message)
-        | sqlparser::parser::ParserError::ParserError(message) => message,
-        sqlparser::parser::ParserError::RecursionLimitExceeded => {
-            format!("it nests deeper than {MAX_DEPTH} levels")
-        }
-    };
     if text.len() > MOST_BYTES {
         return Err(format!("it is longer than {MOST_BYTES} bytes"));
     }
     if text.contains('\0') {
         return Err("it has a NUL in it".to_owned());
     }
-    let mut parser =
-        Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(text).map_err(wrong)?;
-    let parsed = parser.parse_expr().map_err(wrong)?;
-    let next = parser.next_token();
-    if next.token != Token::EOF {
-        return Err(format!("it must be one expression, and \"{next}\" stands behind one"));
-    }
+    let parsed = syntax::parse(text)?;
     let name = schema.relations.get(relation).map(|r| r.name.to_ascii_lowercase()).unwrap_or_default();
     let row = Named { name, rows: Rows::Relation(Source { relation, alias: Alias::Row }) };
     let mut reader =
@@ -94,195 +73,107 @@ fn literal(value: Value) -> Expr {
 }
 
 impl Reader<'_> {
-    fn boxed(&mut self, expr: &ast::Expr) -> Result<Box<Expr>, String> {
-        self.expr(expr).map(Box::new)
+    fn boxed(&mut self, node: &Node<'_>) -> Result<Box<Expr>, String> {
+        self.expr(node).map(Box::new)
     }
 
-    fn all<'e>(&mut self, exprs: impl IntoIterator<Item = &'e ast::Expr>) -> Result<Vec<Expr>, String> {
-        exprs.into_iter().map(|expr| self.expr(expr)).collect()
+    fn all<'e, 't: 'e>(
+        &mut self,
+        nodes: impl IntoIterator<Item = &'e Node<'t>>,
+    ) -> Result<Vec<Expr>, String> {
+        nodes.into_iter().map(|node| self.expr(node)).collect()
     }
 
-    fn expr(&mut self, expr: &ast::Expr) -> Result<Expr, String> {
+    fn expr(&mut self, node: &Node<'_>) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > 2 * MAX_DEPTH {
             return Err(format!("it nests deeper than {} levels", 2 * MAX_DEPTH));
         }
-        let read = self.one(expr);
+        let read = self.one(node);
         self.depth -= 1;
         read
     }
 
-    /// What AND or OR joins, which the parser nests to the left.
-    fn joined(&mut self, expr: &ast::Expr, joins: &ast::BinaryOperator) -> Result<Vec<Expr>, String> {
-        let mut terms = Vec::new();
-        let mut rest = expr;
-        while let ast::Expr::BinaryOp { left, op, right } = rest
-            && op == joins
-        {
-            terms.push(self.expr(right)?);
-            rest = left;
-        }
-        terms.push(self.expr(rest)?);
-        terms.reverse();
-        Ok(terms)
-    }
-
-    fn one(&mut self, expr: &ast::Expr) -> Result<Expr, String> {
-        use ast::Expr as E;
-        let not = |negated: bool, expr: Expr| if negated { Expr::Not(Box::new(expr)) } else { expr };
-        let is = |is: Is, operand: Box<Expr>| Expr::Is(is, operand);
-        match expr {
-            E::Identifier(name) => self.column(None, &name.value),
-            E::CompoundIdentifier(names) => match names.as_slice() {
-                [table, name] => self.column(Some(&table.value), &name.value),
-                _ => Err(format!("{expr}: a column is named by itself or with its table")),
+    fn one(&mut self, node: &Node<'_>) -> Result<Expr, String> {
+        match &node.term {
+            Term::Name(names) => match names.as_slice() {
+                [name] => self.column(None, name),
+                [table, name] => self.column(Some(table), name),
+                _ => Err(format!("{}: a column is named by itself or with its table", node.text)),
             },
-            E::Nested(inner) => self.expr(inner),
-            E::Value(value) => value_of(&value.value),
-            E::IsTrue(inner) => Ok(is(Is::True, self.boxed(inner)?)),
-            E::IsNotTrue(inner) => Ok(not(true, is(Is::True, self.boxed(inner)?))),
-            E::IsFalse(inner) => Ok(is(Is::False, self.boxed(inner)?)),
-            E::IsNotFalse(inner) => Ok(not(true, is(Is::False, self.boxed(inner)?))),
-            E::IsNull(inner) => Ok(is(Is::Null, self.boxed(inner)?)),
-            E::IsNotNull(inner) => Ok(is(Is::NotNull, self.boxed(inner)?)),
-            E::IsDistinctFrom(_, b) | E::IsNotDistinctFrom(_, b) if is_truth(b) => {
-                Err(format!("{expr}: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"))
-            }
-            E::IsDistinctFrom(a, b) => sql(SqlExpr::Binary("IS NOT", self.boxed(a)?, self.boxed(b)?)),
-            E::IsNotDistinctFrom(a, b) => sql(SqlExpr::Binary("IS", self.boxed(a)?, self.boxed(b)?)),
-            E::InList { expr, list, negated } => {
-                Ok(not(*negated, Expr::Sql(SqlExpr::In(self.boxed(expr)?, self.all(list)?))))
-            }
-            E::InSubquery { expr, subquery, negated } => {
-                let operand = self.boxed(expr)?;
-                let query = self.query(subquery, 1)?;
-                Ok(not(*negated, Expr::Sql(SqlExpr::InQuery(operand, Box::new(query)))))
-            }
-            E::Between { expr, negated, low, high } => {
-                let operand = self.boxed(expr)?;
-                let low = compare(Comparison::Gte, operand.clone(), self.boxed(low)?);
-                let high = compare(Comparison::Lte, operand, self.boxed(high)?);
-                Ok(not(*negated, Expr::And(vec![low, high])))
-            }
-            E::BinaryOp { op: ast::BinaryOperator::And, .. } => {
-                Ok(Expr::And(self.joined(expr, &ast::BinaryOperator::And)?))
-            }
-            E::BinaryOp { op: ast::BinaryOperator::Or, .. } => {
-                Ok(Expr::Or(self.joined(expr, &ast::BinaryOperator::Or)?))
-            }
-            E::BinaryOp { left, op, right } => self.binary(left, op, right),
-            E::Like { negated, any: false, expr, pattern, escape_char: None } => {
-                Ok(not(*negated, matches_pattern("LIKE", self.boxed(expr)?, self.boxed(pattern)?)))
-            }
-            E::UnaryOp { op, expr } => self.unary(*op, expr),
-            E::Cast { kind: ast::CastKind::Cast, expr, data_type, format: None } => {
-                sql(SqlExpr::Cast(self.boxed(expr)?, cast_type(data_type)?))
-            }
-            E::Collate { expr, collation } => {
-                let name = collation.to_string();
-                let known = ["BINARY", "NOCASE", "RTRIM"].into_iter().find(|k| k.eq_ignore_ascii_case(&name));
-                let known = known.ok_or_else(|| format!("there is no collation {name}"))?;
-                sql(SqlExpr::Collate(self.boxed(expr)?, known))
-            }
-            E::Case { operand, conditions, else_result, .. } => {
-                let operand = operand.as_ref().map(|operand| self.boxed(operand)).transpose()?;
-                let mut branches = Vec::with_capacity(conditions.len());
-                for when in conditions {
-                    branches.push((self.expr(&when.condition)?, self.expr(&when.result)?));
-                }
-                let otherwise = else_result.as_ref().map(|otherwise| self.boxed(otherwise)).transpose()?;
-                sql(SqlExpr::Case { operand, branches, otherwise })
-            }
-            E::Exists { subquery, negated } => {
-                let query = self.query(subquery, 0)?;
-                Ok(not(*negated, Expr::Sql(SqlExpr::Exists(Box::new(query)))))
-            }
-            E::Subquery(subquery) => sql(SqlExpr::Query(Box::new(self.query(subquery, 1)?))),
-            E::Function(function) => self.function(function),
-            E::Trim { trim_where: None, trim_what: None, expr, trim_characters } => {
-                let mut arguments = vec![self.expr(expr)?];
-                arguments.extend(self.all(trim_characters.iter().flatten())?);
-                sql(SqlExpr::Function { name: "trim", distinct: false, arguments })
-            }
-            E::Substring { expr, substring_from: Some(from), substring_for, special: true, .. } => {
-                let mut arguments = vec![self.expr(expr)?, self.expr(from)?];
-                arguments.extend(self.all(substring_for.iter().map(|length| &**length))?);
-                sql(SqlExpr::Function { name: "substr", distinct: false, arguments })
-            }
-            E::Tuple(_) => {
+            Term::Value(value) => Ok(literal(value.clone())),
+            Term::Truth(is) => Ok(literal(Value::Integer((*is).into()))),
+            Term::Row => {
                 Err("rows of values ((a, b) = …) are not taken: compare the values one by one".to_owned())
             }
-            other => Err(format!("{other}: this is not taken in a policy")),
+            Term::Not(inner) => Ok(Expr::Not(self.boxed(inner)?)),
+            Term::And(terms) => Ok(Expr::And(self.all(terms)?)),
+            Term::Or(terms) => Ok(Expr::Or(self.all(terms)?)),
+            Term::Is(is, inner) => Ok(Expr::Is(*is, self.boxed(inner)?)),
+            // Behind SQLite's IS they ask for truth, and not for 1 or 0.
+            Term::Binary("IS" | "IS NOT", _, right) if matches!(right.term, Term::Truth(_)) => {
+                Err(format!("{}: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE", node.text))
+            }
+            Term::Binary(operator, left, right) => self.binary(operator, left, right),
+            Term::Unary(operator, operand) => self.unary(operator, operand),
+            Term::Between(operand, low, high) => {
+                let operand = self.boxed(operand)?;
+                let low = compare(Comparison::Gte, operand.clone(), self.boxed(low)?);
+                let high = compare(Comparison::Lte, operand, self.boxed(high)?);
+                Ok(Expr::And(vec![low, high]))
+            }
+            Term::In(operand, list) => sql(SqlExpr::In(self.boxed(operand)?, self.all(list)?)),
+            Term::InQuery(operand, query) => {
+                let operand = self.boxed(operand)?;
+                sql(SqlExpr::InQuery(operand, Box::new(self.query(query, 1)?)))
+            }
+            Term::Cast(operand, name) => sql(SqlExpr::Cast(self.boxed(operand)?, cast_type(name)?)),
+            Term::Collate(operand, name) => {
+                let known = ["BINARY", "NOCASE", "RTRIM"].into_iter().find(|k| k.eq_ignore_ascii_case(name));
+                let known = known.ok_or_else(|| format!("there is no collation {name}"))?;
+                sql(SqlExpr::Collate(self.boxed(operand)?, known))
+            }
+            Term::Case { operand, branches, otherwise } => {
+                let operand = operand.as_ref().map(|operand| self.boxed(operand)).transpose()?;
+                let mut read = Vec::with_capacity(branches.len());
+                for (condition, result) in branches {
+                    read.push((self.expr(condition)?, self.expr(result)?));
+                }
+                let otherwise = otherwise.as_ref().map(|otherwise| self.boxed(otherwise)).transpose()?;
+                sql(SqlExpr::Case { operand, branches: read, otherwise })
+            }
+            Term::Exists(query) => sql(SqlExpr::Exists(Box::new(self.query(query, 0)?))),
+            Term::Query(query) => sql(SqlExpr::Query(Box::new(self.query(query, 1)?))),
+            Term::Call { name, distinct, arguments } => {
+                self.call(node.text, name, *distinct, arguments.as_deref())
+            }
         }
     }
 
-    fn binary(
-        &mut self,
-        left: &ast::Expr,
-        op: &ast::BinaryOperator,
-        right: &ast::Expr,
-    ) -> Result<Expr, String> {
-        use ast::BinaryOperator as Op;
-        let is_test = matches!(op, Op::Eq | Op::NotEq | Op::Glob);
-        if !is_test && is_postfix(left) {
-            return Err(format!("{left} {op} {right}: write parentheses around what stands before {op}"));
-        }
+    fn binary(&mut self, operator: &'static str, left: &Node<'_>, right: &Node<'_>) -> Result<Expr, String> {
         let (a, b) = (self.boxed(left)?, self.boxed(right)?);
-        let comparison = match op {
-            Op::Eq => Some(Comparison::Eq),
-            Op::NotEq => Some(Comparison::Neq),
-            Op::Gt => Some(Comparison::Gt),
-            Op::GtEq => Some(Comparison::Gte),
-            Op::Lt => Some(Comparison::Lt),
-            Op::LtEq => Some(Comparison::Lte),
-            _ => None,
-        };
-        if let Some(comparison) = comparison {
-            return Ok(compare(comparison, a, b));
-        }
-        let operator = match op {
-            Op::Plus => "+",
-            Op::Minus => "-",
-            Op::Multiply => "*",
-            Op::Divide => "/",
-            Op::Modulo => "%",
-            Op::StringConcat => "||",
-            Op::BitwiseAnd => "&",
-            Op::BitwiseOr => "|",
-            Op::PGBitwiseShiftLeft => "<<",
-            Op::PGBitwiseShiftRight => ">>",
-            Op::Glob => return Ok(matches_pattern("GLOB", a, b)),
-            Op::Arrow | Op::LongArrow => {
+        let comparison = match operator {
+            "=" => Comparison::Eq,
+            "<>" => Comparison::Neq,
+            ">" => Comparison::Gt,
+            ">=" => Comparison::Gte,
+            "<" => Comparison::Lt,
+            "<=" => Comparison::Lte,
+            "LIKE" | "GLOB" => return Ok(matches_pattern(operator, a, b)),
+            "->" | "->>" => {
                 check_path(&b, true)?;
-                let operator = if *op == Op::Arrow { "->" } else { "->>" };
                 return Ok(when_json(*a, |json| Expr::Sql(SqlExpr::Binary(operator, Box::new(json), b))));
             }
-            Op::Regexp | Op::Match => {
-                return Err(format!("{op}: not every host has it; LIKE and GLOB are taken"));
+            "REGEXP" | "MATCH" => {
+                return Err(format!("{operator}: not every host has it; LIKE and GLOB are taken"));
             }
-            other => return Err(format!("the operator {other} is not taken in a policy")),
+            _ => return sql(SqlExpr::Binary(operator, a, b)),
         };
-        sql(SqlExpr::Binary(operator, a, b))
+        Ok(compare(comparison, a, b))
     }
 
-    fn unary(&mut self, op: ast::UnaryOperator, expr: &ast::Expr) -> Result<Expr, String> {
-        // The least integer is no number without its sign.
-        if let (ast::UnaryOperator::Minus, ast::Expr::Value(value)) = (op, expr)
-            && matches!(&value.value, ast::Value::Number(text, _) if text == "9223372036854775808")
-        {
-            return Ok(literal(Value::Integer(i64::MIN)));
-        }
-        let operand = self.boxed(expr)?;
-        let operator = match op {
-            ast::UnaryOperator::Not => return Ok(Expr::Not(operand)),
-            ast::UnaryOperator::Plus => "+",
-            ast::UnaryOperator::Minus => "-",
-            ast::UnaryOperator::BitwiseNot => "~",
-            other => return Err(format!("the operator {other} is not taken in a policy")),
-        };
-        if let ast::Expr::BinaryOp { .. } = expr {
-            return Err(format!("{operator}{expr}: write parentheses around what the sign is for"));
-        }
+    fn unary(&mut self, operator: &'static str, operand: &Node<'_>) -> Result<Expr, String> {
+        let operand = self.boxed(operand)?;
         match (operator, &*operand) {
             ("-", Expr::Sql(SqlExpr::Literal(Value::Integer(number)))) => {
                 Ok(literal(Value::Integer(number.wrapping_neg())))
@@ -291,47 +182,36 @@ impl Reader<'_> {
         }
     }
 
-    fn function(&mut self, function: &ast::Function) -> Result<Expr, String> {
-        let name = function.name.to_string().to_ascii_lowercase();
-        let plain = function.filter.is_none()
-            && function.over.is_none()
-            && function.within_group.is_empty()
-            && function.null_treatment.is_none()
-            && matches!(function.parameters, ast::FunctionArguments::None);
-        if !plain {
-            return Err(format!("{function}: FILTER, OVER and the like are not taken in a policy"));
-        }
-        if NOT_DETERMINISTIC.contains(&name.as_str()) {
+    /// A call, as it is written; `arguments` is None for `*`.
+    fn call(
+        &mut self,
+        written: &str,
+        name: &str,
+        distinct: bool,
+        arguments: Option<&[Node<'_>]>,
+    ) -> Result<Expr, String> {
+        if NOT_DETERMINISTIC.contains(&name) {
             let instead = if name.starts_with("current_") { "; now() is the time in UTC" } else { "" };
             return Err(format!("{name} gives another result each time{instead}"));
         }
-        let list = match &function.args {
-            ast::FunctionArguments::List(list) if list.clauses.is_empty() => list,
-            _ => return Err(format!("{function}: this is not taken in a policy")),
-        };
-        let distinct = list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct);
-        if OWN.contains(&name.as_str()) {
-            return own(&name, &list.args);
-        }
         let is_inside = self.scopes.len() > 1;
-        if let ("count", true, [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Wildcard)]) =
-            (name.as_str(), is_inside, list.args.as_slice())
-        {
-            return sql(SqlExpr::Function { name: "count", distinct: false, arguments: Vec::new() });
-        }
-        let mut arguments = Vec::with_capacity(list.args.len());
-        let before = std::mem::take(&mut self.innermost);
-        for argument in &list.args {
-            match argument {
-                ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(expr)) => {
-                    arguments.push(self.expr(expr)?)
+        let Some(given) = arguments else {
+            return match name {
+                "count" if is_inside => {
+                    sql(SqlExpr::Function { name: "count", distinct: false, arguments: Vec::new() })
                 }
-                _ => return Err(format!("{function}: this is not taken in a policy")),
-            }
+                _ => Err(format!("{written}: this is not taken in a policy")),
+            };
+        };
+        if OWN.contains(&name) {
+            return own(name, given);
         }
+        // Which query's columns are inside, an aggregate goes by.
+        let before = std::mem::take(&mut self.innermost);
+        let arguments = self.all(given)?;
         let known = FUNCTIONS.iter().find(|known| known.name == name).ok_or_else(|| {
             let names = FUNCTIONS.iter().map(|known| known.name).chain(OWN).map(str::to_owned);
-            let near = closest(&name, names).map(|near| format!("; perhaps {near}")).unwrap_or_default();
+            let near = closest(name, names).map(|near| format!("; perhaps {near}")).unwrap_or_default();
             format!("there is no function {name} for policies{near}")
         })?;
         if !(known.least..=known.most).contains(&arguments.len()) {
@@ -351,8 +231,8 @@ impl Reader<'_> {
             return Err(format!("{name}(DISTINCT …) is for aggregates"));
         }
         match known.kind {
-            Kind::Date => check_date(&name, &arguments)?,
-            Kind::Format => check_format(&name, arguments.first())?,
+            Kind::Date => check_date(name, &arguments)?,
+            Kind::Format => check_format(name, arguments.first())?,
             Kind::Replace => check_replacement(arguments.get(2))?,
             _ => {}
         }
@@ -441,27 +321,13 @@ impl Reader<'_> {
     }
 
     /// A subquery that selects so many values; any number where 0 is wanted.
-    fn query(&mut self, query: &ast::Query, wanted: usize) -> Result<Query, String> {
-        let is_plain = query.with.is_none()
-            && query.fetch.is_none()
-            && query.locks.is_empty()
-            && query.for_clause.is_none()
-            && query.settings.is_none()
-            && query.format_clause.is_none()
-            && query.pipe_operators.is_empty();
-        let select = match &*query.body {
-            ast::SetExpr::Select(select) if is_plain => select,
-            _ => {
-                let what = "a subquery is one SELECT, without WITH, UNION, INTERSECT and EXCEPT";
-                return Err(what.to_owned());
-            }
-        };
+    fn query(&mut self, select: &Select<'_>, wanted: usize) -> Result<Query, String> {
         if self.scopes.len() > MAX_DEPTH {
             return Err(format!("subqueries nest deeper than {MAX_DEPTH} levels"));
         }
         self.scopes.push(Vec::new());
-        self.names.push(given_names(select));
-        let read = self.select(select, query);
+        self.names.push(select.fields.iter().filter_map(|(_, name)| name.clone()).collect());
+        let read = self.select(select);
         self.names.pop();
         self.scopes.pop();
         let read = read?;
@@ -471,120 +337,59 @@ impl Reader<'_> {
         Ok(read)
     }
 
-    fn select(&mut self, select: &ast::Select, query: &ast::Query) -> Result<Query, String> {
-        let is_plain = select.top.is_none()
-            && select.into.is_none()
-            && select.lateral_views.is_empty()
-            && select.named_window.is_empty()
-            && select.qualify.is_none()
-            && select.prewhere.is_none()
-            && select.connect_by.is_empty()
-            && select.cluster_by.is_empty()
-            && select.distribute_by.is_empty()
-            && select.sort_by.is_empty()
-            && select.exclude.is_none()
-            && matches!(select.distinct, None | Some(ast::Distinct::Distinct | ast::Distinct::All));
-        if !is_plain {
-            return Err("a subquery has SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY and LIMIT".to_owned());
+    fn select(&mut self, select: &Select<'_>) -> Result<Query, String> {
+        let mut query = Query { distinct: select.distinct, ..Query::default() };
+        for read in &select.from {
+            let rows = self.table(read)?;
+            let on = read.on.as_ref().map(|on| self.expr(on)).transpose()?;
+            query.from.push(Table { rows, left: read.left, on });
         }
-        let mut read =
-            Query { distinct: matches!(select.distinct, Some(ast::Distinct::Distinct)), ..Query::default() };
-        for tables in &select.from {
-            let first = self.table(&tables.relation)?;
-            read.from.push(Table { rows: first, left: false, on: None });
-            for join in &tables.joins {
-                let rows = self.table(&join.relation)?;
-                let (left, constraint) = match &join.join_operator {
-                    ast::JoinOperator::Join(on) | ast::JoinOperator::Inner(on) => (false, on),
-                    ast::JoinOperator::CrossJoin(on) => (false, on),
-                    ast::JoinOperator::Left(on) | ast::JoinOperator::LeftOuter(on) => (true, on),
-                    _ => return Err("tables are joined by JOIN and LEFT JOIN".to_owned()),
-                };
-                let on = match constraint {
-                    ast::JoinConstraint::On(on) => Some(self.expr(on)?),
-                    ast::JoinConstraint::None => None,
-                    _ => return Err("tables are joined ON a condition, not USING columns".to_owned()),
-                };
-                read.from.push(Table { rows, left, on });
-            }
-        }
-        for item in &select.projection {
-            match item {
-                ast::SelectItem::UnnamedExpr(expr) | ast::SelectItem::ExprWithAlias { expr, .. } => {
-                    read.fields.push(self.expr(expr)?)
-                }
+        for (field, _) in &select.fields {
+            match field {
+                Some(field) => query.fields.push(self.expr(field)?),
                 // For EXISTS, to which it does not matter what is selected.
-                ast::SelectItem::Wildcard(_) if select.projection.len() == 1 => {
-                    read.fields = vec![literal(Value::Integer(1)), literal(Value::Integer(1))];
+                None if select.fields.len() == 1 => {
+                    query.fields = vec![literal(Value::Integer(1)), literal(Value::Integer(1))];
                 }
-                other => return Err(format!("SELECT {other}: name the columns")),
+                None => return Err("SELECT *: name the columns".to_owned()),
             }
         }
-        read.conditions = self.all(&select.selection)?;
-        match &select.group_by {
-            ast::GroupByExpr::Expressions(exprs, modifiers) if modifiers.is_empty() => {
-                read.group_by = self.all(exprs)?;
-            }
-            _ => return Err("GROUP BY names expressions".to_owned()),
+        query.conditions = self.all(&select.condition)?;
+        query.group_by = self.all(&select.group_by)?;
+        query.having = select.having.as_ref().map(|having| self.expr(having)).transpose()?;
+        for (by, is_descending) in &select.order_by {
+            query.order_by.push((self.expr(by)?, *is_descending));
         }
-        read.having = select.having.as_ref().map(|having| self.expr(having)).transpose()?;
-        if let Some(order) = &query.order_by {
-            let ast::OrderByKind::Expressions(terms) = &order.kind else {
-                return Err("ORDER BY names expressions".to_owned());
-            };
-            for term in terms {
-                let is_descending = matches!(term.options.sort, Some(ast::OrderBySort::Desc));
-                if term.options.nulls_first.is_some() || term.with_fill.is_some() {
-                    return Err("NULLS FIRST and NULLS LAST are not taken in a policy".to_owned());
-                }
-                read.order_by.push((self.expr(&term.expr)?, is_descending));
-            }
-        }
-        read.limit = match &query.limit_clause {
-            None => None,
-            Some(ast::LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by })
-                if limit_by.is_empty() =>
-            {
-                Some(self.expr(limit)?)
-            }
-            Some(_) => return Err("LIMIT is taken without OFFSET".to_owned()),
-        };
-        Ok(read)
+        query.limit = select.limit.as_ref().map(|limit| self.expr(limit)).transpose()?;
+        Ok(query)
     }
 
     /// Adds a table to the innermost scope.
-    fn table(&mut self, table: &ast::TableFactor) -> Result<TableRows, String> {
-        let ast::TableFactor::Table { name, alias, args, .. } = table else {
-            return Err(format!("{table}: a subquery reads tables, views, json_each and json_tree"));
-        };
-        let [ast::ObjectNamePart::Identifier(own)] = name.0.as_slice() else {
-            return Err(format!("{name}: write the table's name alone"));
-        };
-        let called = alias.as_ref().map_or(&own.value, |alias| &alias.name.value).to_ascii_lowercase();
+    fn table(&mut self, read: &Read<'_>) -> Result<TableRows, String> {
+        let called = read.alias.as_ref().unwrap_or(&read.name).to_ascii_lowercase();
         self.aliases += 1;
         let number = self.aliases;
-        let (rows, read) = match args {
-            Some(args) => {
-                let name = own.value.to_ascii_lowercase();
+        let (rows, table) = match &read.arguments {
+            Some(arguments) => {
+                let name = read.name.to_ascii_lowercase();
                 let function = ["json_each", "json_tree"].into_iter().find(|known| *known == name);
                 let function = function
                     .ok_or_else(|| format!("there is no table-valued function {name} for policies"))?;
-                let [ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(json))] = args.args.as_slice()
-                else {
+                let [json] = arguments.as_slice() else {
                     return Err(format!("{function} of one JSON"));
                 };
                 let json = self.boxed(json)?;
                 (Rows::Each(number), TableRows::Each { function, json, alias: number })
             }
             None => {
-                let source = Source { relation: self.relation(&own.value)?, alias: Alias::Policy(number) };
+                let source = Source { relation: self.relation(&read.name)?, alias: Alias::Policy(number) };
                 (Rows::Relation(source), TableRows::Relation(source))
             }
         };
         if let Some(scope) = self.scopes.last_mut() {
             scope.push(Named { name: called, rows });
         }
-        Ok(read)
+        Ok(table)
     }
 
     /// A table or view of the database, exposed or not: policies read with the rights of who writes them.
@@ -603,34 +408,6 @@ impl Reader<'_> {
 /// Whether SQL of the configuration reads tables.
 fn reads(sql: &str) -> bool {
     crate::schema::names_in(sql).any(|name| name.is_read_from || name.is("select"))
-}
-
-/// The names that a subquery gives to what it selects.
-fn given_names(select: &ast::Select) -> Vec<String> {
-    let name = |item: &ast::SelectItem| match item {
-        ast::SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
-        _ => None,
-    };
-    select.projection.iter().filter_map(name).collect()
-}
-
-fn is_truth(expr: &ast::Expr) -> bool {
-    matches!(expr, ast::Expr::Value(value) if matches!(value.value, ast::Value::Boolean(_)))
-}
-
-/// Whether SQLite would read an operator behind this as part of it (`a IS NOT NULL + 1`).
-fn is_postfix(expr: &ast::Expr) -> bool {
-    use ast::Expr as E;
-    match expr {
-        E::IsTrue(_)
-        | E::IsNotTrue(_)
-        | E::IsFalse(_)
-        | E::IsNotFalse(_)
-        | E::IsNull(_)
-        | E::IsNotNull(_) => true,
-        E::BinaryOp { right, .. } => is_postfix(right),
-        _ => false,
-    }
 }
 
 /// `a LIKE pattern`. SQLite fails on a pattern of more than 50,000 bytes.
@@ -695,43 +472,18 @@ fn when_json(json: Expr, made: impl FnOnce(Expr) -> Expr) -> Expr {
     Expr::Sql(SqlExpr::Case { operand: None, branches: vec![(is_json, made(json))], otherwise: None })
 }
 
-fn value_of(value: &ast::Value) -> Result<Expr, String> {
-    Ok(literal(match value {
-        ast::Value::Number(text, _) => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(integer), _) => Value::Integer(integer),
-            (Err(_), Ok(real)) if real.is_finite() => Value::Real(real),
-            _ => return Err(format!("{text} is no number")),
-        },
-        ast::Value::SingleQuotedString(text) => Value::Text(text.clone()),
-        ast::Value::Boolean(is) => Value::Integer((*is).into()),
-        ast::Value::Null => Value::Null,
-        ast::Value::Placeholder(name) => {
-            return Err(format!(
-                "{name}: a policy has no parameters; current_user_id(), current_role() and current_claim('name') say who asks"
-            ));
-        }
-        other => return Err(format!("{other}: this is not taken in a policy")),
-    }))
-}
-
 /// The name of a type after CAST, of those that SQLite tells apart.
-fn cast_type(data_type: &ast::DataType) -> Result<&'static str, String> {
-    let name = data_type.to_string();
+fn cast_type(name: &str) -> Result<&'static str, String> {
     ["TEXT", "INTEGER", "REAL", "NUMERIC", "BLOB"]
         .into_iter()
-        .find(|known| known.eq_ignore_ascii_case(&name))
+        .find(|known| known.eq_ignore_ascii_case(name))
         .ok_or_else(|| format!("CAST AS {name}: TEXT, INTEGER, REAL, NUMERIC and BLOB are taken"))
 }
 
 /// What of ours stands for a parameter.
-fn own(name: &str, arguments: &[ast::FunctionArg]) -> Result<Expr, String> {
-    let text = |argument: &ast::FunctionArg| match argument {
-        ast::FunctionArg::Unnamed(ast::FunctionArgExpr::Expr(ast::Expr::Value(value))) => {
-            match &value.value {
-                ast::Value::SingleQuotedString(text) => Some(text.clone()),
-                _ => None,
-            }
-        }
+fn own(name: &str, arguments: &[Node<'_>]) -> Result<Expr, String> {
+    let text = |argument: &Node<'_>| match &argument.term {
+        Term::Value(Value::Text(text)) => Some(text.clone()),
         _ => None,
     };
     let texts: Vec<String> = arguments.iter().filter_map(text).collect();

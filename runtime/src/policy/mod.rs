@@ -5,12 +5,14 @@
 //! there for the build stage, and what it may see carries its [`Access`] to the compile stage.
 
 pub mod access;
-mod dialect;
 mod expression;
 mod functions;
 pub mod rule;
+mod subquery;
+mod syntax;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use access::{Access, Grants, Rows, Told};
 pub use rule::{DefaultAction, Kind, Operation, Rule, Security, Settings, read_file, settle};

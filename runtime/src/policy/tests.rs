@@ -1,6 +1,7 @@
 //! Expressions of policies: what is taken, what is refused, and with which words.
 
 use expect_test::{Expect, expect};
+use proptest::prelude::*;
 
 use super::expression::expression;
 use crate::plan::{Expr, SqlExpr};
@@ -42,6 +43,9 @@ fn what_is_taken() {
         "substr(title, 1, 1) || '***'",
         "(SELECT count(*) AS n FROM members) > 1 AND (SELECT max(team) FROM members WHERE members.id = posts.id) = 1",
         &vec!["id = 1"; 1_000].join(" OR "),
+        "id IN () OR id << 2 >> 1 = 1",
+        "EXISTS (SELECT DISTINCT m.id n FROM members m, json_tree(meta) t CROSS JOIN posts p ON p.id = m.id WHERE t.key = 'it''s')",
+        "(SELECT ALL count(*) FROM members INNER JOIN posts LEFT OUTER JOIN posts \"p q\" ON 1 WHERE \"p q\".id = members.id ORDER BY 1 ASC) = 1",
         "id BETWEEN -1 AND 1.5 AND title IS NOT DISTINCT FROM NULL AND trim(title, 'x') = '' AND TRUE",
     ] {
         assert!(expression(&schema(), 0, text).is_ok(), "{text}: {:?}", expression(&schema(), 0, text));
@@ -59,9 +63,9 @@ fn what_is_refused() {
     );
     check("SELECT 1", expect![[r#"it must be one expression, and "1" stands behind one"#]]);
     check("DELETE FROM posts", expect![[r#"it must be one expression, and "FROM" stands behind one"#]]);
-    check("(DELETE FROM posts)", expect!["Expected: ), found: FROM at Line: 1, Column: 9"]);
-    check("id = ", expect!["Expected: an expression, found: EOF"]);
-    check("", expect!["Expected: an expression, found: EOF"]);
+    check("(DELETE FROM posts)", expect![[r#"")" is expected, not "FROM" (line 1, column 9)"#]]);
+    check("id = ", expect!["an expression is missing at the end"]);
+    check("", expect!["an expression is missing at the end"]);
     check(
         "id = ?",
         expect![
@@ -114,7 +118,7 @@ fn what_is_refused() {
     );
     check(
         "sum(id) OVER () > 1",
-        expect!["sum(id) OVER (): FILTER, OVER and the like are not taken in a policy"],
+        expect!["sum(id) OVER: FILTER, OVER and the like are not taken in a policy"],
     );
     check(
         "(id, title) = (1, 'x')",
@@ -133,15 +137,75 @@ fn what_is_refused() {
         "json_extract(meta, title) = 1",
         expect!["json_extract: a path is a text that begins with $, of plain names ($.a.b[0])"],
     );
-    check("- id || 'x' = 'y'", expect!["-id || 'x': write parentheses around what the sign is for"]);
-    check("id IS NOT NULL + 1", expect!["id IS NOT NULL + 1: write parentheses around what stands before +"]);
+    check(
+        "id IS author_id",
+        expect![[
+            r#"NULL, TRUE, FALSE or DISTINCT FROM is expected, not "author_id" (line 1, column 7): a IS b is written a IS NOT DISTINCT FROM b"#
+        ]],
+    );
+    check("title LIKE 'x' ESCAPE '!'", expect!["LIKE … ESCAPE is not taken in a policy"]);
+    check("id = x'00'", expect!["x'00': this is not taken in a policy"]);
+    check("id = 0x1F", expect!["0x1F is no number"]);
+    check("id = 1e999", expect!["1e999 is no number"]);
+    check("title = 'x", expect!["a ' is not closed"]);
+    check("\"title = 1", expect![[r#"a " is not closed"#]]);
+    check("[title = 1", expect!["a [ is not closed"]);
+    check("id = 1 /* one", expect!["a /* is not closed"]);
+    check("id = 1 ! 2", expect![[r#""!" has no meaning in an expression"#]]);
+    check("id\u{a0}= 1", expect!["there is no column id ; perhaps id"]);
+    check("a.b.c", expect!["a.b.c: a column is named by itself or with its table"]);
+    check("main.lower(title)", expect!["there is no function main.lower for policies"]);
+    check("id = 1 AND\n  (title = 'é' 'x'", expect![[r#"")" is expected, not "'x'" (line 2, column 16)"#]]);
+    check("CASE id END", expect![[r#"WHEN is expected, not "END" (line 1, column 9)"#]]);
+    check("id BETWEEN 1", expect!["AND is missing at the end"]);
+    check("id IN members", expect![[r#""(" is expected, not "members" (line 1, column 7)"#]]);
+    check("EXISTS (SELECT m.* FROM members m)", expect!["m.*: name the columns"]);
+    check("id IN (SELECT *, 1 FROM members)", expect!["SELECT *: name the columns"]);
+    check("id IN (SELECT id FROM members LIMIT 1 OFFSET 1)", expect!["LIMIT is taken without OFFSET"]);
+    check(
+        "id IN (SELECT id FROM members ORDER BY id NULLS LAST)",
+        expect!["NULLS FIRST and NULLS LAST are not taken in a policy"],
+    );
+    check(
+        "id IN (SELECT id FROM members NATURAL JOIN posts)",
+        expect!["tables are joined by JOIN and LEFT JOIN"],
+    );
+    check(
+        "id IN (SELECT id FROM members JOIN posts USING (id))",
+        expect!["tables are joined ON a condition, not USING columns"],
+    );
+    check(
+        "id IN (SELECT id FROM members LIMIT 1 WHERE id = 1)",
+        expect![[
+            r#"a subquery has SELECT, FROM, WHERE, GROUP BY, HAVING, ORDER BY and LIMIT, in this order; ")" is expected, not "WHERE" (line 1, column 39)"#
+        ]],
+    );
+    check(
+        "id IN (VALUES (1))",
+        expect!["a subquery is one SELECT, without WITH, UNION, INTERSECT and EXCEPT"],
+    );
+    check("id IN (SELECT id FROM members", expect![[r#"")" is missing at the end"#]]);
+    check(
+        "id IN (SELECT m.id FROM members m, members m2, json_each(meta, '$') WHERE 1)",
+        expect!["json_each of one JSON"],
+    );
+    check(
+        "id IN (SELECT value FROM generate_series(1))",
+        expect!["there is no table-valued function generate_series for policies"],
+    );
+    check(
+        "sum(id) FILTER (WHERE id > 1) > 1",
+        expect!["sum(id) FILTER: FILTER, OVER and the like are not taken in a policy"],
+    );
+    check("id COLLATE german = 'x'", expect!["there is no collation german"]);
+    check("id IS NOT NULL + 1", expect!["id IS NOT NULL +: write parentheses around what stands before +"]);
     check(
         "id IS NULL || 'x' = 'y'",
-        expect!["id IS NULL || 'x': write parentheses around what stands before ||"],
+        expect!["id IS NULL ||: write parentheses around what stands before ||"],
     );
     check(
         "id IS NOT DISTINCT FROM TRUE",
-        expect!["id IS NOT DISTINCT FROM true: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"],
+        expect!["id IS NOT DISTINCT FROM TRUE: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"],
     );
     check(
         "(SELECT max(posts.id) FROM members) > 1",
@@ -174,6 +238,7 @@ fn what_is_refused() {
 #[test]
 fn precedence() {
     let same = |a: &str, b: &str| {
+        assert!(expression(&schema(), 0, a).is_ok(), "{a}: {:?}", expression(&schema(), 0, a));
         assert_eq!(expression(&schema(), 0, a), expression(&schema(), 0, b), "{a}  {b}");
     };
     same("id || 1 + 2 = 3", "((id || 1) + 2) = 3");
@@ -194,6 +259,20 @@ fn precedence() {
     same("title LIKE 'x%' LIKE 'y'", "(title LIKE 'x%') LIKE 'y'");
     same("id BETWEEN 1 AND 2 = 1", "(id BETWEEN 1 AND 2) = 1");
     same("id = -9223372036854775808", "id = (-9223372036854775808)");
+    same("- id || 'x' = 'y'", "((-id) || 'x') = 'y'");
+    same("NOT title COLLATE NOCASE = 'X'", "NOT ((title COLLATE NOCASE) = 'X')");
+    same("title || 'x' COLLATE NOCASE", "title || ('x' COLLATE NOCASE)");
+    same("NOT EXISTS (SELECT 1) = 1", "NOT ((EXISTS (SELECT 1)) = 1)");
+    same("1 + NOT id = 2 AND 3", "(1 + (NOT (id = 2))) AND 3");
+    same("title NOT GLOB 'x*'", "NOT (title GLOB 'x*')");
+    same("id NOTNULL + 1", "(id IS NOT NULL) + 1");
+    same("id NOT NULL", "id IS NOT NULL");
+    same("id ISNULL", "id IS NULL");
+    same("id BETWEEN 1 AND 2 AND title = 'x'", "(id BETWEEN 1 AND 2) AND (title = 'x')");
+    same("id BETWEEN 1 AND 2 OR title = 'x'", "(id BETWEEN 1 AND 2) OR (title = 'x')");
+    same("id == 1 AND id != 2", "id = 1 AND id <> 2");
+    same("id-1--1\n=/* one */.5e1", "id - 1 = 5.0");
+    same("[title]=`title`", "\"title\" = title");
 }
 
 /// JSON functions fail on what is no JSON; in a policy they are NULL.
@@ -206,5 +285,29 @@ fn json_is_guarded() {
             Ok(Expr::Sql(SqlExpr::Case { operand: None, otherwise: None, .. }))
         );
         assert!(guarded, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is written, the answer is an expression or a sentence.
+    #[test]
+    fn any_text_is_answered(
+        words in prop::collection::vec(
+            prop::sample::select(&[
+                "id", "title", "members", "(", ")", "SELECT", "FROM", "WHERE", "AS", "JOIN", "ON", "LEFT", ",", ".", "*", "NOT",
+                "IS", "NULL", "IN", "BETWEEN", "AND", "OR", "LIKE", "=", "->>", "-", "~", "||", "1", "1.5e", ".5", "'a", "'", "\"",
+                "[", "]", "`", "x'", "/*", "*/", "--", "\n", "CASE", "WHEN", "THEN", "ELSE", "END", "CAST", "COLLATE", "NOCASE",
+                "EXISTS", "count", "lower", "é", "\u{a0}", "?", ":", "$", "ORDER", "BY", "LIMIT", "GROUP", "TEXT",
+            ][..]),
+            0..24,
+        ),
+        between in prop::sample::select(&["", " "][..]),
+    ) {
+        let text = words.join(between);
+        if let Err(sentence) = expression(&schema(), 0, &text) {
+            prop_assert!(!sentence.is_empty());
+        }
     }
 }
