@@ -26,7 +26,7 @@ pub const MOST: u32 = 256;
 const MOST_IDLE: usize = 32;
 
 /// After so many requests an instance is replaced, so that nothing can pile up in it.
-const MOST_USES: u32 = 10_000;
+const MOST_USES: u32 = 100_000;
 
 /// The memory that an instance may have: several times the largest answer that anyone should ask for at once.
 pub const MEMORY_LIMIT: usize = 1 << 30;
