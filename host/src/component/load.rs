@@ -1,6 +1,6 @@
 //! wasmtime's settings, the same for compiling and for running, and where the component comes from.
 //!
-//! Here is the only `unsafe` of the crate: to run machine code that was compiled before.
+//! Here is `unsafe`: to run machine code that was compiled before, and to give memory back.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,9 @@ pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
             "this sqlitrest was built without a component: build with `cargo xtask build`, name one with `--guest FILE`, or use `--engine native`"
         ),
         Guest::Embedded => {
-            run_precompiled(engine, EMBEDDED).context("the component in this program cannot run")
+            let component = run_precompiled(engine, EMBEDDED);
+            give_back(EMBEDDED);
+            component.context("the component in this program cannot run")
         }
         Guest::File(path) => {
             let shown = path.display();
@@ -97,6 +99,24 @@ pub fn compile(input: &Path, output: &Path) -> Result<()> {
         .map_err(|error| anyhow!("{} cannot be compiled: {error:#}", input.display()))?;
     fs::write(output, compiled).with_context(|| format!("{} cannot be written", output.display()))
 }
+
+/// Lets the system have the memory in which a part of this program stands that was read once. wasmtime has a copy, which it runs.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn give_back(bytes: &'static [u8]) {
+    /// Larger than this no page of a program is.
+    const PAGE: usize = 64 << 10;
+    let skipped = bytes.as_ptr().align_offset(PAGE).min(bytes.len());
+    let whole = bytes.get(skipped..).unwrap_or_default();
+    let length = whole.len() / PAGE * PAGE;
+    // SAFETY: these are whole pages of bytes that nobody can write, and of the program's file: read again, they come from there.
+    let _ = unsafe {
+        rustix::mm::madvise(whole.as_ptr().cast_mut().cast(), length, rustix::mm::Advice::LinuxDontNeed)
+    };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_back(_: &'static [u8]) {}
 
 #[allow(unsafe_code)]
 fn run_precompiled(engine: &Engine, bytes: &[u8]) -> Result<Component> {
