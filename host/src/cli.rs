@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{Parser, Subcommand};
 
+use crate::db::DbCommand;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::explain::ExplainFlags;
 use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Settings};
-use crate::{component, credentials, explain, log, policy_test, serve};
+use crate::{component, credentials, db, explain, log, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -32,6 +33,9 @@ enum Command {
     /// Try policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look after a database file.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Print a JWT that the configured server takes.
     Token(TokenFlags),
     /// Manage API keys.
@@ -74,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
             if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
         }),
+        Command::Db(command) => db::run(&command),
         Command::Token(flags) => credentials::token(&flags).map_err(Failure::Start),
         Command::Apikey(command) => credentials::api_key(&command).map_err(Failure::Start),
         Command::User(command) => credentials::user(&command).map_err(Failure::Start),

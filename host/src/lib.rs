@@ -15,6 +15,7 @@ pub mod cli;
 mod component;
 mod connection;
 mod credentials;
+mod db;
 mod engine;
 mod examples;
 mod exchange;
