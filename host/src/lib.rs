@@ -10,6 +10,7 @@
 
 mod answer;
 mod asking;
+mod check;
 mod checkpoint;
 pub mod cli;
 mod component;
