@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
+use crate::check::CheckFlags;
+use crate::db::DbCommand;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::explain::ExplainFlags;
 use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Settings};
-use crate::{component, credentials, explain, log, policy_test, serve};
+use crate::{check, component, credentials, db, explain, log, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -27,11 +30,16 @@ struct Arguments {
 enum Command {
     /// Serve a database over HTTP.
     Serve(Flags),
+    /// Print everything that is wrong with a configuration, against its database. Exit code 2: `serve` would not begin
+    Check(CheckFlags),
     /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run.
     Explain(ExplainFlags),
     /// Try policies.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Look after a database file.
+    #[command(subcommand)]
+    Db(DbCommand),
     /// Print a JWT that the configured server takes.
     Token(TokenFlags),
     /// Manage API keys.
@@ -40,6 +48,11 @@ enum Command {
     /// Manage users who sign in with a password.
     #[command(subcommand)]
     User(UserCommand),
+    /// Print what makes a shell complete the words of commands.
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Make a database of the SQL text in a file.
     #[command(hide = true)]
     CreateDatabase {
@@ -70,10 +83,16 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
+        Command::Check(flags) => check::check(&flags),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "sqlitrest", &mut std::io::stdout());
+            Ok(())
+        }
         Command::Explain(flags) => explain::explain(&flags).map_err(Failure::Start),
         Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
             if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
         }),
+        Command::Db(command) => db::run(&command),
         Command::Token(flags) => credentials::token(&flags).map_err(Failure::Start),
         Command::Apikey(command) => credentials::api_key(&command).map_err(Failure::Start),
         Command::User(command) => credentials::user(&command).map_err(Failure::Start),

@@ -10,11 +10,13 @@
 
 mod answer;
 mod asking;
+mod check;
 mod checkpoint;
 pub mod cli;
 mod component;
 mod connection;
 mod credentials;
+mod db;
 mod engine;
 mod examples;
 mod exchange;

@@ -209,7 +209,10 @@ impl File {
 }
 
 /// What can be said of a path without SQLite.
-fn check_path(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// One sentence on what is wrong with it and what to do.
+pub fn check_path(path: &Path) -> Result<()> {
     let shown = path.display();
     let about = match fs::metadata(path) {
         Ok(about) => about,
@@ -239,6 +242,7 @@ fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {
     sql.query_row(
         "SELECT count(*) FILTER (WHERE type = 'table'), count(*) FILTER (WHERE type = 'view') \
          FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         AND name NOT LIKE '\\_sqlitrest\\_%' ESCAPE '\\' \
          AND type IN ('table', 'view', 'virtual')",
         [],
         |row| {

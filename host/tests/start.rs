@@ -187,3 +187,32 @@ fn what_is_not_enforced_yet_is_served_to_this_machine_alone() {
         assert!(ended.stderr.contains(&format!("warning: {asked}: not enforced")), "{}", ended.stderr);
     }
 }
+
+#[test]
+fn check_tells_of_all_that_is_wrong_at_once() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let before = std::fs::read(&database).expect("a file");
+    let check = |config: &str| {
+        let config = scratch.file("s.toml", config);
+        run(&["check", "--config", path(&config), "--database", path(&database)], &[])
+    };
+    let well = check("[[udf]]\nname = \"f\"\nexpose = true\nsql = \"SELECT 1 AS a\"\n");
+    assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""), "{well:?}");
+    assert!(well.stdout.ends_with("a.db, 2 tables, 0 views, 0 policies, 1 functions\nit can be served\n"), "{well:?}");
+
+    let wrong = check(
+        "[auth.jwt]\nalgorithm = \"RS256\"\nsecret = \"no key\"\n[policies]\n[[policies.policy]]\nname = \"a\"\ntable = \"nope\"\n\
+         [[policies.policy]]\nname = \"b\"\ntable = \"tracks\"\nusing = \"nope = 1\"\n\
+         [[computed_column]]\ntable = \"gone\"\nname = \"x\"\nsql = \"1\"\n",
+    );
+    assert_eq!(wrong.code, Some(2), "{wrong:?}");
+    for words in ["error: auth.jwt", "no exposed table or view nope", "there is no column nope", "warning: computed_column x"] {
+        assert!(wrong.stdout.contains(words), "{words}: {wrong:?}");
+    }
+    assert!(wrong.stderr.contains("3 errors"), "{wrong:?}");
+    assert_eq!(std::fs::read(&database).expect("a file"), before, "it changes nothing");
+    let broken = check("[server]\nprot = 1\n");
+    assert!(broken.code == Some(2) && broken.stderr.contains("port"), "{broken:?}");
+    assert!(run(&["completions", "bash"], &[]).stdout.contains("sqlitrest__db__backup"));
+}

@@ -43,7 +43,7 @@ impl Expr {
     }
 
     /// Visits the parts of an expression, then itself.
-    fn each(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
+    pub(crate) fn each(&mut self, visit: &mut dyn FnMut(&mut Expr)) {
         match self {
             Expr::Compare(_, a, b) | Expr::IsDistinct(a, b) => {
                 a.each(visit);

@@ -13,6 +13,9 @@ use crate::value::Value;
 /// How long the text of an expression may be.
 const MOST_BYTES: usize = 16 << 10;
 
+/// How many parts an expression may become: some that are written once stand in it twice.
+const MOST_PARTS: usize = 20_000;
+
 /// The functions of ours, which become bound parameters.
 const OWN: [&str; 5] = ["current_user_id", "current_role", "current_claim", "request_value", "now"];
 
@@ -31,7 +34,7 @@ pub(super) fn expression(schema: &SchemaCache, relation: RelationId, text: &str)
     let name = schema.relations.get(relation).map(|r| r.name.to_ascii_lowercase()).unwrap_or_default();
     let row = Named { name, rows: Rows::Relation(Source { relation, alias: Alias::Row }) };
     let mut reader =
-        Reader { schema, scopes: vec![vec![row]], aliases: 0, depth: 0, names: Vec::new(), innermost: 0 };
+        Reader { schema, scopes: vec![vec![row]], aliases: 0, depth: 0, names: Vec::new(), innermost: 0, parts: 0 };
     reader.expr(&parsed)
 }
 
@@ -46,6 +49,8 @@ struct Reader<'a> {
     names: Vec<Vec<String>>,
     /// The innermost scope that a column was found in since this was set to 0, from 1.
     innermost: usize,
+    /// How many parts stand there another time.
+    parts: usize,
 }
 
 /// A table under the name by which its columns are told apart, in lower case.
@@ -84,6 +89,16 @@ impl Reader<'_> {
         nodes.into_iter().map(|node| self.expr(node)).collect()
     }
 
+    /// A part for another place.
+    fn again(&mut self, expr: &Expr) -> Result<Expr, String> {
+        let mut copy = expr.clone();
+        copy.each(&mut |_| self.parts += 1);
+        match self.parts > MOST_PARTS {
+            true => Err("it becomes too long: BETWEEN, LIKE, -> and JSON functions inside one another".to_owned()),
+            false => Ok(copy),
+        }
+    }
+
     fn expr(&mut self, node: &Node<'_>) -> Result<Expr, String> {
         self.depth += 1;
         if self.depth > 2 * MAX_DEPTH {
@@ -102,7 +117,13 @@ impl Reader<'_> {
                 _ => Err(format!("{}: a column is named by itself or with its table", node.text)),
             },
             Term::Value(value) => Ok(literal(value.clone())),
-            Term::Truth(is) => Ok(literal(Value::Integer((*is).into()))),
+            Term::Truth(is) => {
+                // SQLite takes such a word for the column, where there is one.
+                if self.has_column(if *is { "true" } else { "false" }) {
+                    return Err(format!("{} is also a column: write it in quotes, or 1 or 0", node.text));
+                }
+                Ok(literal(Value::Integer((*is).into())))
+            }
             Term::Row => {
                 Err("rows of values ((a, b) = …) are not taken: compare the values one by one".to_owned())
             }
@@ -111,14 +132,15 @@ impl Reader<'_> {
             Term::Or(terms) => Ok(Expr::Or(self.all(terms)?)),
             Term::Is(is, inner) => Ok(Expr::Is(*is, self.boxed(inner)?)),
             // Behind SQLite's IS they ask for truth, and not for 1 or 0.
-            Term::Binary("IS" | "IS NOT", _, right) if matches!(right.term, Term::Truth(_)) => {
+            Term::Binary("IS" | "IS NOT", _, right) if is_truth(right) => {
                 Err(format!("{}: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE", node.text))
             }
             Term::Binary(operator, left, right) => self.binary(operator, left, right),
             Term::Unary(operator, operand) => self.unary(operator, operand),
             Term::Between(operand, low, high) => {
                 let operand = self.boxed(operand)?;
-                let low = compare(Comparison::Gte, operand.clone(), self.boxed(low)?);
+                let again = Box::new(self.again(&operand)?);
+                let low = compare(Comparison::Gte, again, self.boxed(low)?);
                 let high = compare(Comparison::Lte, operand, self.boxed(high)?);
                 Ok(Expr::And(vec![low, high]))
             }
@@ -159,10 +181,10 @@ impl Reader<'_> {
             ">=" => Comparison::Gte,
             "<" => Comparison::Lt,
             "<=" => Comparison::Lte,
-            "LIKE" | "GLOB" => return Ok(matches_pattern(operator, a, b)),
+            "LIKE" | "GLOB" => return self.matches_pattern(operator, a, b),
             "->" | "->>" => {
                 check_path(&b, true)?;
-                return Ok(when_json(*a, |json| Expr::Sql(SqlExpr::Binary(operator, Box::new(json), b))));
+                return self.when_json(*a, |json| Expr::Sql(SqlExpr::Binary(operator, Box::new(json), b)));
             }
             "REGEXP" | "MATCH" => {
                 return Err(format!("{operator}: not every host has it; LIKE and GLOB are taken"));
@@ -175,8 +197,8 @@ impl Reader<'_> {
     fn unary(&mut self, operator: &'static str, operand: &Node<'_>) -> Result<Expr, String> {
         let operand = self.boxed(operand)?;
         match (operator, &*operand) {
-            ("-", Expr::Sql(SqlExpr::Literal(Value::Integer(number)))) => {
-                Ok(literal(Value::Integer(number.wrapping_neg())))
+            ("-", Expr::Sql(SqlExpr::Literal(Value::Integer(number)))) if *number != i64::MIN => {
+                Ok(literal(Value::Integer(-number)))
             }
             _ => sql(SqlExpr::Unary(operator, operand)),
         }
@@ -204,7 +226,7 @@ impl Reader<'_> {
             };
         };
         if OWN.contains(&name) {
-            return own(name, given);
+            return if distinct { Err(format!("{name}(DISTINCT …) is for aggregates")) } else { own(name, given) };
         }
         // Which query's columns are inside, an aggregate goes by.
         let before = std::mem::take(&mut self.innermost);
@@ -245,10 +267,57 @@ impl Reader<'_> {
         }
         let mut rest = arguments.into_iter();
         let json = rest.next().ok_or_else(|| format!("{name} without arguments"))?;
-        Ok(when_json(json, |json| {
+        self.when_json(json, |json| {
             let arguments = std::iter::once(json).chain(rest).collect();
             Expr::Sql(SqlExpr::Function { name, distinct: false, arguments })
-        }))
+        })
+    }
+
+    /// `a LIKE pattern`. SQLite fails on a pattern of more than 50,000 bytes.
+    fn matches_pattern(
+        &mut self,
+        operator: &'static str,
+        operand: Box<Expr>,
+        pattern: Box<Expr>,
+    ) -> Result<Expr, String> {
+        if matches!(&*pattern, Expr::Sql(SqlExpr::Literal(_))) {
+            return sql(SqlExpr::Binary(operator, operand, pattern));
+        }
+        let arguments = vec![self.again(&pattern)?];
+        let length = Expr::Sql(SqlExpr::Function { name: "octet_length", distinct: false, arguments });
+        let is_short = compare(Comparison::Lte, Box::new(length), Box::new(literal(Value::Integer(50_000))));
+        let matches = Expr::Sql(SqlExpr::Binary(operator, operand, pattern));
+        sql(SqlExpr::Case { operand: None, branches: vec![(is_short, matches)], otherwise: None })
+    }
+
+    /// What is made of JSON, NULL where a value is none: JSON functions fail on such.
+    fn when_json(&mut self, json: Expr, made: impl FnOnce(Expr) -> Expr) -> Result<Expr, String> {
+        let is_json = Expr::Sql(SqlExpr::Function {
+            name: "json_valid",
+            distinct: false,
+            // 1: JSON text; 8: strictly well-formed JSONB.
+            arguments: vec![self.again(&json)?, literal(Value::Integer(9))],
+        });
+        sql(SqlExpr::Case { operand: None, branches: vec![(is_json, made(json))], otherwise: None })
+    }
+
+    /// Whether a column has this name, of any table around.
+    fn has_column(&self, name: &str) -> bool {
+        self.scopes.iter().flatten().any(|named| self.column_in(named.rows, name).is_some())
+    }
+
+    /// Whether a table may have something of this name that we know nothing of, and SQLite does.
+    fn may_have(&self, rows: Rows, name: &str) -> bool {
+        let is = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        match rows {
+            Rows::Each(_) => is(&["json", "root", "rowid", "_rowid_", "oid"]),
+            Rows::Relation(source) => self.schema.relations.get(source.relation).is_none_or(|relation| {
+                is(&["rowid", "_rowid_", "oid"])
+                    // Its hidden columns have any names.
+                    || relation.kind == RelationKind::Virtual
+                    || relation.columns.iter().any(|column| column.name.eq_ignore_ascii_case(name))
+            }),
+        }
     }
 
     fn column(&mut self, table: Option<&str>, name: &str) -> Result<Expr, String> {
@@ -271,6 +340,14 @@ impl Reader<'_> {
                     return Ok(column.clone());
                 }
                 _ => return Err(format!("{name} could be a column of several tables: write TABLE.{name}")),
+            }
+            // Further out it is another's only if it is not one of these, of which we may know nothing.
+            let hides = |named: &&Named| self.may_have(named.rows, name);
+            if table.is_none()
+                && depth > 0
+                && let Some(named) = scope.iter().find(hides)
+            {
+                return Err(format!("{name} could be of {}: write TABLE.{name}", named.name));
             }
             if table.is_some() && meant().next().is_some() {
                 names.extend(meant().flat_map(|named| self.names(named.rows)));
@@ -341,8 +418,11 @@ impl Reader<'_> {
         let mut query = Query { distinct: select.distinct, ..Query::default() };
         for read in &select.from {
             let rows = self.table(read)?;
-            let on = read.on.as_ref().map(|on| self.expr(on)).transpose()?;
-            query.from.push(Table { rows, left: read.left, on });
+            query.from.push(Table { rows, left: read.left, on: None });
+        }
+        // A name there may be of a table that is joined later.
+        for (table, read) in query.from.iter_mut().zip(&select.from) {
+            table.on = read.on.as_ref().map(|on| self.expr(on)).transpose()?;
         }
         for (field, _) in &select.fields {
             match field {
@@ -356,9 +436,17 @@ impl Reader<'_> {
         }
         query.conditions = self.all(&select.condition)?;
         query.group_by = self.all(&select.group_by)?;
+        let by_place = || Err("GROUP BY and ORDER BY name what they go by, not its place".to_owned());
+        if query.group_by.iter().any(is_place) {
+            return by_place();
+        }
         query.having = select.having.as_ref().map(|having| self.expr(having)).transpose()?;
         for (by, is_descending) in &select.order_by {
-            query.order_by.push((self.expr(by)?, *is_descending));
+            let by = self.expr(by)?;
+            if is_place(&by) {
+                return by_place();
+            }
+            query.order_by.push((by, *is_descending));
         }
         query.limit = select.limit.as_ref().map(|limit| self.expr(limit)).transpose()?;
         Ok(query)
@@ -379,6 +467,8 @@ impl Reader<'_> {
                     return Err(format!("{function} of one JSON"));
                 };
                 let json = self.boxed(json)?;
+                // It is written twice: whether it is JSON, and what is in it.
+                self.again(&json)?;
                 (Rows::Each(number), TableRows::Each { function, json, alias: number })
             }
             None => {
@@ -408,21 +498,6 @@ impl Reader<'_> {
 /// Whether SQL of the configuration reads tables.
 fn reads(sql: &str) -> bool {
     crate::schema::names_in(sql).any(|name| name.is_read_from || name.is("select"))
-}
-
-/// `a LIKE pattern`. SQLite fails on a pattern of more than 50,000 bytes.
-fn matches_pattern(operator: &'static str, operand: Box<Expr>, pattern: Box<Expr>) -> Expr {
-    if matches!(&*pattern, Expr::Sql(SqlExpr::Literal(_))) {
-        return Expr::Sql(SqlExpr::Binary(operator, operand, pattern));
-    }
-    let length = Expr::Sql(SqlExpr::Function {
-        name: "octet_length",
-        distinct: false,
-        arguments: vec![(*pattern).clone()],
-    });
-    let is_short = compare(Comparison::Lte, Box::new(length), Box::new(literal(Value::Integer(50_000))));
-    let matches = Expr::Sql(SqlExpr::Binary(operator, operand, pattern));
-    Expr::Sql(SqlExpr::Case { operand: None, branches: vec![(is_short, matches)], otherwise: None })
 }
 
 /// A path into JSON, on which SQLite fails where it is none; with `short` also a name or a number, as arrows take.
@@ -461,15 +536,22 @@ fn compare(comparison: Comparison, a: Box<Expr>, b: Box<Expr>) -> Expr {
     Expr::Compare(comparison, a, b)
 }
 
-/// What is made of JSON, NULL where a value is none: JSON functions fail on such.
-fn when_json(json: Expr, made: impl FnOnce(Expr) -> Expr) -> Expr {
-    let is_json = Expr::Sql(SqlExpr::Function {
-        name: "json_valid",
-        distinct: false,
-        // 1: JSON text; 8: strictly well-formed JSONB.
-        arguments: vec![json.clone(), literal(Value::Integer(9))],
-    });
-    Expr::Sql(SqlExpr::Case { operand: None, branches: vec![(is_json, made(json))], otherwise: None })
+/// TRUE or FALSE, whatever its collation.
+fn is_truth(node: &Node<'_>) -> bool {
+    match &node.term {
+        Term::Truth(_) => true,
+        Term::Collate(inner, _) => is_truth(inner),
+        _ => false,
+    }
+}
+
+/// Whether SQLite takes it for the place of a field, behind GROUP BY and ORDER BY.
+fn is_place(expr: &Expr) -> bool {
+    match expr {
+        Expr::Sql(SqlExpr::Literal(Value::Integer(_))) => true,
+        Expr::Sql(SqlExpr::Collate(inner, _) | SqlExpr::Unary(_, inner)) => is_place(inner),
+        _ => false,
+    }
 }
 
 /// The name of a type after CAST, of those that SQLite tells apart.

@@ -17,6 +17,22 @@ pub(super) struct Node<'t> {
     /// As it is written.
     pub(super) text: &'t str,
     pub(super) term: Term<'t>,
+    /// How many lie inside one another, itself included: what it takes of the stack to read it and to give it up.
+    height: usize,
+}
+
+impl<'t> Node<'t> {
+    fn new(text: &'t str, term: Term<'t>) -> Result<Self, String> {
+        let height = 1 + term.height();
+        Node { text, term, height }.limited()
+    }
+
+    fn limited(self) -> Result<Self, String> {
+        match self.height > 2 * MAX_DEPTH {
+            true => Err(format!("it nests deeper than {} levels", 2 * MAX_DEPTH)),
+            false => Ok(self),
+        }
+    }
 }
 
 /// What a part is.
@@ -55,6 +71,44 @@ pub(super) enum Term<'t> {
         /// None: `*`.
         arguments: Option<Vec<Node<'t>>>,
     },
+}
+
+impl Term<'_> {
+    /// How many lie inside one another below it.
+    fn height(&self) -> usize {
+        let of = |nodes: &[&Node<'_>]| nodes.iter().map(|node| node.height).max().unwrap_or(0);
+        let all = |nodes: &[Node<'_>]| nodes.iter().map(|node| node.height).max().unwrap_or(0);
+        match self {
+            Term::Name(_) | Term::Value(_) | Term::Truth(_) | Term::Row => 0,
+            Term::Not(inner)
+            | Term::Is(_, inner)
+            | Term::Unary(_, inner)
+            | Term::Cast(inner, _)
+            | Term::Collate(inner, _) => inner.height,
+            Term::And(terms) | Term::Or(terms) => all(terms),
+            Term::Binary(_, a, b) => of(&[a, b]),
+            Term::Between(operand, low, high) => of(&[operand, low, high]),
+            Term::In(operand, list) => operand.height.max(all(list)),
+            Term::InQuery(operand, query) => operand.height.max(query.height()),
+            Term::Case { operand, branches, otherwise } => {
+                let ends = operand.iter().chain(otherwise).map(|node| node.height);
+                let branches = branches.iter().map(|(condition, result)| of(&[condition, result]));
+                ends.chain(branches).max().unwrap_or(0)
+            }
+            Term::Exists(query) | Term::Query(query) => query.height(),
+            Term::Call { arguments, .. } => arguments.as_deref().map_or(0, all),
+        }
+    }
+}
+
+impl Select<'_> {
+    fn height(&self) -> usize {
+        let fields = self.fields.iter().filter_map(|(field, _)| field.as_ref());
+        let from = self.from.iter().flat_map(|read| read.arguments.iter().flatten().chain(&read.on));
+        let rest = self.condition.iter().chain(&self.group_by).chain(&self.having).chain(&self.limit);
+        let order = self.order_by.iter().map(|(by, _)| by);
+        fields.chain(from).chain(rest).chain(order).map(|node| node.height).max().unwrap_or(0)
+    }
 }
 
 const OR: u8 = 5;
@@ -194,30 +248,29 @@ impl<'t> Parser<'t> {
         }
         self.depth += 1;
         let start = self.start();
-        let mut left = Node { term: self.prefix()?, text: self.since(start) };
-        let mut joined = 0;
+        let term = self.prefix()?;
+        let mut left = Node::new(self.since(start), term)?;
         // Whether `left` is what the loop itself has joined, and not in parentheses.
         let mut is_open = false;
         while let Some(binds) = self.infix().filter(|binds| *binds > above) {
             left = match left {
-                Node { term: Term::And(mut terms), .. } if binds == AND && is_open => {
+                Node { term: Term::And(mut terms), height, .. } if binds == AND && is_open => {
                     self.at += 1;
-                    terms.push(self.expr(AND)?);
-                    Node { text: self.since(start), term: Term::And(terms) }
+                    let next = self.expr(AND)?;
+                    let height = height.max(next.height + 1);
+                    terms.push(next);
+                    Node { text: self.since(start), term: Term::And(terms), height }.limited()?
                 }
-                Node { term: Term::Or(mut terms), .. } if binds == OR && is_open => {
+                Node { term: Term::Or(mut terms), height, .. } if binds == OR && is_open => {
                     self.at += 1;
-                    terms.push(self.expr(OR)?);
-                    Node { text: self.since(start), term: Term::Or(terms) }
-                }
-                // What is joined nests to the left, which takes stack to read and to give up.
-                _ if joined == 2 * MAX_DEPTH => {
-                    return Err(format!("it nests deeper than {} levels", 2 * MAX_DEPTH));
+                    let next = self.expr(OR)?;
+                    let height = height.max(next.height + 1);
+                    terms.push(next);
+                    Node { text: self.since(start), term: Term::Or(terms), height }.limited()?
                 }
                 left => {
-                    joined += 1;
                     let term = self.operation(left, binds, start)?;
-                    Node { term, text: self.since(start) }
+                    Node::new(self.since(start), term)?
                 }
             };
             is_open = true;
@@ -286,7 +339,7 @@ impl<'t> Parser<'t> {
             return Ok(Term::Is(Is::NotNull, left));
         }
         let term = self.test(left)?;
-        Ok(Term::Not(Box::new(Node { term, text: self.since(start) })))
+        Ok(Term::Not(Box::new(Node::new(self.since(start), term)?)))
     }
 
     /// What stands behind IS.
@@ -313,7 +366,7 @@ impl<'t> Parser<'t> {
             return Err(format!("{left} {next}: write parentheses around what stands before {next}"));
         }
         let term = Term::Is(is, left);
-        Ok(if not { Term::Not(Box::new(Node { term, text: self.since(start) })) } else { term })
+        Ok(if not { Term::Not(Box::new(Node::new(self.since(start), term)?)) } else { term })
     }
 
     /// LIKE and its like, BETWEEN and IN.

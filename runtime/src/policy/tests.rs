@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::expression::expression;
 use crate::plan::{Expr, SqlExpr};
-use crate::schema::{Relation, SchemaCache};
+use crate::schema::{Relation, RelationKind, SchemaCache};
 
 fn schema() -> SchemaCache {
     let mut schema = SchemaCache::default();
@@ -45,7 +45,7 @@ fn what_is_taken() {
         &vec!["id = 1"; 1_000].join(" OR "),
         "id IN () OR id << 2 >> 1 = 1",
         "EXISTS (SELECT DISTINCT m.id n FROM members m, json_tree(meta) t CROSS JOIN posts p ON p.id = m.id WHERE t.key = 'it''s')",
-        "(SELECT ALL count(*) FROM members INNER JOIN posts LEFT OUTER JOIN posts \"p q\" ON 1 WHERE \"p q\".id = members.id ORDER BY 1 ASC) = 1",
+        "(SELECT ALL count(*) FROM members INNER JOIN posts LEFT OUTER JOIN posts \"p q\" ON 1 WHERE \"p q\".id = members.id ORDER BY count(*) ASC) = 1",
         "id BETWEEN -1 AND 1.5 AND title IS NOT DISTINCT FROM NULL AND trim(title, 'x') = '' AND TRUE",
     ] {
         assert!(expression(&schema(), 0, text).is_ok(), "{text}: {:?}", expression(&schema(), 0, text));
@@ -310,4 +310,83 @@ proptest! {
             prop_assert!(!sentence.is_empty());
         }
     }
+}
+
+#[test]
+fn a_name_that_may_be_of_an_inner_table_is_not_taken_for_an_outer_one() {
+    let mut schema = schema();
+    schema.names.insert("found".to_owned(), schema.relations.len());
+    let found = Relation { kind: RelationKind::Virtual, ..Relation::of_columns("found", &["title"]) };
+    schema.relations.push(found);
+    for text in [
+        "id IN (SELECT rowid FROM found WHERE found.title = 'public')",
+        "EXISTS (SELECT 1 FROM found WHERE rank < 1)",
+        "EXISTS (SELECT 1 FROM found WHERE title = 'x' AND author_id = 1)",
+        "EXISTS (SELECT 1 FROM json_each(meta) WHERE root = 1 OR json = 1)",
+        "EXISTS (SELECT 1 FROM json_tree(meta) WHERE rowid = id)",
+        "EXISTS (SELECT 1 FROM members WHERE oid = 1)",
+    ] {
+        let error = expression(&schema, 0, text).expect_err(text);
+        assert!(error.ends_with("write TABLE.rowid") || error.contains("could be of "), "{text}: {error}");
+    }
+    let named = "EXISTS (SELECT 1 FROM found WHERE title = 'x' AND posts.author_id = 1)";
+    assert!(expression(&schema, 0, named).is_ok());
+}
+
+#[test]
+fn what_joins_sees_all_tables() {
+    let text = |name: &str| {
+        format!("EXISTS (SELECT 1 FROM json_each(posts.meta) j JOIN json_each(posts.meta) k ON k.value = {name} JOIN members m ON 1)")
+    };
+    let read = |name| expression(&schema(), 0, &text(name)).expect("taken");
+    assert_eq!(read("title"), read("m.title"));
+    assert_ne!(read("title"), read("posts.title"));
+}
+
+#[test]
+fn places_are_no_names() {
+    for by in ["GROUP BY 1 HAVING count(*) > 1", "GROUP BY TRUE", "ORDER BY 1", "ORDER BY -1", "ORDER BY +FALSE COLLATE NOCASE"] {
+        check(
+            &format!("EXISTS (SELECT id FROM members {by})"),
+            expect!["GROUP BY and ORDER BY name what they go by, not its place"],
+        );
+    }
+}
+
+#[test]
+fn what_is_written_once_and_stands_there_twice_has_an_end() {
+    for (first, more) in [("meta", " -> 'a'"), ("id", " BETWEEN 0 AND 1"), ("meta", " ->> '$.a'")] {
+        let text = |times: usize| format!("({first}{}) = 1", more.repeat(times));
+        assert!(expression(&schema(), 0, &text(5)).is_ok());
+        for times in [30, 90] {
+            let error = expression(&schema(), 0, &text(times)).expect_err("too long");
+            assert!(error.starts_with("it becomes too long"), "{error}");
+        }
+    }
+    let nested = (0..40).fold("title".to_owned(), |pattern, _| format!("(title LIKE {pattern})"));
+    assert!(expression(&schema(), 0, &nested).is_err());
+}
+
+#[test]
+fn what_nests_in_parentheses_and_to_the_left_has_an_end() {
+    let added = (0..49).fold("id".to_owned(), |text, _| format!("({text}{})", "+1".repeat(100)));
+    check(&added, expect!["it nests deeper than 100 levels"]);
+    let queries = (0..20).fold("id".to_owned(), |text, _| format!("(SELECT {text}{} FROM members)", "+1".repeat(50)));
+    check(&queries, expect!["it nests deeper than 100 levels"]);
+}
+
+#[test]
+fn what_sqlite_takes_for_something_else() {
+    check("current_claim(DISTINCT 'x') = 1", expect!["current_claim(DISTINCT …) is for aggregates"]);
+    check(
+        "id IS NOT DISTINCT FROM TRUE COLLATE NOCASE",
+        expect!["id IS NOT DISTINCT FROM TRUE COLLATE NOCASE: write IS TRUE, IS NOT TRUE, IS FALSE or IS NOT FALSE"],
+    );
+    let mut with_true = schema();
+    with_true.relations.push(Relation::of_columns("flags", &["true", "id"]));
+    with_true.names.insert("flags".to_owned(), 2);
+    let error = expression(&with_true, 0, "EXISTS (SELECT 1 FROM flags WHERE TRUE)").expect_err("a column");
+    assert_eq!(error, "TRUE is also a column: write it in quotes, or 1 or 0");
+    assert!(expression(&with_true, 0, "EXISTS (SELECT 1 FROM flags WHERE \"true\")").is_ok());
+    assert!(expression(&schema(), 0, "id = - -9223372036854775808").is_ok());
 }

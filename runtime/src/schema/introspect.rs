@@ -15,11 +15,11 @@ use crate::value::Value;
 
 const VERSION: &str = "PRAGMA schema_version";
 
-/// Every relation of the main schema that is not SQLite's own or the inside of a virtual table.
+/// Every relation of the main schema that is not SQLite's own, our own (the history of migrations) or the inside of a virtual table.
 const RELATIONS: &str = "SELECT l.name, l.type, l.wr, l.strict, s.sql \
     FROM pragma_table_list AS l JOIN sqlite_schema AS s ON s.name = l.name AND s.type IN ('table', 'view') \
     WHERE l.schema = 'main' AND l.type IN ('table', 'view', 'virtual') AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-    ORDER BY s.rowid";
+    AND l.name NOT LIKE '\\_sqlitrest\\_%' ESCAPE '\\' ORDER BY s.rowid";
 
 /// Ordinary tables only: see [`ONE_RELATION`].
 const COLUMNS: &str = "SELECT s.name, x.name, x.type, x.\"notnull\", x.pk, x.hidden, x.dflt_value \

@@ -1,0 +1,187 @@
+//! `sqlitrest db`: what an operator does with a database file. Everything but `restore` works beside a running server.
+
+mod backup;
+mod check;
+mod info;
+mod migrate;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::{Args, Subcommand};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use serde::Serialize;
+
+use crate::cli::Failure;
+use crate::open::check_path;
+use crate::settings::{Flags, Settings};
+
+/// How long a statement waits for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What `sqlitrest db` can do.
+#[derive(Subcommand, Debug)]
+pub enum DbCommand {
+    /// Print what is in the file: sizes, settings, tables with their rows
+    Info(Of),
+    /// Look for damage, dangling references, missing indexes and wasted space. Exit code 1: there is damage
+    Check(check::CheckFlags),
+    /// Copy the database while it is in use, verify the copy, and write its checksum beside it
+    Backup(backup::BackupFlags),
+    /// Put a backup in the place of the database, which is kept under another name
+    Restore(backup::RestoreFlags),
+    /// Rebuild the file without unused space
+    Vacuum(Of),
+    /// Apply those SQL files of a directory (V001__name.sql, …) that are new, each as a whole or not at all
+    Migrate(migrate::MigrateFlags),
+}
+
+/// Which database, and how its answer is told.
+#[derive(Args, Clone, Debug)]
+pub struct Of {
+    /// The SQLite database (or databases.main.path in the configuration file)
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// The configuration file, by default ./sqlitrest.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Of {
+    /// Where the database is.
+    fn path(&self) -> Result<PathBuf> {
+        let flags =
+            Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() };
+        Ok(PathBuf::from(&Settings::resolve(&flags)?.config.database().1.path))
+    }
+
+    /// A connection to the database, which is there.
+    fn open(&self, access: Access) -> Result<(PathBuf, Connection)> {
+        let path = self.path()?;
+        let sql = open(&path, access)?;
+        Ok((path, sql))
+    }
+
+    /// Prints an answer.
+    fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
+        use std::io::Write as _;
+        let mut text = match self.json {
+            true => serde_json::to_string_pretty(answer)?,
+            false => text(),
+        };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
+    }
+}
+
+/// Whether a connection writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// One sentence on what could not begin, or on what failed.
+pub fn run(command: &DbCommand) -> Result<(), Failure> {
+    match command {
+        DbCommand::Info(of) => info::info(of).map_err(Failure::Start),
+        DbCommand::Check(flags) => check::check(flags),
+        DbCommand::Backup(flags) => backup::backup(flags),
+        DbCommand::Restore(flags) => backup::restore(flags),
+        DbCommand::Vacuum(of) => vacuum(of),
+        DbCommand::Migrate(flags) => migrate::migrate(flags),
+    }
+}
+
+/// A connection to a file that is a database.
+fn open(path: &Path, access: Access) -> Result<Connection> {
+    check_path(path)?;
+    let flags = match access {
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let sql = opened.map_err(|error| explain(path, &error))?;
+    sql.busy_timeout(PATIENCE).map_err(|error| explain(path, &error))?;
+    // The first statement is what makes SQLite read the file.
+    sql.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(|error| explain(path, &error))?;
+    Ok(sql)
+}
+
+/// An error of SQLite's with what to do about it.
+fn explain(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
+    let file = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            anyhow!("{file} is in use by another process, which holds its lock; try again, or stop that process")
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => anyhow!(
+            "{file} is damaged or no SQLite database ({error}); put a backup in its place with `sqlitrest db restore BACKUP --database {file}`, or try `sqlite3 {file} .recover`"
+        ),
+        Some(ErrorCode::DiskFull) => anyhow!("there is no room left on the disk of {file}; nothing was changed"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            anyhow!("{file} cannot be opened to write ({error}); look at the permissions of the file and its directory")
+        }
+        _ => anyhow!("{file}: {error}"),
+    }
+}
+
+/// What became of a file that was rebuilt.
+#[derive(Serialize)]
+struct Vacuumed {
+    file: PathBuf,
+    bytes_before: u64,
+    bytes: u64,
+}
+
+fn vacuum(of: &Of) -> Result<(), Failure> {
+    let (path, sql) = of.open(Access::Write).map_err(Failure::Start)?;
+    let sizes = || std::fs::metadata(&path).map_or(0, |about| about.len());
+    let bytes_before = sizes();
+    let rebuilt = sql.execute_batch("VACUUM").and_then(|()| {
+        // In WAL mode the file is only now the smaller one.
+        sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    });
+    rebuilt.map_err(|error| Failure::Run(explain(&path, &error)))?;
+    let vacuumed = Vacuumed { bytes: sizes(), bytes_before, file: path };
+    let text = || {
+        let Vacuumed { file, bytes_before, bytes } = &vacuumed;
+        format!("{}: {} before, {} now", file.display(), size(*bytes_before), size(*bytes))
+    };
+    of.tell(&vacuumed, text).map_err(Failure::Run)
+}
+
+/// A number of bytes for people: `5.7 MiB`.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
+        Some((unit, shift)) => format!("{:.1} {unit}", bytes as f64 / (1_u64 << shift) as f64),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// `1 table`, `2 tables`
+fn number(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// A name as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The path of a file beside another: `a.db` and `-wal` are `a.db-wal`.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
