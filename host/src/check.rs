@@ -118,10 +118,14 @@ fn for_reading(config: &Config) -> Config {
 
 fn text(found: &Found) -> String {
     let mut text = String::new();
-    let file = found.config.as_ref().map_or("no configuration file".to_owned(), |file| file.display().to_string());
+    let file =
+        found.config.as_ref().map_or("no configuration file".to_owned(), |file| file.display().to_string());
     let Found { database, tables, views, policies, functions, .. } = found;
     let database = database.display();
-    let _ = write!(text, "{file}: {database}, {tables} tables, {views} views, {policies} policies, {functions} functions");
+    let _ = write!(
+        text,
+        "{file}: {database}, {tables} tables, {views} views, {policies} policies, {functions} functions"
+    );
     for error in &found.errors {
         let _ = write!(text, "\nerror: {error}");
     }

@@ -11,8 +11,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::check::CheckFlags;
-use crate::db::DbCommand;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
+use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
 use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Settings};

@@ -54,8 +54,7 @@ pub struct Of {
 impl Of {
     /// Where the database is.
     fn path(&self) -> Result<PathBuf> {
-        let flags =
-            Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() };
+        let flags = Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() };
         Ok(PathBuf::from(&Settings::resolve(&flags)?.config.database().1.path))
     }
 
@@ -122,14 +121,20 @@ fn explain(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
     let file = path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            anyhow!("{file} is in use by another process, which holds its lock; try again, or stop that process")
+            anyhow!(
+                "{file} is in use by another process, which holds its lock; try again, or stop that process"
+            )
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => anyhow!(
             "{file} is damaged or no SQLite database ({error}); put a backup in its place with `sqlitrest db restore BACKUP --database {file}`, or try `sqlite3 {file} .recover`"
         ),
-        Some(ErrorCode::DiskFull) => anyhow!("there is no room left on the disk of {file}; nothing was changed"),
+        Some(ErrorCode::DiskFull) => {
+            anyhow!("there is no room left on the disk of {file}; nothing was changed")
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            anyhow!("{file} cannot be opened to write ({error}); look at the permissions of the file and its directory")
+            anyhow!(
+                "{file} cannot be opened to write ({error}); look at the permissions of the file and its directory"
+            )
         }
         _ => anyhow!("{file}: {error}"),
     }

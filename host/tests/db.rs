@@ -53,9 +53,13 @@ fn files(of: &Path, words: &str) -> Vec<String> {
 fn what_is_in_a_file() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");
-    execute(&database, "CREATE VIEW v AS SELECT 1; CREATE INDEX i ON tracks (name); CREATE VIRTUAL TABLE f USING fts5 (a)");
+    execute(
+        &database,
+        "CREATE VIEW v AS SELECT 1; CREATE INDEX i ON tracks (name); CREATE VIRTUAL TABLE f USING fts5 (a)",
+    );
     let info = json(&database, &["info"]);
-    let tracks = info["tables"].as_array().expect("tables").iter().find(|t| t["name"] == "tracks").expect("tracks");
+    let tracks =
+        info["tables"].as_array().expect("tables").iter().find(|t| t["name"] == "tracks").expect("tracks");
     assert_eq!((&tracks["rows"], &tracks["indexes"]), (&Value::from(3), &Value::from(1)));
     assert_eq!(info["views"], serde_json::json!(["v"]));
     assert_eq!(info["bytes"], fs::metadata(&database).expect("a file").len());
@@ -63,7 +67,11 @@ fn what_is_in_a_file() {
     assert!(text.contains("journal mode") && text.contains("tracks  3 rows, "), "{text}");
     assert!(text.contains("f       0 rows, virtual"), "{text}");
     fails(&db(&scratch.path("none.db"), &["info"]), 2, "there is no file");
-    fails(&db(&scratch.file("x.db", "no database, whatever its name says"), &["info"]), 2, "is not a SQLite database");
+    fails(
+        &db(&scratch.file("x.db", "no database, whatever its name says"), &["info"]),
+        2,
+        "is not a SQLite database",
+    );
 }
 
 #[test]
@@ -85,10 +93,16 @@ fn what_is_wrong_with_a_database() {
     execute(&database, "PRAGMA foreign_keys = OFF; UPDATE tracks SET album_id = 99 WHERE id < 3");
     let ended = db(&database, &["check"]);
     fails(&ended, 1, "1 damage");
-    assert!(ended.stdout.contains("damage: 2 rows of tracks refer to rows of albums that are not there"), "{ended:?}");
+    assert!(
+        ended.stdout.contains("damage: 2 rows of tracks refer to rows of albums that are not there"),
+        "{ended:?}"
+    );
 
     // A page of the table is overwritten.
-    execute(&database, "CREATE TABLE large AS WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 5000) SELECT n FROM c");
+    execute(
+        &database,
+        "CREATE TABLE large AS WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 5000) SELECT n FROM c",
+    );
     let mut bytes = fs::read(&database).expect("a file");
     let last = bytes.len() - 4096;
     bytes[last..].fill(0xff);
@@ -161,7 +175,10 @@ fn a_backup_under_load_is_of_one_moment_and_comes_back() {
 fn a_backup_that_is_damaged_replaces_nothing() {
     let scratch = Scratch::new();
     let (database, backup) = (scratch.database("a.db"), scratch.path("a.bak"));
-    execute(&database, "CREATE TABLE large AS WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 5000) SELECT n FROM c");
+    execute(
+        &database,
+        "CREATE TABLE large AS WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT 5000) SELECT n FROM c",
+    );
     json(&database, &["backup", path(&backup)]);
     let (whole, before) = (fs::read(&backup).expect("a file"), fs::read(&database).expect("a file"));
     let mut damaged = whole.clone();
@@ -213,7 +230,10 @@ fn migrations(scratch: &Scratch) -> PathBuf {
     let directory = scratch.path("migrations");
     fs::create_dir(&directory).expect("a directory");
     for (name, sql) in [
-        ("V001__notes.sql", "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);\nINSERT INTO notes (text) VALUES ('a'), ('b');"),
+        (
+            "V001__notes.sql",
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT);\nINSERT INTO notes (text) VALUES ('a'), ('b');",
+        ),
         ("V002__rename.sql", "ALTER TABLE notes RENAME COLUMN text TO body;"),
         ("README.md", "not SQL"),
     ] {
@@ -230,16 +250,27 @@ fn migrations_are_applied_once_and_as_a_whole() {
     let dir = path(&directory);
     let states = || -> Vec<String> {
         let lines = json(&database, &["migrate", dir, "--status"]);
-        lines.as_array().expect("a list").iter().map(|line| line["state"].as_str().expect("text").to_owned()).collect()
+        lines
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|line| line["state"].as_str().expect("text").to_owned())
+            .collect()
     };
     assert_eq!(states(), ["pending", "pending"]);
     let before = fs::read(&database).expect("a file");
     let tried = json(&database, &["migrate", dir, "--dry-run"]);
-    assert_eq!((&tried[0]["rows"], &tried[0]["schema"]), (&Value::from(2), &serde_json::json!(["+ table notes"])));
+    assert_eq!(
+        (&tried[0]["rows"], &tried[0]["schema"]),
+        (&Value::from(2), &serde_json::json!(["+ table notes"]))
+    );
     assert_eq!(tried[1]["schema"], serde_json::json!(["~ table notes"]));
     assert_eq!(fs::read(&database).expect("a file"), before, "a dry run changes nothing");
     let applied = db(&database, &["migrate", dir]);
-    assert!(applied.stdout.contains("V001__notes.sql: applied in ") && applied.stdout.contains("+ table notes"), "{applied:?}");
+    assert!(
+        applied.stdout.contains("V001__notes.sql: applied in ") && applied.stdout.contains("+ table notes"),
+        "{applied:?}"
+    );
     assert_eq!(states(), ["applied", "applied"]);
     assert_eq!(db(&database, &["migrate", dir]).stdout, "nothing to apply\n");
 
@@ -255,8 +286,11 @@ fn migrations_are_applied_once_and_as_a_whole() {
     server.stop();
 
     for (sql, words) in [
-        ("INSERT INTO more VALUES (1);\n\nINSERT INTO nothing VALUES (1);", "line 3: no such table: nothing"),
-        ("INSERT INTO more VALUES (1); COMMIT; INSERT INTO more VALUES (2);", "COMMIT, ROLLBACK, ATTACH and DETACH are not taken"),
+        ("INSERT INTO more VALUES (1);\n\nINSERT INTO nowhere VALUES (1);", "line 3: no such table: nowhere"),
+        (
+            "INSERT INTO more VALUES (1); COMMIT; INSERT INTO more VALUES (2);",
+            "COMMIT, ROLLBACK, ATTACH and DETACH are not taken",
+        ),
         ("INSERT INTO more VALUES (1); ATTACH 'x.db' AS x;", "not authorized"),
         ("INSERT INTO tracks VALUES (9, 'x', 99);", "1 more rows refer to rows that are not there"),
         ("INSERT INTO more VALUES (1); CREATE TABLE more (b);", "already exists"),
@@ -281,7 +315,10 @@ fn migrations_are_applied_once_and_as_a_whole() {
     fs::remove_file(directory.join("V002__rename.sql")).expect("removed");
     assert_eq!(states(), ["applied", "missing", "applied", "applied"]);
     let checked = json(&database, &["check", "--migrations", dir]);
-    assert!(checked.to_string().contains("migration 2 (rename) was applied, and its file is gone"), "{checked}");
+    assert!(
+        checked.to_string().contains("migration 2 (rename) was applied, and its file is gone"),
+        "{checked}"
+    );
     write("V002__rename.sql", "ALTER TABLE notes RENAME COLUMN text TO body;");
     write("V000__late.sql", "SELECT 1;");
     fails(&db(&database, &["migrate", dir]), 2, "V000__late.sql is older than what was applied last");
@@ -301,7 +338,10 @@ fn a_vacuum_gives_space_back() {
     assert!(checked.contains("are unused") && checked.contains("sqlitrest db vacuum"), "{checked}");
     let vacuumed = json(&database, &["vacuum"]);
     let bytes = vacuumed["bytes"].as_u64().expect("a number");
-    assert!(vacuumed["bytes_before"].as_u64().expect("a number") > 3_000_000 && bytes < 100_000, "{vacuumed}");
+    assert!(
+        vacuumed["bytes_before"].as_u64().expect("a number") > 3_000_000 && bytes < 100_000,
+        "{vacuumed}"
+    );
     assert_eq!(bytes, fs::metadata(&database).expect("a file").len());
     // Somebody else writes.
     let other = Connection::open(&database).expect("database");
@@ -335,7 +375,9 @@ fn who_is_killed_leaves_the_database_whole() {
     const ROWS: i64 = 3_000;
     let scratch = Scratch::new();
     let database = scratch.database("a.db");
-    let rows = format!("WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT {ROWS}) SELECT randomblob(1000) AS b FROM c");
+    let rows = format!(
+        "WITH c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c LIMIT {ROWS}) SELECT randomblob(1000) AS b FROM c"
+    );
     execute(&database, &format!("PRAGMA journal_mode = WAL; CREATE TABLE t AS {rows}"));
     let is_as_it_was = || assert!(is_whole(&database) && count(&database, "t") == ROWS);
 
@@ -377,6 +419,7 @@ fn who_is_killed_leaves_the_database_whole() {
     });
     assert!(kills > 2, "{kills}");
     let sql = Connection::open(&database).expect("database");
-    let empty: i64 = sql.query_row("SELECT count(*) FROM t WHERE b IS NULL", [], |row| row.get(0)).expect("a number");
+    let empty: i64 =
+        sql.query_row("SELECT count(*) FROM t WHERE b IS NULL", [], |row| row.get(0)).expect("a number");
     assert_eq!(empty, 0, "the backup is there");
 }

@@ -199,7 +199,10 @@ fn check_tells_of_all_that_is_wrong_at_once() {
     };
     let well = check("[[udf]]\nname = \"f\"\nexpose = true\nsql = \"SELECT 1 AS a\"\n");
     assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""), "{well:?}");
-    assert!(well.stdout.ends_with("a.db, 2 tables, 0 views, 0 policies, 1 functions\nit can be served\n"), "{well:?}");
+    assert!(
+        well.stdout.ends_with("a.db, 2 tables, 0 views, 0 policies, 1 functions\nit can be served\n"),
+        "{well:?}"
+    );
 
     let wrong = check(
         "[auth.jwt]\nalgorithm = \"RS256\"\nsecret = \"no key\"\n[policies]\n[[policies.policy]]\nname = \"a\"\ntable = \"nope\"\n\
@@ -207,7 +210,12 @@ fn check_tells_of_all_that_is_wrong_at_once() {
          [[computed_column]]\ntable = \"gone\"\nname = \"x\"\nsql = \"1\"\n",
     );
     assert_eq!(wrong.code, Some(2), "{wrong:?}");
-    for words in ["error: auth.jwt", "no exposed table or view nope", "there is no column nope", "warning: computed_column x"] {
+    for words in [
+        "error: auth.jwt",
+        "no exposed table or view nope",
+        "there is no column nope",
+        "warning: computed_column x",
+    ] {
         assert!(wrong.stdout.contains(words), "{words}: {wrong:?}");
     }
     assert!(wrong.stderr.contains("3 errors"), "{wrong:?}");

@@ -147,8 +147,7 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
 /// Whether a database has no damage.
 fn verify(path: &Path, sql: &Connection) -> Result<()> {
     let mut statement = sql.prepare("PRAGMA integrity_check(1)").map_err(|error| explain(path, &error))?;
-    let said: String =
-        statement.query_row([], |row| row.get(0)).map_err(|error| explain(path, &error))?;
+    let said: String = statement.query_row([], |row| row.get(0)).map_err(|error| explain(path, &error))?;
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
 }
 
@@ -224,7 +223,8 @@ fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> 
 
 /// Has a database for itself, with nothing of it left in a log. None where it is too damaged to be opened.
 fn lock(path: &Path) -> Result<Option<Connection>> {
-    let in_use = || anyhow!("{} is in use: stop the server and whatever else has it open first", path.display());
+    let in_use =
+        || anyhow!("{} is in use: stop the server and whatever else has it open first", path.display());
     let is_damaged = |error: &rusqlite::Error| {
         matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
     };

@@ -117,8 +117,9 @@ fn dangling(sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
     let mut statement = sql.prepare(
         "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2",
     )?;
-    let rows = statement
-        .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+    })?;
     rows.take(MOST)
         .map(|row| {
             let (table, parent, count) = row?;
@@ -142,7 +143,12 @@ fn unindexed(sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
          WHERE s.type = 'table' AND s.rootpage > 0 ORDER BY s.name, f.id, f.seq",
     )?;
     let rows = statement.query_map([], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, String>(3)?))
+        Ok((
+            row.get::<_, String>(0)?,
+            row.get::<_, i64>(1)?,
+            row.get::<_, String>(2)?,
+            row.get::<_, String>(3)?,
+        ))
     })?;
     let mut keys: Vec<(String, i64, Vec<String>, String)> = Vec::new();
     for row in rows {
@@ -171,7 +177,8 @@ fn unindexed(sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
 /// Whether an index of all rows begins with these columns, in any order.
 fn is_indexed(sql: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<bool> {
     let is_one_of = |name: &str| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
-    let mut statement = sql.prepare_cached("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk")?;
+    let mut statement =
+        sql.prepare_cached("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk")?;
     let key = statement.query_map([table], |row| row.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
     // The rowid has no index of its own, and needs none.
     if key.len() >= columns.len() && key.iter().take(columns.len()).all(|name| is_one_of(name)) {
@@ -206,7 +213,9 @@ fn storage(path: &Path, sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
     let file = path.display();
     let log = fs::metadata(beside(path, "-wal")).map_or(0, |about| about.len());
     if log >= LARGE_LOG {
-        let mend = format!("end long reads of other processes, or serve it once; or: sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'");
+        let mend = format!(
+            "end long reads of other processes, or serve it once; or: sqlite3 {file} 'PRAGMA wal_checkpoint(TRUNCATE)'"
+        );
         advise(format!("the write-ahead log has {}", size(log)), mend);
     }
     let (page, unused) = (number("page_size")?, number("freelist_count")?);

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
+use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Batch, Connection, OptionalExtension as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -298,9 +299,9 @@ fn one(sql: &mut Connection, migration: &Migration) -> Result<Option<Applied>> {
     }
     let (before, dangling, touched) = (objects(sql)?, dangling(sql)?, sql.total_changes());
     sql.authorizer(Some(stays_inside))?;
-    let done = sql.execute_batch(text);
+    let done = statements(sql, text);
     sql.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)?;
-    done.map_err(|error| anyhow!("{}", placed(text, &error)))?;
+    done?;
     let broken = self::dangling(sql)?.saturating_sub(dangling);
     if broken > 0 {
         bail!("after it {broken} more rows refer to rows that are not there");
@@ -325,20 +326,43 @@ fn stays_inside(context: AuthContext<'_>) -> Authorization {
     }
 }
 
-/// An error of SQLite's with the line that it is in.
-fn placed(text: &str, error: &rusqlite::Error) -> String {
-    if let rusqlite::Error::SqlInputError { msg, sql, offset, .. } = error {
-        let rest = usize::try_from(*offset).unwrap_or(0);
-        let at = text.strip_suffix(sql.as_str()).map(|before| before.len() + rest);
-        if let Some(before) = at.and_then(|at| text.get(..at)) {
-            return format!("line {}: {msg}", before.matches('\n').count() + 1);
+/// Runs a file.
+fn statements(sql: &Connection, text: &str) -> Result<()> {
+    let mut batch = Batch::new(sql, text);
+    // Where the next statement begins, or the blanks before it.
+    let mut at = 0;
+    loop {
+        let mut statement = match batch.next() {
+            Ok(Some(statement)) => statement,
+            Ok(None) => return Ok(()),
+            Err(error) => return Err(placed(text, at, &error)),
+        };
+        let own = statement.expanded_sql().unwrap_or_default();
+        let start = at + text.get(at..).and_then(|rest| rest.find(&own)).unwrap_or_default();
+        let mut rows = statement.raw_query();
+        while rows.next().map_err(|error| placed(text, start, &error))?.is_some() {}
+        at = start + own.len();
+    }
+}
+
+/// An error of SQLite's with the line that it is in; `at` is where its statement begins.
+fn placed(text: &str, at: usize, error: &rusqlite::Error) -> anyhow::Error {
+    let blank = |rest: &str| rest.len() - rest.trim_start().len();
+    let mut at = at + text.get(at..).map_or(0, blank);
+    let said = match error {
+        rusqlite::Error::SqlInputError { msg, sql, offset, .. } => {
+            let rest = usize::try_from(*offset).unwrap_or(0);
+            at = text.strip_suffix(sql.as_str()).map_or(at, |before| before.len() + rest);
+            msg.clone()
         }
-    }
-    let said = error.to_string();
-    match said.contains("not authorized") {
-        true => format!("{said}: BEGIN, COMMIT, ROLLBACK, ATTACH and DETACH are not taken; the file is one transaction"),
-        false => said,
-    }
+        error => error.to_string(),
+    };
+    let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+    let why = match said.contains("not authorized") {
+        true => ": BEGIN, COMMIT, ROLLBACK, ATTACH and DETACH are not taken; the file is one transaction",
+        false => "",
+    };
+    anyhow!("line {line}: {said}{why}")
 }
 
 /// How many rows refer to rows that are not there.
@@ -349,7 +373,8 @@ fn dangling(sql: &Connection) -> rusqlite::Result<u64> {
 
 /// What the schema has, with its SQL, by kind and name.
 fn objects(sql: &Connection) -> rusqlite::Result<BTreeMap<(String, String), String>> {
-    let mut statement = sql.prepare("SELECT type, name, ifnull(sql, '') FROM sqlite_schema WHERE name <> ?")?;
+    let mut statement =
+        sql.prepare("SELECT type, name, ifnull(sql, '') FROM sqlite_schema WHERE name <> ?")?;
     let rows = statement.query_map([HISTORY], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
     rows.collect()
 }

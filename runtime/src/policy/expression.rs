@@ -33,8 +33,15 @@ pub(super) fn expression(schema: &SchemaCache, relation: RelationId, text: &str)
     let parsed = syntax::parse(text)?;
     let name = schema.relations.get(relation).map(|r| r.name.to_ascii_lowercase()).unwrap_or_default();
     let row = Named { name, rows: Rows::Relation(Source { relation, alias: Alias::Row }) };
-    let mut reader =
-        Reader { schema, scopes: vec![vec![row]], aliases: 0, depth: 0, names: Vec::new(), innermost: 0, parts: 0 };
+    let mut reader = Reader {
+        schema,
+        scopes: vec![vec![row]],
+        aliases: 0,
+        depth: 0,
+        names: Vec::new(),
+        innermost: 0,
+        parts: 0,
+    };
     reader.expr(&parsed)
 }
 
@@ -94,7 +101,9 @@ impl Reader<'_> {
         let mut copy = expr.clone();
         copy.each(&mut |_| self.parts += 1);
         match self.parts > MOST_PARTS {
-            true => Err("it becomes too long: BETWEEN, LIKE, -> and JSON functions inside one another".to_owned()),
+            true => {
+                Err("it becomes too long: BETWEEN, LIKE, -> and JSON functions inside one another".to_owned())
+            }
             false => Ok(copy),
         }
     }
@@ -226,7 +235,11 @@ impl Reader<'_> {
             };
         };
         if OWN.contains(&name) {
-            return if distinct { Err(format!("{name}(DISTINCT …) is for aggregates")) } else { own(name, given) };
+            return if distinct {
+                Err(format!("{name}(DISTINCT …) is for aggregates"))
+            } else {
+                own(name, given)
+            };
         }
         // Which query's columns are inside, an aggregate goes by.
         let before = std::mem::take(&mut self.innermost);
