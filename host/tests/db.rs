@@ -61,6 +61,7 @@ fn what_is_in_a_file() {
     let tracks =
         info["tables"].as_array().expect("tables").iter().find(|t| t["name"] == "tracks").expect("tracks");
     assert_eq!((&tracks["rows"], &tracks["indexes"]), (&Value::from(3), &Value::from(1)));
+    assert_eq!(tracks["bytes"], 2 * 4096);
     assert_eq!(info["views"], serde_json::json!(["v"]));
     assert_eq!(info["bytes"], fs::metadata(&database).expect("a file").len());
     let text = db(&database, &["info"]).stdout;

@@ -222,5 +222,5 @@ fn check_tells_of_all_that_is_wrong_at_once() {
     assert_eq!(std::fs::read(&database).expect("a file"), before, "it changes nothing");
     let broken = check("[server]\nprot = 1\n");
     assert!(broken.code == Some(2) && broken.stderr.contains("port"), "{broken:?}");
-    assert!(run(&["completions", "bash"], &[]).stdout.contains("sqlitrest__db__backup"));
+    assert!(run(&["completions", "bash"], &[]).stdout.contains("migrate"));
 }

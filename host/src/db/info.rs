@@ -1,5 +1,6 @@
 //! `sqlitrest db info`: what is in a file.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -87,27 +88,31 @@ fn read(file: PathBuf, sql: &Connection) -> rusqlite::Result<Info> {
 }
 
 fn tables(sql: &Connection) -> rusqlite::Result<Vec<Table>> {
+    // https://www.sqlite.org/dbstat.html
+    let mut statement = sql.prepare(
+        "SELECT s.tbl_name, sum(d.pgsize) FROM dbstat AS d JOIN sqlite_schema AS s ON s.name = d.name \
+         WHERE d.aggregate = 1 GROUP BY 1",
+    )?;
+    let sizes = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    let sizes: HashMap<String, u64> = sizes.collect::<rusqlite::Result<_>>()?;
     let mut statement = sql.prepare(
         "SELECT l.name, l.type, \
-         (SELECT sum(d.pgsize) FROM sqlite_schema AS s JOIN dbstat AS d ON d.name = s.name AND d.aggregate \
-           WHERE s.tbl_name = l.name AND s.rootpage > 0), \
          (SELECT count(*) FROM sqlite_schema AS s WHERE s.tbl_name = l.name AND s.type = 'index') \
          FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.type IN ('table', 'virtual') \
          AND l.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY l.name",
     )?;
-    let rows = statement.query_map([], |row| {
-        Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?, row.get::<_, i64>(3)?))
-    })?;
+    let rows =
+        statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?)))?;
     rows.map(|row| {
-        let (name, kind, bytes, indexes) = row?;
+        let (name, kind, indexes) = row?;
         let count = format!("SELECT count(*) FROM {}", quoted(&name));
         let rows = sql.query_row(&count, [], |row| row.get::<_, i64>(0));
         Ok(Table {
+            rows: rows.ok().map(i64::unsigned_abs),
+            bytes: sizes.get(&name).copied(),
+            indexes: indexes.unsigned_abs(),
             name,
             kind,
-            rows: rows.ok().map(i64::unsigned_abs),
-            bytes: bytes.map(i64::unsigned_abs),
-            indexes: indexes.unsigned_abs(),
         })
     })
     .collect()
