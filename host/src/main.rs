@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Measured against the system's own: benches/README.md.
+/// Measured against the system's own: `benches/README.md`.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
