@@ -8,12 +8,12 @@ use serde_json::{Map, Value as Json};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
-use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 use sqlitrest_runtime::{ApiRequest, SchemaCache, parse};
 
 use crate::connection::Connection;
 use crate::open::File;
+use crate::warnings::refuse_misfits;
 
 /// A request as text.
 pub(crate) struct Asked {
@@ -103,11 +103,7 @@ impl Opened {
         let (_, mut connection) = File::check(config)?;
         let schema = read_configured(config, &mut connection);
         let schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
-        let misfits = policy::check(config, &schema);
-        if !misfits.is_empty() {
-            let lines: Vec<String> = misfits.iter().map(|m| format!("{}: {}", m.place, m.message)).collect();
-            bail!("{}", lines.join("; "));
-        }
+        refuse_misfits(config, &schema)?;
         Ok(Opened { connection, schema: Arc::new(schema) })
     }
 }

@@ -2,11 +2,9 @@
 //! is served.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context as _, anyhow};
-use clap::Args;
+use anyhow::anyhow;
 use serde::Serialize;
 use sqlitrest_runtime::auth::Authenticator;
 use sqlitrest_runtime::config::{Config, Mode};
@@ -15,21 +13,7 @@ use sqlitrest_runtime::schema::read_configured;
 
 use crate::cli::Failure;
 use crate::open::File;
-use crate::settings::{self, Flags, Settings};
-
-/// What `sqlitrest check` can be told.
-#[derive(Args, Debug)]
-pub struct CheckFlags {
-    /// The SQLite database (or databases.main.path in the configuration file)
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
-    /// The configuration file, by default ./sqlitrest.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
+use crate::settings::{self, Of, Settings};
 
 /// What was found.
 #[derive(Default, Serialize)]
@@ -53,17 +37,10 @@ struct Found {
 ///
 /// # Errors
 /// A configuration that cannot be read; one with errors.
-pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
-    let given = Flags { path: flags.database.clone(), config: flags.config.clone(), ..Flags::default() };
-    let settings = Settings::resolve(&given).map_err(Failure::Start)?;
+pub fn check(of: &Of) -> Result<(), Failure> {
+    let settings = of.settings().map_err(Failure::Start)?;
     let found = look(&settings);
-    let mut text = match flags.json {
-        true => serde_json::to_string_pretty(&found).map_err(|error| Failure::Run(error.into()))?,
-        false => self::text(&found),
-    };
-    text.push('\n');
-    let written = std::io::stdout().write_all(text.as_bytes()).context("standard output is closed");
-    written.map_err(Failure::Run)?;
+    of.tell(&found, || text(&found)).map_err(Failure::Run)?;
     match found.errors.len() {
         0 => Ok(()),
         1 => Err(Failure::Start(anyhow!("1 error"))),
@@ -80,7 +57,7 @@ fn look(settings: &Settings) -> Found {
         ..Found::default()
     };
     let config = for_reading(&settings.config);
-    // No file that `[auth]` names is read twice for it: what is wrong there stops the start, too.
+    // What `[auth]` refers to. Keys that are published are not fetched.
     if let Err(error) = Authenticator::new(&config, [0; 32], &mut settings::refer) {
         found.errors.push(error.to_string());
     }
@@ -96,7 +73,7 @@ fn look(settings: &Settings) -> Found {
                 Err(error) => found.errors.push(format!("the schema cannot be read: {}", error.message)),
                 Ok(schema) => {
                     let misfits = policy::check(&config, &schema);
-                    found.errors.extend(misfits.iter().map(|m| format!("{}: {}", m.place, m.message)));
+                    found.errors.extend(misfits.iter().map(ToString::to_string));
                     found.warnings.extend(schema.warnings);
                 }
             }

@@ -10,12 +10,11 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::check::CheckFlags;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
 use crate::policy_test::PolicyCommand;
-use crate::settings::{Flags, Settings};
+use crate::settings::{Flags, Of, Settings};
 use crate::{check, component, credentials, db, explain, log, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
@@ -31,7 +30,7 @@ enum Command {
     /// Serve a database over HTTP.
     Serve(Flags),
     /// Print everything that is wrong with a configuration, against its database. Exit code 2: `serve` would not begin
-    Check(CheckFlags),
+    Check(Of),
     /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run.
     Explain(ExplainFlags),
     /// Try policies.
@@ -83,7 +82,7 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
-        Command::Check(flags) => check::check(&flags),
+        Command::Check(of) => check::check(&of),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "sqlitrest", &mut std::io::stdout());
             Ok(())

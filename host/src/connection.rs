@@ -3,7 +3,7 @@
 //! It knows rusqlite and nothing of HTTP, engines or pools.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +14,8 @@ use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use twox_hash::XxHash3_64;
+
+use crate::open::beside;
 
 /// How often SQLite asks whether the time is over, in steps of its virtual machine: some 30 µs of them.
 const STEPS_BETWEEN_CHECKS: i32 = 4_000;
@@ -223,15 +225,14 @@ impl Connection {
     /// SQLite's.
     pub fn pages_to_move(&self) -> Result<i64, DbError> {
         self.restart_clock();
-        let pages = self.sql.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| {
-            Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?)
-        });
-        pages.map_err(to_db_error)
+        let statement = self.sql.prepare_cached("PRAGMA wal_checkpoint(NOOP)");
+        let left = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
+        statement.and_then(|mut statement| statement.query_row([], left)).map_err(to_db_error)
     }
 
     /// Where its write-ahead log is, if it has one: beside the file itself, not beside a link to it.
     pub fn log_path(&self) -> Option<PathBuf> {
-        self.sql.path().map(|path| PathBuf::from(format!("{path}-wal")))
+        self.sql.path().map(|path| beside(Path::new(path), "-wal"))
     }
 
     /// Undoes what an unfinished request has left. `false`: the connection is of no use any more.

@@ -8,14 +8,14 @@ mod migrate;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use clap::{Args, Subcommand};
+use anyhow::{Result, anyhow};
+use clap::Subcommand;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
 
 use crate::cli::Failure;
 use crate::open::check_path;
-use crate::settings::{Flags, Settings};
+use crate::settings::Of;
 
 /// How long a statement waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -37,25 +37,11 @@ pub enum DbCommand {
     Migrate(migrate::MigrateFlags),
 }
 
-/// Which database, and how its answer is told.
-#[derive(Args, Clone, Debug)]
-pub struct Of {
-    /// The SQLite database (or databases.main.path in the configuration file)
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
-    /// The configuration file, by default ./sqlitrest.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
 impl Of {
-    /// Where the database is.
+    /// Where the database is, itself and not a link to it: what SQLite keeps beside it is there.
     fn path(&self) -> Result<PathBuf> {
-        let flags = Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() };
-        Ok(PathBuf::from(&Settings::resolve(&flags)?.config.database().1.path))
+        let path = PathBuf::from(&self.settings()?.config.database().1.path);
+        Ok(std::fs::canonicalize(&path).unwrap_or(path))
     }
 
     /// A connection to the database, which is there.
@@ -63,19 +49,6 @@ impl Of {
         let path = self.path()?;
         let sql = open(&path, access)?;
         Ok((path, sql))
-    }
-
-    /// Prints an answer.
-    fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
-        use std::io::Write as _;
-        let mut text = match self.json {
-            true => serde_json::to_string_pretty(answer)?,
-            false => text(),
-        };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
     }
 }
 
@@ -182,11 +155,4 @@ fn number(count: usize, what: &str) -> String {
 /// A name as SQL has it.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// The path of a file beside another: `a.db` and `-wal` are `a.db-wal`.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }

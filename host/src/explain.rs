@@ -1,7 +1,6 @@
 //! `sqlitrest explain`: what a request becomes for who asks. Nothing is run.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
@@ -15,7 +14,7 @@ use sqlitrest_runtime::schema::RelationId;
 use sqlitrest_runtime::value::Value;
 
 use crate::asking::{Asked, Opened, identity, typed};
-use crate::settings::{Flags, Settings};
+use crate::settings::Of;
 
 /// What `sqlitrest explain` can be told.
 #[derive(Args, Debug)]
@@ -37,15 +36,8 @@ pub struct ExplainFlags {
     /// The body
     #[arg(long, default_value = "")]
     body: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// The SQLite database (or databases.main.path in the configuration file)
-    #[arg(long, value_name = "FILE")]
-    database: Option<PathBuf>,
-    /// The configuration file, by default ./sqlitrest.toml if it is there
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    of: Of,
 }
 
 /// Prints the rules, the statements with their parameters, and how SQLite goes about them.
@@ -53,11 +45,7 @@ pub struct ExplainFlags {
 /// # Errors
 /// What cannot be opened or read; a request that is refused is explained by its refusal.
 pub fn explain(flags: &ExplainFlags) -> Result<()> {
-    let settings = Settings::resolve(&Flags {
-        path: flags.database.clone(),
-        config: flags.config.clone(),
-        ..Flags::default()
-    })?;
+    let settings = flags.of.settings()?;
     let config = &settings.config;
     let mut claims = Map::new();
     for claim in &flags.claim {
@@ -87,12 +75,10 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
         }
     };
     let (relations, statements) = explained;
-    let text = match flags.json {
-        true => format!("{:#}\n", as_json(config, &opened.schema, &asked, &relations, &statements)),
-        false => as_text(config, &opened.schema, &asked, &relations, &statements),
-    };
+    let json = || as_json(config, &opened.schema, &asked, &relations, &statements);
+    let text = || as_text(config, &opened.schema, &asked, &relations, &statements);
     // Standard output may be closed.
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
+    let _ = flags.of.tell(&json(), text);
     Ok(())
 }
 

@@ -136,11 +136,9 @@ impl File {
     }
 
     /// Where its write-ahead log is, if it has one.
-    pub fn log_path(&self) -> PathBuf {
+    fn log_path(&self) -> PathBuf {
         // SQLite has it beside the file itself, not beside a link to it.
-        let mut path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()).into_os_string();
-        path.push("-wal");
-        path.into()
+        beside(&fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()), "-wal")
     }
 
     /// The first statement is what makes SQLite read the file.
@@ -206,6 +204,13 @@ impl File {
             _ => anyhow!("{file} cannot be served: {error}"),
         }
     }
+}
+
+/// The path of a file beside another: `a.db` and `-wal` are `a.db-wal`.
+pub fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// What can be said of a path without SQLite.

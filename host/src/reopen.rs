@@ -16,7 +16,7 @@ use sqlitrest_runtime::database::DbError;
 
 use crate::connection::Connection;
 use crate::log;
-use crate::open::MAGIC;
+use crate::open::{MAGIC, beside};
 use crate::pool::{Opener, Readers};
 
 /// So often the path is looked at while nothing is written.
@@ -70,13 +70,11 @@ impl Files {
     pub fn of(path: &Path, writable: bool) -> Files {
         // SQLite has them beside the file itself, not beside a link to it.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let beside = |end: &str| {
-            let mut name = real.clone().into_os_string();
-            name.push(end);
-            let path = PathBuf::from(name);
+        let found = |end: &str| {
+            let path = beside(&real, end);
             FileId::of(&path).filter(|_| writable).map(|id| (path, id))
         };
-        let side = ["-wal", "-shm"].into_iter().filter_map(beside).collect();
+        let side = ["-wal", "-shm"].into_iter().filter_map(found).collect();
         Files { path: path.to_owned(), database: FileId::of(path), side }
     }
 

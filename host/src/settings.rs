@@ -2,11 +2,12 @@
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode, Reference};
 
 use crate::component::Guest;
@@ -47,6 +48,46 @@ pub struct Flags {
     /// Another component than the one in this program (.wasm or .cwasm)
     #[arg(long, value_name = "FILE")]
     pub guest: Option<PathBuf>,
+}
+
+/// What the commands about a database share: which one, and how their answer is told.
+#[derive(Args, Clone, Debug)]
+pub struct Of {
+    /// The SQLite database (or databases.main.path in the configuration file)
+    #[arg(long, value_name = "FILE")]
+    database: Option<PathBuf>,
+    /// The configuration file, by default ./sqlitrest.toml if it is there
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Of {
+    /// What `serve` would be told.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub fn settings(&self) -> Result<Settings> {
+        let (path, config) = (self.database.clone(), self.config.clone());
+        Settings::resolve(&Flags { path, config, ..Flags::default() })
+    }
+
+    /// Prints an answer.
+    ///
+    /// # Errors
+    /// Standard output is closed.
+    pub fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
+        let mut text = match self.json {
+            true => serde_json::to_string_pretty(answer)?,
+            false => text(),
+        };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
+    }
 }
 
 /// The engines by the names that the configuration uses.

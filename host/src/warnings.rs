@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
+use sqlitrest_runtime::SchemaCache;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
@@ -18,10 +19,15 @@ use crate::pool::{Lane, Pool};
 pub async fn warnings(pool: &Arc<Pool>, config: &Config) -> Result<Vec<String>> {
     let Ok(mut loan) = pool.take(Lane::Long).await else { return Ok(Vec::new()) };
     let Ok(schema) = read_configured(config, &mut loan) else { return Ok(Vec::new()) };
-    let misfits = policy::check(config, &schema);
-    if !misfits.is_empty() {
-        let lines: Vec<String> = misfits.iter().map(|m| format!("{}: {}", m.place, m.message)).collect();
-        bail!("{}", lines.join("; "));
-    }
+    refuse_misfits(config, &schema)?;
     Ok(schema.warnings)
+}
+
+/// Ends the start where policies do not fit.
+///
+/// # Errors
+/// A sentence for each policy that does not fit the schema.
+pub fn refuse_misfits(config: &Config, schema: &SchemaCache) -> Result<()> {
+    let misfits: Vec<String> = policy::check(config, schema).iter().map(ToString::to_string).collect();
+    if misfits.is_empty() { Ok(()) } else { Err(anyhow!("{}", misfits.join("; "))) }
 }

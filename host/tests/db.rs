@@ -211,6 +211,20 @@ fn a_backup_that_is_damaged_replaces_nothing() {
     assert_eq!(count(&other, "large"), 5000);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_stays_one() {
+    let scratch = Scratch::new();
+    let (database, link, backup) = (scratch.database("a.db"), scratch.path("link.db"), scratch.path("a.bak"));
+    std::os::unix::fs::symlink(&database, &link).expect("a link");
+    json(&link, &["backup", path(&backup)]);
+    execute(&database, "PRAGMA journal_mode = WAL; DELETE FROM tracks");
+    let restored = json(&link, &["restore", path(&backup)]);
+    assert!(fs::symlink_metadata(&link).expect("a link").is_symlink());
+    assert_eq!((count(&database, "tracks"), count(&link, "tracks")), (3, 3));
+    assert_eq!(count(Path::new(restored["kept"].as_str().expect("a path")), "tracks"), 0);
+}
+
 #[test]
 fn a_backup_without_room_leaves_nothing() {
     let scratch = Scratch::new();

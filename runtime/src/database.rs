@@ -33,7 +33,7 @@ impl DbError {
         ]
         .iter()
         .any(|sentence| self.says(sentence))
-            || ["database table is locked", "unable to open database", "cannot start a transaction"]
+            || ["database table is locked", "unable to open database"]
                 .iter()
                 .any(|words| self.message.contains(words));
         passes && !names

@@ -14,9 +14,11 @@ use rusqlite::{Connection, ErrorCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Access, Of, PATIENCE, beside, explain, open, size};
+use super::{Access, PATIENCE, explain, open, size};
 use crate::cli::Failure;
 use crate::log;
+use crate::open::beside;
+use crate::settings::Of;
 
 /// How many pages are copied at once.
 const PAGES: i32 = 1_000;

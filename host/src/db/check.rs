@@ -9,8 +9,10 @@ use clap::Args;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Access, Of, beside, explain, migrate, number, quoted, size};
+use super::{Access, explain, migrate, number, quoted, size};
 use crate::cli::Failure;
+use crate::open::beside;
+use crate::settings::Of;
 
 /// How many of one kind are told.
 const MOST: usize = 100;

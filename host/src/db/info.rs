@@ -9,7 +9,9 @@ use anyhow::Result;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::{Access, Of, beside, explain, number, quoted, size};
+use super::{Access, explain, number, quoted, size};
+use crate::open::beside;
+use crate::settings::Of;
 
 /// What is told of a database.
 #[derive(Serialize)]

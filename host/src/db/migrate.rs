@@ -16,8 +16,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::backup::{copy_to, hex};
-use super::{Access, Of, beside, explain, number};
+use super::{Access, explain, number};
 use crate::cli::Failure;
+use crate::open::beside;
+use crate::settings::Of;
 
 /// Where it stands what was applied. Requests do not see it.
 const HISTORY: &str = "_sqlitrest_migrations";

@@ -32,6 +32,12 @@ pub struct Misfit {
     pub message: String,
 }
 
+impl std::fmt::Display for Misfit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
 /// Every rule against the schema: what does not fit would refuse the relation to everyone.
 pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
     let Some(settings) = &config.policies else { return Vec::new() };
