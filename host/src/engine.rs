@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
@@ -23,6 +24,14 @@ pub struct Engine {
     config: Box<Config>,
     sign_in: SignIn,
     core: Core,
+}
+
+/// Who asks.
+pub struct Asker {
+    /// Role and claims.
+    pub identity: Arc<Identity>,
+    /// How long it took to find out; 0 where nobody asks for timings.
+    pub identified_in: Duration,
 }
 
 enum Core {
@@ -71,28 +80,41 @@ impl Engine {
 
     /// Answers one request; a panic on the way is a 500.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
-        let mut answer = pin!(self.answer(request));
-        let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => std::task::Poll::Ready(None),
-        });
-        guarded.await.unwrap_or_else(|| {
-            log(format_args!("{} {} broke the engine", request.method, request.target));
-            Answer::internal()
-        })
+        match self.identify(request).await {
+            Ok(asker) => self.answer(request, &asker).await,
+            Err(refusal) => refusal,
+        }
     }
 
-    async fn answer(&self, request: &Request<'_>) -> Answer {
+    /// Finds out who asks.
+    ///
+    /// # Errors
+    /// The answer to credentials that are refused.
+    pub async fn identify(&self, request: &Request<'_>) -> Result<Asker, Answer> {
         let begin = self.config.api.server_timing.then(Instant::now);
-        let identity = match self.sign_in.identify(request).await {
-            Ok(identity) => identity,
-            Err(error) => return refuse(&self.config, request, &error).into(),
+        let identified = async {
+            match self.sign_in.identify(request).await {
+                Ok(identity) => {
+                    let identified_in = begin.map(|begin| begin.elapsed()).unwrap_or_default();
+                    Ok(Asker { identity, identified_in })
+                }
+                Err(error) => Err(refuse(&self.config, request, &error).into()),
+            }
         };
-        let identified_in = begin.map(|begin| begin.elapsed()).unwrap_or_default();
-        match &self.core {
-            Core::Native(native) => native.handle(request, &identity, identified_in).await,
-            Core::Component(component) => component.handle(request, &identity, identified_in).await,
-        }
+        guarded(request, identified).await.unwrap_or_else(|| Err(Answer::internal()))
+    }
+
+    /// Answers a request of who asks; a panic on the way is a 500.
+    pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
+        let answer = async {
+            match &self.core {
+                Core::Native(native) => native.handle(request, &asker.identity, asker.identified_in).await,
+                Core::Component(component) => {
+                    component.handle(request, &asker.identity, asker.identified_in).await
+                }
+            }
+        };
+        guarded(request, answer).await.unwrap_or_else(Answer::internal)
     }
 
     /// Gives the connections up, with the write-ahead log moved into the file.
@@ -102,6 +124,20 @@ impl Engine {
     pub async fn close(&self, wait: Duration) -> Result<()> {
         self.pool().close(wait).await
     }
+}
+
+/// What comes of work for a request; none where it panicked.
+async fn guarded<T>(request: &Request<'_>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => std::task::Poll::Ready(None),
+    });
+    let result = guarded.await;
+    if result.is_none() {
+        log(format_args!("{} {} broke the engine", request.method, request.target));
+    }
+    result
 }
 
 #[cfg(test)]

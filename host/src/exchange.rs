@@ -10,8 +10,9 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
 use tokio::time::timeout;
 
+use crate::admin;
 use crate::answer::Answer;
-use crate::engine::Engine;
+use crate::serving::Serving;
 use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
@@ -21,7 +22,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(engine: &Engine, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
+pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
     let expects = head.headers.contains_key(EXPECT);
     let body = match read(body, max_body, expects).await {
@@ -36,7 +37,15 @@ pub async fn exchange(engine: &Engine, max_body: u64, request: Request<Incoming>
         headers: &headers,
         body: &body,
     };
-    let mut answer = engine.handle(&request).await;
+    // One state from here to the end, whatever is reloaded meanwhile.
+    let engine = serving.engine();
+    let mut answer = match admin::answer(serving, &engine, &request).await {
+        Some(answer) => answer,
+        None => match engine.identify(&request).await {
+            Ok(asker) => engine.answer(&request, &asker).await,
+            Err(refusal) => refusal,
+        },
+    };
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;

@@ -8,6 +8,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod admin;
 mod answer;
 mod asking;
 mod check;
@@ -31,8 +32,10 @@ mod owned;
 mod policy_test;
 mod pool;
 mod reopen;
+mod sections;
 mod serve;
 pub mod server;
+mod serving;
 pub mod settings;
 mod sign_in;
 mod streaming;
@@ -46,6 +49,7 @@ use std::io::Write as _;
 pub use answer::Answer;
 pub use component::Guest;
 pub use engine::Engine;
+pub use serving::Serving;
 pub use sqlitrest_runtime::config::Config;
 pub use sqlitrest_runtime::http::Request;
 

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
+use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::warnings::warnings;
 use crate::{log, server};
@@ -23,7 +24,8 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
-    let engine = open(&settings).map_err(Failure::Start)?;
+    let serving = Serving::new(open(&settings).map_err(Failure::Start)?);
+    let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
         .worker_threads(available_parallelism().map_or(1, usize::from))
@@ -54,18 +56,17 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
-        until_signal(listener, &engine, config, signals).await.map_err(Failure::Run)
+        until_signal(listener, &serving, config, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }
 
-fn open(settings: &Settings) -> Result<Arc<Engine>> {
-    let engine = match settings.config.server.engine {
+fn open(settings: &Settings) -> Result<Engine> {
+    match settings.config.server.engine {
         Kind::Native => Engine::native(&settings.config),
         Kind::Component => Engine::component(&settings.config, &settings.guest),
-    };
-    engine.map(Arc::new)
+    }
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {
@@ -113,7 +114,7 @@ fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples:
 
 async fn until_signal(
     listener: TcpListener,
-    engine: &Arc<Engine>,
+    serving: &Arc<Serving>,
     config: &Config,
     mut signals: Signals,
 ) -> Result<()> {
@@ -130,7 +131,8 @@ async fn until_signal(
             std::process::exit(1);
         }
     });
-    let cut = server::run(listener, Arc::clone(engine), config, shutdown).await;
+    let cut = server::run(listener, Arc::clone(serving), config, shutdown).await;
+    let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
         engine.pool().interrupt();

@@ -13,10 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
-use crate::engine::Engine;
 use crate::exchange::exchange;
 use crate::head_timer::{EVERY, HeadTimer};
 use crate::log;
+use crate::serving::Serving;
 use crate::target::Lenient;
 
 /// How long a client may take to send the head of a request.
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// `server.shutdown_timeout`. Returns how many connections were still open after that.
 pub async fn run(
     listener: TcpListener,
-    engine: Arc<Engine>,
+    serving: Arc<Serving>,
     config: &Config,
     shutdown: impl Future<Output = ()>,
 ) -> usize {
@@ -37,8 +37,8 @@ pub async fn run(
     // Every connection holds a receiver: the channel is the list of what is still open.
     let (closing, _) = watch::channel(false);
     let begin = |stream: TcpStream| {
-        let (engine, closing) = (Arc::clone(&engine), closing.subscribe());
-        tokio::spawn(serve(stream, engine, max_body, closing));
+        let (serving, closing) = (Arc::clone(&serving), closing.subscribe());
+        tokio::spawn(serve(stream, serving, max_body, closing));
     };
     let mut shutdown = pin!(shutdown);
     loop {
@@ -68,12 +68,12 @@ pub async fn run(
 }
 
 /// One connection, until either side closes it.
-async fn serve(stream: TcpStream, engine: Arc<Engine>, max_body: u64, mut closing: watch::Receiver<bool>) {
+async fn serve(stream: TcpStream, serving: Arc<Serving>, max_body: u64, mut closing: watch::Receiver<bool>) {
     // An answer leaves at once, however small.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
-        let engine = Arc::clone(&engine);
-        async move { Ok::<_, Infallible>(exchange(&engine, max_body, request).await) }
+        let serving = Arc::clone(&serving);
+        async move { Ok::<_, Infallible>(exchange(&serving, max_body, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(HeadTimer)

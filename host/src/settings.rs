@@ -11,6 +11,7 @@ use serde::Serialize;
 use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode, Reference};
 
 use crate::component::Guest;
+use crate::sections::Sections;
 
 /// Read where no `--config` is given, if it is there.
 const DEFAULT_FILE: &str = "sqlitrest.toml";
@@ -102,8 +103,10 @@ pub enum EngineName {
 /// What a server needs to begin.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The configuration, with one database whose path is relative to the working directory.
+    /// The configuration, with paths relative to the working directory.
     pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
     /// The configuration file that was read.
     pub file: Option<PathBuf>,
     /// The component.
@@ -118,7 +121,7 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, file) = configuration(flags.config.clone())?;
+        let (mut config, sections, file) = configuration(flags.config.clone())?;
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -138,6 +141,7 @@ impl Settings {
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
+            sections,
             file,
             guest: guest.map_or(Guest::Embedded, Guest::File),
             examples: flags.examples,
@@ -146,11 +150,11 @@ impl Settings {
 }
 
 /// The configuration of this file (or that of the environment's `SQLITREST_CONFIG`, or the default one) and of the environment,
-/// and the file. Paths of files that it refers to are relative to it.
+/// what of it only this host reads, and the file. Paths of files that it refers to are relative to it.
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Option<PathBuf>)> {
+pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
     let environment = environment()?;
     let by_environment = || {
         let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
@@ -163,10 +167,11 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Option<PathBuf>)
         .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(&origin, &text, pairs)?;
+    let sections = Sections::load(&origin, &text, &config)?;
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
         config.relocate(|path| directory.join(path).display().to_string());
     }
-    Ok((config, file))
+    Ok((config, sections, file))
 }
 
 /// The variables that begin with `SQLITREST_`.

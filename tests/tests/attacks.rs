@@ -3,10 +3,9 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sqlitrest::{Config, Engine, server};
+use sqlitrest::{Config, Serving, server};
 use sqlitrest_tests::fixture::Fixture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -64,12 +63,12 @@ async fn sites() -> Vec<Site> {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let name = engine.name();
-        let engine: Arc<Engine> = Arc::new(engine);
+        let serving = Serving::new(engine);
         tokio::spawn(async move {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            server::run(listener, engine, &config, shutdown).await
+            server::run(listener, serving, &config, shutdown).await
         });
         sites.push(Site { address, engine: name, _fixture: fixture, _stop: stop });
     }

@@ -1,0 +1,12 @@
+//! What the server tells of itself, and what an administrator has it do. It is not part of the API, and stands beside it.
+
+use sqlitrest_runtime::http::Request;
+
+use crate::answer::Answer;
+use crate::engine::Engine;
+use crate::serving::Serving;
+
+/// The answer, if the request is for the server itself and not for a database.
+pub async fn answer(_serving: &Serving, _engine: &Engine, _request: &Request<'_>) -> Option<Answer> {
+    None
+}
