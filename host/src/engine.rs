@@ -13,9 +13,9 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
-use crate::component::{Component, Guest};
-use crate::log;
+use crate::component::{Component, Counts, Guest};
 use crate::native::Native;
+use crate::observe::errors;
 use crate::pool::Pool;
 use crate::sign_in::SignIn;
 
@@ -78,6 +78,24 @@ impl Engine {
         }
     }
 
+    /// The connections of every database.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        vec![Arc::clone(self.pool())]
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How many instances of the component there are, where it is the engine.
+    pub fn instances(&self) -> Option<Counts> {
+        match &self.core {
+            Core::Native(_) => None,
+            Core::Component(component) => Some(component.counts()),
+        }
+    }
+
     /// Answers one request; a panic on the way is a 500.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
         match self.identify(request).await {
@@ -101,7 +119,7 @@ impl Engine {
                 Err(error) => Err(refuse(&self.config, request, &error).into()),
             }
         };
-        guarded(request, identified).await.unwrap_or_else(|| Err(Answer::internal()))
+        guarded(identified).await.unwrap_or_else(|| Err(Answer::internal()))
     }
 
     /// Answers a request of who asks; a panic on the way is a 500.
@@ -114,7 +132,7 @@ impl Engine {
                 }
             }
         };
-        guarded(request, answer).await.unwrap_or_else(Answer::internal)
+        guarded(answer).await.unwrap_or_else(Answer::internal)
     }
 
     /// Gives the connections up, with the write-ahead log moved into the file.
@@ -127,7 +145,7 @@ impl Engine {
 }
 
 /// What comes of work for a request; none where it panicked.
-async fn guarded<T>(request: &Request<'_>, work: impl Future<Output = T>) -> Option<T> {
+async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -135,7 +153,7 @@ async fn guarded<T>(request: &Request<'_>, work: impl Future<Output = T>) -> Opt
     });
     let result = guarded.await;
     if result.is_none() {
-        log(format_args!("{} {} broke the engine", request.method, request.target));
+        errors::internal(format_args!("the request broke the engine"));
     }
     result
 }

@@ -1,17 +1,22 @@
 //! One request and its answer, between hyper and an engine: the body with its limits, the headers that a server adds.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, HeaderValue, SERVER};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
 use tokio::time::timeout;
 
-use crate::admin;
+use crate::admin::{self, Origin};
 use crate::answer::Answer;
+use crate::engine::{Asker, Engine};
+use crate::observe::request::Watch;
+use crate::observe::{context, names, request_id, telemetry};
 use crate::serving::Serving;
 use crate::streaming::AnswerBody;
 
@@ -22,12 +27,47 @@ const SILENCE: Duration = Duration::from_secs(30);
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
+pub async fn exchange(
+    serving: &Serving,
+    max_body: u64,
+    origin: Origin,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
+    let (mut head, body) = request.into_parts();
+    let watch = Watch::begin(&head, origin);
+    head.headers.insert(request_id::FIELD, watch.id().clone());
+    let id = watch.id().clone();
+    let work = answer(serving, max_body, origin, &head, body);
+    let Answered { answer, page, asker, received } = context::scope(Arc::clone(&watch.context), work).await;
+    let role = asker.as_ref().and_then(|asker| asker.identity.role.as_deref());
+    let mut ending = watch.answered(answer.status, page, role, received);
+    if answer.rest.is_none()
+        && let Some(ending) = ending.take()
+    {
+        ending.end(answer.body.len() as u64);
+    }
+    let body = AnswerBody::new(answer.body, answer.rest, ending.map(Box::new));
+    let mut response = send(answer.status, answer.headers, answer.content_length, body, &head.method);
+    response.headers_mut().insert(request_id::FIELD, id);
+    response
+}
+
+/// An answer, and what it is recorded with.
+struct Answered {
+    answer: Answer,
+    /// The path, where it is one of the server itself.
+    page: Option<&'static str>,
+    /// Who it is for.
+    asker: Option<Asker>,
+    /// The size of the body that asked for it.
+    received: u64,
+}
+
+async fn answer(serving: &Serving, max_body: u64, origin: Origin, head: &Parts, body: Incoming) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
     let body = match read(body, max_body, expects).await {
         Ok(body) => body,
-        Err(refusal) => return send(refusal, &head.method),
+        Err(answer) => return Answered { answer, page: None, asker: None, received: 0 },
     };
     let headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
@@ -39,18 +79,29 @@ pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incomin
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let mut answer = match admin::answer(serving, &engine, &request).await {
-        Some(answer) => answer,
-        None => match engine.identify(&request).await {
-            Ok(asker) => engine.answer(&request, &asker).await,
-            Err(refusal) => refusal,
+    let (mut answer, page, asker) = match admin::answer(serving, &engine, &request, origin).await {
+        Some((answer, page)) => (answer, Some(page), None),
+        None => match identify(&engine, &request).await {
+            Ok(asker) => (engine.answer(&request, &asker).await, None, Some(asker)),
+            Err(refusal) => (refusal, None, None),
         },
     };
+    names::refresh_later(&engine);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;
     }
-    send(answer, &head.method)
+    Answered { answer, page, asker, received: body.len() as u64 }
+}
+
+/// Finds out who asks.
+async fn identify(engine: &Engine, request: &http::Request<'_>) -> Result<Asker, Answer> {
+    let begin = telemetry::is_on().then(Instant::now);
+    let asker = engine.identify(request).await;
+    if let Some(begin) = begin {
+        telemetry::stage("sign in", begin.elapsed());
+    }
+    asker
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.
@@ -126,17 +177,23 @@ fn closing(mut answer: Answer) -> Answer {
     answer
 }
 
-fn send(answer: Answer, method: &Method) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::new(answer.body, answer.rest));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+fn send(
+    status: u16,
+    fields: Vec<(HeaderName, HeaderValue)>,
+    content_length: Option<u64>,
+    body: AnswerBody,
+    method: &Method,
+) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.reserve(answer.headers.len() + 3);
-    for (name, value) in answer.headers {
+    headers.reserve(fields.len() + 4);
+    for (name, value) in fields {
         headers.append(name, value);
     }
     headers.insert(SERVER, HeaderValue::from_static(crate::SERVER));
     // hyper knows the length of a body that is there.
-    if let Some(length) = answer.content_length.filter(|_| method == Method::HEAD) {
+    if let Some(length) = content_length.filter(|_| method == Method::HEAD) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response

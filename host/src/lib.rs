@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod admin_listener;
 mod answer;
 mod asking;
 mod check;
@@ -27,6 +28,7 @@ mod head_timer;
 mod key_set;
 mod long;
 mod native;
+mod observe;
 mod open;
 mod owned;
 mod policy_test;
@@ -44,7 +46,6 @@ mod warnings;
 mod writer;
 
 use std::fmt::Arguments;
-use std::io::Write as _;
 
 pub use answer::Answer;
 pub use component::Guest;
@@ -56,7 +57,7 @@ pub use sqlitrest_runtime::http::Request;
 /// `sqlitrest/0.1.0`
 pub const SERVER: &str = concat!("sqlitrest/", env!("CARGO_PKG_VERSION"));
 
-/// One line to standard error, which may be closed.
+/// A line of the log, of something that should not stay so.
 fn log(line: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "sqlitrest: {line}");
+    observe::logging::warn(line);
 }

@@ -10,20 +10,27 @@ use anyhow::{Context as _, Result, anyhow};
 use sqlitrest_runtime::config::{Config, Engine as Kind};
 use tokio::net::TcpListener;
 
+use crate::admin_listener::Listeners;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
+use crate::observe::{logging, names};
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::warnings::warnings;
-use crate::{log, server};
+use crate::{admin, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the log is waited for where nobody wants to wait.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
+    // Before there is anything to observe, and to the end.
+    let _observing = observe::begin(&settings.sections).map_err(Failure::Start)?;
     let serving = Serving::new(open(&settings).map_err(Failure::Start)?);
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -44,18 +51,26 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
                 "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
             )));
         }
+        let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
         let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
+        names::refresh(&engine).await;
         let examples = match settings.examples {
             true => curl_lines(engine.pool(), config, address).await,
             false => Vec::new(),
         };
-        announce(&settings, &engine, address, &examples);
+        announce(&settings, &engine, address, &admin.places, &examples);
         if !unenforced.is_empty() {
             log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
         }
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
+        for page in admin::hidden_pages(config) {
+            log(format_args!(
+                "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
+            ));
+        }
+        let _admin = admin.serve(&serving);
         until_signal(listener, &serving, config, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -85,7 +100,13 @@ async fn listen(config: &Config) -> Result<TcpListener> {
 }
 
 /// To standard output, which may be closed: what is served, and where.
-fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples: &[String]) {
+fn announce(
+    settings: &Settings,
+    engine: &Engine,
+    address: SocketAddr,
+    admin: &[String],
+    examples: &[String],
+) {
     let file = engine.pool().file();
     let mut about = format!("{} tables", file.tables);
     if file.views > 0 {
@@ -102,6 +123,9 @@ fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples:
         settings.config.database().1.path,
         engine.name(),
     );
+    if !admin.is_empty() {
+        let _ = writeln!(out, "administrator: {}", admin.join(", "));
+    }
     if settings.file.is_none() {
         let deeds = if file.writable { "reading and writing" } else { "reading" };
         let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
@@ -119,8 +143,10 @@ async fn until_signal(
     mut signals: Signals,
 ) -> Result<()> {
     let (began, begin) = tokio::sync::oneshot::channel();
+    let drains = Arc::clone(serving);
     let shutdown = async move {
         signals.next().await;
+        drains.drain();
         let _ = began.send(signals);
     };
     // Whoever asks twice does not want to wait. SQLite repairs what is left at the next start.
@@ -128,6 +154,7 @@ async fn until_signal(
         if let Ok(mut signals) = begin.await {
             signals.next().await;
             log(format_args!("stopped by a second signal"));
+            logging::end(SHORT_WAIT);
             std::process::exit(1);
         }
     });

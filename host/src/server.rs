@@ -13,9 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 
+use crate::admin::Origin;
 use crate::exchange::exchange;
 use crate::head_timer::{EVERY, HeadTimer};
 use crate::log;
+use crate::observe::http::Open;
 use crate::serving::Serving;
 use crate::target::Lenient;
 
@@ -69,11 +71,12 @@ pub async fn run(
 
 /// One connection, until either side closes it.
 async fn serve(stream: TcpStream, serving: Arc<Serving>, max_body: u64, mut closing: watch::Receiver<bool>) {
+    let _open = Open::new();
     // An answer leaves at once, however small.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
         let serving = Arc::clone(&serving);
-        async move { Ok::<_, Infallible>(exchange(&serving, max_body, request).await) }
+        async move { Ok::<_, Infallible>(exchange(&serving, max_body, Origin::Api, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(HeadTimer)

@@ -167,9 +167,10 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option
         .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(&origin, &text, pairs)?;
-    let sections = Sections::load(&origin, &text, &config)?;
+    let mut sections = Sections::load(&origin, &text, &config)?;
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
         config.relocate(|path| directory.join(path).display().to_string());
+        sections.relocate(&|path| directory.join(path).display().to_string());
     }
     Ok((config, sections, file))
 }

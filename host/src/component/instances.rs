@@ -1,5 +1,6 @@
 //! Instances of the guest: one for each request in flight, used again, dropped after a trap.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Native, NativePre};
+use super::stderr::Stderr;
 use crate::pool::{Lane, Loan, Pool};
 use crate::streaming::{Rest, Streaming};
 use crate::writer::Turn;
@@ -117,6 +119,31 @@ pub struct Instance {
     pub store: Store<State>,
     pub guest: Native,
     uses: u32,
+    _alive: Alive,
+}
+
+/// Counts an instance for as long as there is one.
+struct Alive(Arc<AtomicUsize>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many instances there are and have been.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Those that wait for a request.
+    pub idle: usize,
+    /// Those that have one.
+    pub used: usize,
+    /// Those that were made.
+    pub made: u64,
+    /// Those that were given up because they broke.
+    pub trapped: u64,
+    /// Those that were given up because they had served long or grown large, or because there were enough.
+    pub replaced: u64,
 }
 
 /// The instances of one component.
@@ -129,6 +156,10 @@ pub struct Instances {
     /// One permit for each instance that may read at a time; one more writes.
     reading: Semaphore,
     patience: Duration,
+    alive: Arc<AtomicUsize>,
+    made: AtomicU64,
+    trapped: AtomicU64,
+    replaced: AtomicU64,
 }
 
 impl Instance {
@@ -148,6 +179,10 @@ impl Instances {
             idle: Mutex::default(),
             reading: Semaphore::new(MOST as usize - 1),
             patience,
+            alive: Arc::default(),
+            made: AtomicU64::new(0),
+            trapped: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
         }
     }
 
@@ -176,19 +211,38 @@ impl Instances {
         }
     }
 
-    /// Keeps an instance that has answered. (One that trapped or was cancelled is dropped by not coming here.)
+    /// Keeps an instance that has answered. (One that was cancelled is dropped by not coming here.)
     pub fn put(&self, mut instance: Instance) {
         instance.uses += 1;
         if instance.uses < MOST_USES && instance.store.data().memory.used <= MEMORY_KEPT {
             let mut idle = self.lock();
             if idle.len() < MOST_IDLE {
-                idle.push(instance);
+                return idle.push(instance);
             }
+        }
+        self.replaced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives up an instance that broke.
+    pub fn drop_trapped(&self, instance: Instance) {
+        drop(instance);
+        self.trapped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> Counts {
+        let idle = self.lock().len();
+        Counts {
+            idle,
+            used: self.alive.load(Ordering::Relaxed).saturating_sub(idle),
+            made: self.made.load(Ordering::Relaxed),
+            trapped: self.trapped.load(Ordering::Relaxed),
+            replaced: self.replaced.load(Ordering::Relaxed),
         }
     }
 
     async fn fresh(&self) -> wasmtime::Result<Instance> {
-        let wasi = WasiCtx::builder().env("SQLITREST_CONFIG", &self.config).inherit_stderr().build();
+        let wasi = WasiCtx::builder().env("SQLITREST_CONFIG", &self.config).stderr(Stderr).build();
         let state = State {
             wasi,
             table: ResourceTable::new(),
@@ -202,7 +256,9 @@ impl Instances {
         // Only for its start; each request sets its own.
         store.set_epoch_deadline(START_TICKS);
         let guest = self.component.instantiate_async(&mut store).await?;
-        Ok(Instance { store, guest, uses: 0 })
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.alive.fetch_add(1, Ordering::Relaxed);
+        Ok(Instance { store, guest, uses: 0, _alive: Alive(Arc::clone(&self.alive)) })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
