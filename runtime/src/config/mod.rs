@@ -11,12 +11,14 @@ mod definitions;
 mod environment;
 mod error;
 mod http;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
@@ -41,8 +43,8 @@ pub use units::{Size, Span};
 pub struct Config {
     /// `[server]`: where and how requests are taken.
     pub server: Server,
-    /// `[databases.NAME]`: what is served. One database for now.
-    pub databases: BTreeMap<String, DatabaseFile>,
+    /// `[databases.NAME]`: what is served, in the order of the file. Each is a schema.
+    pub databases: IndexMap<String, DatabaseFile>,
     /// `[pool]`: connections and durability.
     pub pool: Pool,
     /// `[api]`: PostgREST's settings of the same meaning.
@@ -90,6 +92,9 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// Of which database this is the configuration, where there are several ([`Config::of_database`]); none: of the default one.
+    #[serde(skip)]
+    pub selected: Option<String>,
     /// Whether anything asks what a request says (`request_value`), other than functions, which are told at once.
     #[serde(skip)]
     pub asks_request: bool,
@@ -177,13 +182,6 @@ impl Config {
         toml::to_string(self).map_err(|e| ConfigError(e.to_string()))
     }
 
-    /// The served database and the name it has in messages.
-    pub fn database(&self) -> (&str, &DatabaseFile) {
-        static NONE: DatabaseFile =
-            DatabaseFile { path: String::new(), mode: Mode::ReadWrite, hidden: Vec::new() };
-        self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
-    }
-
     /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
     fn finds(&self, word: &str) -> bool {
         let rules = self.policies.iter().flat_map(|policies| &policies.policy);
@@ -196,14 +194,7 @@ impl Config {
 
     fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
         self.asks_request = self.finds("request_value");
-        if self.databases.len() > 1 {
-            let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
-            return Err(ConfigError(format!(
-                "{origin}: [databases] names {} ({}), but this version serves one",
-                names.len(),
-                names.join(", ")
-            )));
-        }
+        self.check_databases().map_err(|wrong| ConfigError(format!("{origin}: {wrong}")))?;
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
         }
