@@ -7,7 +7,8 @@ use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
 use crate::answer::Answer;
-use crate::engine::{Asker, Engine};
+use crate::deeds::{self, From};
+use crate::engine::Engine;
 use crate::observe::health::{self, Short, Status};
 use crate::observe::page::{self, Format};
 use crate::observe::{self, errors, gather, names, slow};
@@ -22,6 +23,17 @@ pub enum Origin {
     AdminPort,
     /// By the administrator's unix socket: whoever may open it is the administrator.
     AdminSocket,
+}
+
+impl Origin {
+    /// Who a request with this method comes from.
+    fn of(self, method: &str) -> From {
+        match self {
+            Origin::AdminSocket => From::Administrator,
+            Origin::AdminPort if method == "GET" => From::Administrator,
+            Origin::AdminPort | Origin::Api => From::Anybody,
+        }
+    }
 }
 
 /// What can be read.
@@ -103,6 +115,9 @@ pub async fn answer(
     let path = request.target.split('?').next().unwrap_or_default();
     let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
     let Some(page) = page else {
+        if let Some(answer) = deeds::answer(serving, engine, request, origin.of(request.method)).await {
+            return Some((answer, deeds::PREFIX));
+        }
         return (origin != Origin::Api).then(|| (nothing(), "other"));
     };
     if origin == Origin::Api && page.relation().is_some_and(|relation| names::now().has_at_root(relation)) {
@@ -161,22 +176,7 @@ async fn may_read(engine: &Engine, request: &Request<'_>, origin: Origin) -> Res
     if origin != Origin::Api || !engine.config().debug.require_admin {
         return Ok(());
     }
-    let asker = engine.identify(request).await?;
-    if is_admin(engine, &asker) {
-        return Ok(());
-    }
-    let status = if asker.identity.is_anonymous { 401 } else { 403 };
-    let role = &engine.config().debug.admin_role;
-    let hint = format!(
-        "It is for the role \"{role}\" (debug.admin_role), or for whoever reaches the admin listener."
-    );
-    Err(Answer::problem(status, "42501", "permission denied", &hint))
-}
-
-/// Whether it is the administrator who asks.
-fn is_admin(engine: &Engine, asker: &Asker) -> bool {
-    let (config, identity) = (engine.config(), &asker.identity);
-    !identity.is_anonymous && config.roles_of(identity.role.as_deref()).contains(&config.debug.admin_role)
+    deeds::is_administrator(engine, request).await
 }
 
 fn short(short: &Short) -> Answer {
@@ -209,6 +209,6 @@ fn not_allowed() -> Answer {
 }
 
 fn nothing() -> Answer {
-    let hint = "On this listener there are /health, /health/live, /health/ready; where they are switched on /metrics, /_debug/slow-queries and /_debug/errors.";
+    let hint = "On this listener there are /health, /health/live, /health/ready and, where they are switched on, /metrics and /_debug/….";
     Answer::problem(404, "PGRST125", "Invalid path specified in request URL", hint)
 }

@@ -28,7 +28,7 @@ const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
 pub async fn exchange(
-    serving: &Serving,
+    serving: &Arc<Serving>,
     max_body: u64,
     origin: Origin,
     request: Request<Incoming>,
@@ -63,7 +63,13 @@ struct Answered {
     received: u64,
 }
 
-async fn answer(serving: &Serving, max_body: u64, origin: Origin, head: &Parts, body: Incoming) -> Answered {
+async fn answer(
+    serving: &Arc<Serving>,
+    max_body: u64,
+    origin: Origin,
+    head: &Parts,
+    body: Incoming,
+) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
     let body = match read(body, max_body, expects).await {
         Ok(body) => body,
@@ -86,7 +92,7 @@ async fn answer(serving: &Serving, max_body: u64, origin: Origin, head: &Parts, 
             Err(refusal) => (refusal, None, None),
         },
     };
-    names::refresh_later(&engine);
+    names::refresh_later(serving);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;

@@ -299,7 +299,8 @@ fn answer(
     timing: &mut Timing,
     alone: bool,
 ) -> Result<Response, Error> {
-    let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
+    let version = schema::schema_version(db, &config.database().1.attach)
+        .map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
         let read = schema::read_configured(config, db);
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);

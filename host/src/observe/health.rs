@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use sqlitrest_runtime::schema::schema_version;
 use tokio::time::timeout;
 
 use super::look::{Look, look_at};
@@ -164,10 +163,7 @@ async fn can_be_read(pool: &Arc<Pool>) -> Result<(), String> {
     if !pool.is_there() {
         return Err("the file is not where it was".to_owned());
     }
-    let read = timeout(PATIENCE, async {
-        let mut loan = pool.take(Lane::Short).await?;
-        schema_version(&mut loan)
-    });
+    let read = timeout(PATIENCE, async { pool.take(Lane::Short).await?.schema_version() });
     match read.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.message),

@@ -14,6 +14,7 @@ use sqlitrest_runtime::config::Span;
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Registry, reload};
 
 use super::line::{Line, Lines};
 
@@ -106,6 +107,7 @@ impl Levels {
 }
 
 static OUTPUT: OnceLock<Output> = OnceLock::new();
+static LEVELS: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// The thread that writes, as those see it who have lines.
 struct Output {
@@ -138,10 +140,19 @@ pub fn begin(log: &Log) {
     if OUTPUT.set(output).is_err() {
         return;
     }
-    let lines = tracing_subscriber::registry().with(log.level.targets()).with(Lines);
-    let _ = tracing::subscriber::set_global_default(lines);
+    let (levels, handle) = reload::Layer::new(log.level.targets());
+    let _ = LEVELS.set(handle);
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(levels).with(Lines));
     // A panic is a line, too.
     std::panic::set_hook(Box::new(|panic| error(format_args!("{panic}"))));
+}
+
+/// From now on there are lines of other levels.
+pub fn change(levels: &Levels) {
+    if let Some(handle) = LEVELS.get() {
+        // It fails only where the lines are gone.
+        let _ = handle.reload(levels.targets());
+    }
 }
 
 /// Writes what is waiting, for at most `wait`. What comes after is written at once by whoever has it.

@@ -24,9 +24,8 @@ pub mod stats;
 pub mod telemetry;
 pub mod trace_parent;
 
-
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -38,6 +37,9 @@ static COUNTS: AtomicBool = AtomicBool::new(false);
 
 /// Whether the API's listener tells of the health of the server.
 static TELLS_HEALTH: AtomicBool = AtomicBool::new(true);
+
+/// What was taken up.
+static SECTIONS: Mutex<Option<Sections>> = Mutex::new(None);
 
 /// When the server began.
 static BEGUN: OnceLock<Instant> = OnceLock::new();
@@ -54,6 +56,9 @@ pub struct Observing;
 /// One sentence on a section that cannot be had.
 pub fn begin(sections: &Sections) -> Result<Observing> {
     BEGUN.get_or_init(Instant::now);
+    if let Ok(mut known) = SECTIONS.lock() {
+        *known = Some(sections.clone());
+    }
     logging::begin(&sections.log);
     COUNTS.store(sections.admin.counts(), Ordering::Relaxed);
     TELLS_HEALTH.store(sections.admin.health_on_api, Ordering::Relaxed);
@@ -61,6 +66,28 @@ pub fn begin(sections: &Sections) -> Result<Observing> {
     slow::begin(sections.log.slow_query.0)?;
     telemetry::begin(&sections.telemetry)?;
     Ok(Observing)
+}
+
+/// Takes up what a configuration that was read again says otherwise. What can only be taken up at the next start is told.
+pub fn change(sections: &Sections) -> Vec<String> {
+    let Ok(mut known) = SECTIONS.lock() else { return Vec::new() };
+    let Some(before) = known.as_ref() else { return Vec::new() };
+    let changed = [
+        ("log.format", before.log.format != sections.log.format),
+        ("[admin]", before.admin != sections.admin),
+        ("[telemetry]", before.telemetry != sections.telemetry),
+    ];
+    let changed = changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key));
+    let mut told: Vec<String> =
+        changed.map(|key| format!("{key} has changed, which is taken up at the next start")).collect();
+    logging::change(&sections.log.level);
+    request::log_requests(sections.log.requests);
+    told.extend(slow::begin(sections.log.slow_query.0).err().map(|error| format!("{error:#}")));
+    let mut taken = sections.clone();
+    taken.log.format = before.log.format;
+    (taken.admin, taken.telemetry) = (before.admin.clone(), before.telemetry.clone());
+    *known = Some(taken);
+    told
 }
 
 /// Whether metrics are on.

@@ -13,6 +13,7 @@ use sqlitrest_runtime::schema::read_configured;
 
 use crate::engine::Engine;
 use crate::pool::Lane;
+use crate::serving::Serving;
 
 /// A route, by its place among all that there have been since the start.
 pub type RouteId = u32;
@@ -121,31 +122,36 @@ pub fn now() -> Arc<Names> {
 
 /// A schema has changed.
 pub fn outdate() {
-    IS_STALE.store(true, Ordering::Relaxed);
+    IS_STALE.store(true, Ordering::Release);
 }
 
-/// Reads the names of what this engine serves, if they may have changed since they were read last.
-pub async fn refresh(engine: &Engine) {
-    if IS_STALE.swap(false, Ordering::Relaxed) {
-        read(engine).await;
+/// Reads the names of what is served, if they may have changed since they were read last.
+pub async fn refresh(serving: &Serving) {
+    // One after the other, so that the last has the last word.
+    static READING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _alone = READING.lock().await;
+    if IS_STALE.swap(false, Ordering::AcqRel) {
+        read(&serving.engine()).await;
     }
 }
 
 /// [`refresh`], beside whoever asks.
-pub fn refresh_later(engine: &Arc<Engine>) {
-    if IS_STALE.load(Ordering::Relaxed) {
-        let engine = Arc::clone(engine);
-        tokio::spawn(async move { refresh(&engine).await });
+pub fn refresh_later(serving: &Arc<Serving>) {
+    if IS_STALE.load(Ordering::Acquire) {
+        let serving = Arc::clone(serving);
+        tokio::spawn(async move { refresh(&serving).await });
     }
 }
 
 /// Reads the names of what this engine serves. What cannot be read now is read after the next change.
-pub async fn read(engine: &Engine) {
+async fn read(engine: &Engine) {
     let mut relations = BTreeSet::new();
-    if let Ok(mut loan) = engine.pool().take(Lane::Long).await
-        && let Ok(schema) = read_configured(engine.config(), &mut loan)
-    {
-        relations.extend(schema.names.into_keys());
+    for served in engine.served() {
+        if let Ok(mut loan) = served.pool().take(Lane::Long).await
+            && let Ok(schema) = read_configured(served.config(), &mut loan)
+        {
+            relations.extend(schema.names.into_keys());
+        }
     }
     NOW.store(Arc::new(Names::new(engine.config(), &relations)));
 }

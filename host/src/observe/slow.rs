@@ -66,6 +66,7 @@ static UNTOLD: AtomicU64 = AtomicU64::new(0);
 /// The system's, where there is no thread to be had.
 pub fn begin(threshold: Duration) -> Result<()> {
     if threshold.is_zero() {
+        THRESHOLD.store(u64::MAX, Ordering::Relaxed);
         return Ok(());
     }
     let (queue, waiting) = sync_channel(MOST_WAITING);

@@ -19,6 +19,33 @@ pub struct DatabaseFile {
     /// Relations that are not exposed; `*` stands for any text.
     #[serde(default)]
     pub hidden: Vec<String>,
+    /// Other databases of the configuration, which functions and computed columns and relationships of this one may read, as
+    /// `NAME.table`. On hosts of ours alone.
+    #[serde(default)]
+    pub attach: Vec<String>,
+}
+
+impl DatabaseFile {
+    /// Nothing but where it is.
+    pub const fn at(path: String) -> DatabaseFile {
+        DatabaseFile { path, mode: Mode::ReadWrite, hidden: Vec::new(), attach: Vec::new() }
+    }
+}
+
+/// `[attach]`: which databases an administrator may attach and detach while the server runs, on hosts of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attach {
+    /// The directories, relative to the configuration file, in which the files have to be. Empty: none may be attached.
+    pub paths: Vec<String>,
+    /// The most databases that are served at a time. Each has connections, threads and memory of its own.
+    pub most: usize,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { paths: Vec::new(), most: 100 }
+    }
 }
 
 /// Whether requests may write.

@@ -11,6 +11,7 @@ mod definitions;
 mod environment;
 mod error;
 mod http;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
 pub use api::{Api, TxEnd, Verbosity};
-pub use database::{DatabaseFile, Mode, Pool, Synchronous};
+pub use database::{Attach, DatabaseFile, Mode, Pool, Synchronous};
 pub use debug::Debug;
 pub use definitions::{
     ComputedColumn, ComputedRelationship, DataRepresentation, FullTextIndex, Udf, UdfParam,
@@ -41,7 +42,7 @@ pub use units::{Size, Span};
 pub struct Config {
     /// `[server]`: where and how requests are taken.
     pub server: Server,
-    /// `[databases.NAME]`: what is served. One database for now.
+    /// `[databases.NAME]`: what is served. Each is a schema.
     pub databases: BTreeMap<String, DatabaseFile>,
     /// `[pool]`: connections and durability.
     pub pool: Pool,
@@ -70,6 +71,8 @@ pub struct Config {
     /// `[comments]`, for documents. Not built yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comments: Option<toml::Table>,
+    /// `[attach]`: databases that come and go while the server runs.
+    pub attach: Attach,
     /// `[debug]`: what is told of the server itself, and to whom.
     pub debug: Debug,
     /// `[log]`. This and the sections below are the native host's, which reads them for itself: a component has no use for them.
@@ -90,6 +93,12 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// The database that stands first in the file.
+    #[serde(skip)]
+    pub first: Option<String>,
+    /// Of which database this is the configuration, where there are several ([`Config::of_database`]); none: of the default one.
+    #[serde(skip)]
+    pub selected: Option<String>,
     /// Whether anything asks what a request says (`request_value`), other than functions, which are told at once.
     #[serde(skip)]
     pub asks_request: bool,
@@ -111,6 +120,7 @@ impl Config {
         }
         let mut own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).peekable();
         if own.peek().is_none() {
+            config.first = selection::first(text);
             return config.validate(origin);
         }
         // The file is in order; from here on a mistake is the environment's.
@@ -119,6 +129,7 @@ impl Config {
             override_key(&mut table, name, value)?;
         }
         let rules = config.policies.map(|policies| policies.policy);
+        let first = selection::first(text);
         // By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
         let text = toml::to_string(&table).map_err(|e| ConfigError(format!("environment: {e}")))?;
         let mut config: Config =
@@ -127,6 +138,7 @@ impl Config {
         if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
             policies.policy = rules;
         }
+        config.first = first;
         config.validate(origin)
     }
 
@@ -177,13 +189,6 @@ impl Config {
         toml::to_string(self).map_err(|e| ConfigError(e.to_string()))
     }
 
-    /// The served database and the name it has in messages.
-    pub fn database(&self) -> (&str, &DatabaseFile) {
-        static NONE: DatabaseFile =
-            DatabaseFile { path: String::new(), mode: Mode::ReadWrite, hidden: Vec::new() };
-        self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
-    }
-
     /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
     fn finds(&self, word: &str) -> bool {
         let rules = self.policies.iter().flat_map(|policies| &policies.policy);
@@ -196,14 +201,7 @@ impl Config {
 
     fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
         self.asks_request = self.finds("request_value");
-        if self.databases.len() > 1 {
-            let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
-            return Err(ConfigError(format!(
-                "{origin}: [databases] names {} ({}), but this version serves one",
-                names.len(),
-                names.join(", ")
-            )));
-        }
+        self.check_databases().map_err(|wrong| ConfigError(format!("{origin}: {wrong}")))?;
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
         }
