@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
 
 use crate::component::Guest;
@@ -112,6 +113,25 @@ pub enum EngineName {
     Native,
 }
 
+/// What was read.
+pub struct Configuration {
+    /// Of the file and the environment, with paths relative to the working directory.
+    pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
+    /// The file.
+    pub file: Option<PathBuf>,
+    digest: Option<Digest>,
+}
+
+/// By which it is seen whether a file has changed.
+pub type Digest = [u8; 32];
+
+/// That of the contents of a file.
+pub fn digest(contents: &[u8]) -> Digest {
+    Sha256::digest(contents).into()
+}
+
 /// What a server needs to begin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -125,8 +145,8 @@ pub struct Settings {
     pub guest: Guest,
     /// What was typed.
     pub flags: Flags,
-    /// The files beside it that were read.
-    pub read: Vec<PathBuf>,
+    /// The configuration file and those that it names, with the digests of what was read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Settings {
@@ -135,7 +155,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, sections, file) = configuration(flags.config.clone())?;
+        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
+        let read = file.clone().zip(read);
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -147,12 +168,12 @@ impl Settings {
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let read = RefCell::new(Vec::new());
+        let read = RefCell::new(Vec::from_iter(read));
         config.read_files(&|name| {
             let path = directory.join(name);
-            let text = fs::read_to_string(&path).map_err(|error| error.to_string());
-            read.borrow_mut().push(path);
-            text
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            read.borrow_mut().push((path, digest(text.as_bytes())));
+            Ok(text)
         })?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
@@ -171,7 +192,7 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
+pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let environment = environment()?;
     let by_environment = || {
         let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
@@ -188,7 +209,8 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
         config.relocate(|path| directory.join(path).display().to_string());
     }
-    Ok((config, sections, file))
+    let digest = file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file, digest })
 }
 
 /// The variables that begin with `SQLITREST_`.
