@@ -47,13 +47,14 @@ fn load() -> Result<Config, String> {
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
     config.read_files(&|name| read(Reference::File(name))).map_err(|error| error.to_string())?;
-    // Our own host sees to it that nobody else is served; of another, we cannot know.
-    match config.unenforced().as_slice() {
+    // Our own host does it itself.
+    match config.across_requests().as_slice() {
         [] => Ok(config),
         _ if is_ours => Ok(config),
         asked => Err(format!(
-            "{origin}: this version does not enforce {} yet, so it serves nothing",
-            asked.join(", ")
+            "{origin}: {} cannot be kept here, where nothing is remembered from one request to the next: have what stands in front \
+             limit the rate, and take it out; until then nothing is served",
+            asked.join(" and ")
         )),
     }
 }

@@ -8,29 +8,40 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod activity;
 mod admin;
 mod answer;
 mod asking;
 mod check;
 mod checkpoint;
 pub mod cli;
+mod coding;
 mod component;
+mod compression;
 mod connection;
 mod credentials;
 mod db;
+mod descriptors;
+pub mod edge;
 mod engine;
 mod examples;
 mod exchange;
 mod explain;
+mod forwarded;
+mod front;
 pub mod functions;
 mod head_timer;
+mod http_connection;
 mod key_set;
+pub mod listener;
 mod long;
 mod native;
 mod open;
 mod owned;
+mod places;
 mod policy_test;
 mod pool;
+mod rate_limit;
 mod reopen;
 mod sections;
 mod serve;
@@ -40,6 +51,9 @@ pub mod settings;
 mod sign_in;
 mod streaming;
 mod target;
+pub mod tls;
+#[cfg(unix)]
+mod unix_socket;
 mod warnings;
 mod writer;
 
@@ -48,7 +62,9 @@ use std::io::Write as _;
 
 pub use answer::Answer;
 pub use component::Guest;
+pub use edge::Edge;
 pub use engine::Engine;
+pub use exchange::exchange;
 pub use serving::Serving;
 pub use sqlitrest_runtime::config::Config;
 pub use sqlitrest_runtime::http::Request;

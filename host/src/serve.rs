@@ -1,18 +1,19 @@
 //! `sqlitrest serve`: opens everything, says so, runs until a signal, closes everything.
 
-use std::io::{ErrorKind, Write as _};
-use std::net::SocketAddr;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use sqlitrest_runtime::config::{Config, Engine as Kind};
-use tokio::net::TcpListener;
+use anyhow::{Context as _, Result};
+use sqlitrest_runtime::config::Engine as Kind;
 
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
+use crate::exchange::exchange;
+use crate::front::Front;
+use crate::listener::Listener;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::warnings::warnings;
@@ -36,27 +37,17 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         // Signals first: who reads the line below may send one at once.
         let signals = Signals::new().map_err(Failure::Start)?;
-        let listener = listen(config).await.map_err(Failure::Start)?;
-        let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
-        let unenforced = config.unenforced().join(", ");
-        if !unenforced.is_empty() && !address.ip().is_loopback() {
-            return Err(Failure::Start(anyhow!(
-                "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
-            )));
-        }
+        let front = Front::open(&settings).await.map_err(Failure::Start)?;
         let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
         let examples = match settings.examples {
-            true => curl_lines(engine.pool(), config, address).await,
+            true => curl_lines(engine.pool(), config, &front.listener).await,
             false => Vec::new(),
         };
-        announce(&settings, &engine, address, &examples);
-        if !unenforced.is_empty() {
-            log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
-        }
+        announce(&settings, &engine, &front.listener, &examples);
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
-        until_signal(listener, &serving, config, signals).await.map_err(Failure::Run)
+        until_signal(front, &serving, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -69,23 +60,8 @@ fn open(settings: &Settings) -> Result<Engine> {
     }
 }
 
-async fn listen(config: &Config) -> Result<TcpListener> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    TcpListener::bind((host, port))
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => anyhow!(
-                "port {port} of {host} is in use; stop the other program, or choose another port with `--listen {host}:0`"
-            ),
-            ErrorKind::PermissionDenied => anyhow!(
-                "port {port} of {host} is not allowed to this user; choose one above 1023 with `--listen {host}:3000`"
-            ),
-            _ => anyhow!("cannot listen on {host}, port {port}: {error}"),
-        })
-}
-
 /// To standard output, which may be closed: what is served, and where.
-fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples: &[String]) {
+fn announce(settings: &Settings, engine: &Engine, listener: &Listener, examples: &[String]) {
     let file = engine.pool().file();
     let mut about = format!("{} tables", file.tables);
     if file.views > 0 {
@@ -97,7 +73,7 @@ fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples:
     let mut out = std::io::stdout();
     let _ = writeln!(
         out,
-        "sqlitrest {}: serving {} ({about}) on http://{address}, engine {}",
+        "sqlitrest {}: serving {} ({about}) on {listener}, engine {}",
         env!("CARGO_PKG_VERSION"),
         settings.config.database().1.path,
         engine.name(),
@@ -112,12 +88,7 @@ fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples:
     let _ = out.flush();
 }
 
-async fn until_signal(
-    listener: TcpListener,
-    serving: &Arc<Serving>,
-    config: &Config,
-    mut signals: Signals,
-) -> Result<()> {
+async fn until_signal(front: Front, serving: &Arc<Serving>, mut signals: Signals) -> Result<()> {
     let (began, begin) = tokio::sync::oneshot::channel();
     let shutdown = async move {
         signals.next().await;
@@ -131,7 +102,14 @@ async fn until_signal(
             std::process::exit(1);
         }
     });
-    let cut = server::run(listener, Arc::clone(serving), config, shutdown).await;
+    let Front { listener, limits, edge, .. } = front;
+    tokio::spawn({
+        let edge = Arc::clone(&edge);
+        async move { edge.forget().await }
+    });
+    let api = Arc::clone(serving);
+    let answer = move |peer, request| exchange(Arc::clone(&api), Arc::clone(&edge), peer, request);
+    let cut = server::run(vec![listener], &limits, answer, shutdown).await;
     let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
