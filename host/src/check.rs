@@ -63,7 +63,7 @@ fn look(settings: &Settings) -> Found {
         found.errors.push(error.to_string());
     }
     found.warnings.extend(config.auth_warnings());
-    found.errors.extend(front::mistakes(settings));
+    found.errors.extend(front::mistakes(&settings.config, &settings.sections));
     match File::check(&config) {
         Err(error) => found.errors.push(format!("{error:#}")),
         Ok((file, mut connection)) => {

@@ -44,21 +44,25 @@ impl Edge {
     ///
     /// # Errors
     /// One sentence on what is wrong with which key.
-    pub fn new(config: &Config) -> Result<Arc<Edge>> {
-        Ok(Arc::new(Edge(ArcSwap::from_pointee(Rules::new(config)?))))
+    pub fn new(config: &Config) -> Result<Edge> {
+        Ok(Edge(ArcSwap::from_pointee(Rules::new(config)?)))
     }
 
-    /// Goes by another configuration from the next request on. Limits that are as before go on counting.
+    /// The rules of another configuration. Limits that are as before go on counting.
     ///
     /// # Errors
-    /// As [`Edge::new`]; the old rules are kept.
-    pub fn follow(&self, config: &Config) -> Result<()> {
+    /// As [`Edge::new`].
+    pub fn prepare(&self, config: &Config) -> Result<Rules> {
         let mut new = Rules::new(config)?;
         let old = self.rules();
         keep(&mut new.by_address, &old.by_address);
         keep(&mut new.by_identity, &old.by_identity);
-        self.0.store(Arc::new(new));
-        Ok(())
+        Ok(new)
+    }
+
+    /// Goes by other rules from the next request on.
+    pub fn take(&self, rules: Rules) {
+        self.0.store(Arc::new(rules));
     }
 
     /// The rules at the moment.
@@ -226,30 +230,28 @@ fn too_many(whose: &str, left: Left) -> Answer {
 mod tests {
     use super::*;
 
-    fn rules(middleware: &str) -> Result<Arc<Edge>> {
+    fn edge(middleware: &str) -> Result<Edge> {
         Edge::new(&Config::load("", &format!("[middleware]\n{middleware}"), []).expect("valid"))
     }
 
     #[test]
     fn limits_that_stay_go_on_counting() {
-        let edge = rules("rate_limit_per_ip = 5\nrate_limit_per_identity = 5").expect("rules");
+        let edge = edge("rate_limit_per_ip = 5\nrate_limit_per_identity = 5").expect("rules");
         let old = edge.rules();
         let config = Config::load("", "[middleware]\nrate_limit_per_ip = 5\nrate_limit_per_identity = 6", []);
-        edge.follow(&config.expect("valid")).expect("rules");
+        edge.take(edge.prepare(&config.expect("valid")).expect("rules"));
         let new = edge.rules();
         let is_same = |a: &Option<Arc<RateLimit>>, b: &Option<Arc<RateLimit>>| {
             a.as_ref().zip(b.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b))
         };
         assert!(is_same(&old.by_address, &new.by_address) && !is_same(&old.by_identity, &new.by_identity));
         let wrong = Config::load("", "[middleware]\ntrusted_proxies = [\"x\"]", []).expect("valid");
-        assert!(edge.follow(&wrong).is_err());
-        assert!(Arc::ptr_eq(&edge.rules(), &new), "the old rules are kept");
+        assert!(edge.prepare(&wrong).is_err());
     }
 
     #[test]
     fn who_is_counted() {
-        let edge = rules("rate_limit_per_identity = 1").expect("rules");
-        let rules = edge.rules();
+        let rules = edge("rate_limit_per_identity = 1").expect("rules").rules();
         let (head, ()) = hyper::Request::new(()).into_parts();
         let tags = Tags::default();
         let comes = |role: &str, sub: Json, is_anonymous: bool| {

@@ -15,7 +15,7 @@ use crate::admin;
 use crate::answer::Answer;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
-use crate::edge::{Edge, Passage};
+use crate::edge::Passage;
 use crate::server::Peer;
 use crate::serving::Serving;
 use crate::streaming::AnswerBody;
@@ -30,14 +30,9 @@ const SLOWEST: u64 = 500;
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request to the API. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(
-    serving: Arc<Serving>,
-    edge: Arc<Edge>,
-    peer: Peer,
-    request: Request<Incoming>,
-) -> Response<SentBody> {
+pub async fn exchange(serving: Arc<Serving>, peer: Peer, request: Request<Incoming>) -> Response<SentBody> {
     let (mut head, body) = request.into_parts();
-    let (rules, tags) = (edge.rules(), Tags::take(&mut head.headers));
+    let (rules, tags) = (serving.front().edge.rules(), Tags::take(&mut head.headers));
     let mut passage = Passage::new(&rules, peer, &head, &tags);
     let expects = head.headers.contains_key(EXPECT);
     if let Err(refusal) = passage.enter() {

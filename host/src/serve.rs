@@ -12,11 +12,11 @@ use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
 use crate::exchange::exchange;
-use crate::front::Front;
 use crate::listener::Listener;
+use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
-use crate::warnings::warnings;
+use crate::watch::watch;
 use crate::{log, server};
 
 /// How long the end waits for connections to the database that were cut off.
@@ -25,7 +25,8 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
-    let serving = Serving::new(open(&settings).map_err(Failure::Start)?);
+    let engine = open(&settings).map_err(Failure::Start)?;
+    let serving = Serving::made_of(&settings, engine).map_err(Failure::Start)?;
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
@@ -37,17 +38,27 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         // Signals first: who reads the line below may send one at once.
         let signals = Signals::new().map_err(Failure::Start)?;
-        let front = Front::open(&settings).await.map_err(Failure::Start)?;
-        let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
-        let examples = match settings.examples {
-            true => curl_lines(engine.pool(), config, &front.listener).await,
-            false => Vec::new(),
+        #[cfg(unix)]
+        reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
+        let listener = serving.front().listen(&config.server).await.map_err(Failure::Start)?;
+        let warnings = engine.warnings().await.map_err(Failure::Start)?;
+        let examples = match (settings.flags.examples, engine.served().first()) {
+            (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
+            _ => Vec::new(),
         };
-        announce(&settings, &engine, &front.listener, &examples);
+        announce(&settings, &engine, &listener, &examples);
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
-        until_signal(front, &serving, signals).await.map_err(Failure::Run)
+        // Held any longer it could not be given up when another takes its place.
+        drop(engine);
+        if let (true, Some(_)) = (config.server.watch, &settings.file) {
+            match watch(&settings, Arc::clone(&serving)) {
+                Ok(watching) => drop(tokio::spawn(watching)),
+                Err(error) => log(format_args!("warning: {error:#}")),
+            }
+        }
+        until_signal(listener, &serving, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
@@ -62,24 +73,18 @@ fn open(settings: &Settings) -> Result<Engine> {
 
 /// To standard output, which may be closed: what is served, and where.
 fn announce(settings: &Settings, engine: &Engine, listener: &Listener, examples: &[String]) {
-    let file = engine.pool().file();
-    let mut about = format!("{} tables", file.tables);
-    if file.views > 0 {
-        about += &format!(", {} views", file.views);
-    }
-    if !file.writable {
-        about += ", read-only";
-    }
+    let what: Vec<String> = engine.served().iter().map(|served| about(served)).collect();
     let mut out = std::io::stdout();
     let _ = writeln!(
         out,
-        "sqlitrest {}: serving {} ({about}) on {listener}, engine {}",
+        "sqlitrest {}: serving {} on {listener}, engine {}",
         env!("CARGO_PKG_VERSION"),
-        settings.config.database().1.path,
+        what.join(", "),
         engine.name(),
     );
     if settings.file.is_none() {
-        let deeds = if file.writable { "reading and writing" } else { "reading" };
+        let writable = engine.served().iter().any(|served| served.pool().file().writable);
+        let deeds = if writable { "reading and writing" } else { "reading" };
         let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
     }
     if !examples.is_empty() {
@@ -88,7 +93,20 @@ fn announce(settings: &Settings, engine: &Engine, listener: &Listener, examples:
     let _ = out.flush();
 }
 
-async fn until_signal(front: Front, serving: &Arc<Serving>, mut signals: Signals) -> Result<()> {
+/// `my.db (3 tables, read-only)`
+fn about(served: &Served) -> String {
+    let file = served.pool().file();
+    let mut about = format!("{} ({} tables", served.config().database().1.path, file.tables);
+    if file.views > 0 {
+        about += &format!(", {} views", file.views);
+    }
+    if !file.writable {
+        about += ", read-only";
+    }
+    about + ")"
+}
+
+async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: Signals) -> Result<()> {
     let (began, begin) = tokio::sync::oneshot::channel();
     let shutdown = async move {
         signals.next().await;
@@ -102,20 +120,32 @@ async fn until_signal(front: Front, serving: &Arc<Serving>, mut signals: Signals
             std::process::exit(1);
         }
     });
-    let Front { listener, limits, edge, .. } = front;
     tokio::spawn({
-        let edge = Arc::clone(&edge);
-        async move { edge.forget().await }
+        let serving = Arc::clone(serving);
+        async move { serving.front().edge.forget().await }
     });
     let api = Arc::clone(serving);
-    let answer = move |peer, request| exchange(Arc::clone(&api), Arc::clone(&edge), peer, request);
-    let cut = server::run(vec![listener], &limits, answer, shutdown).await;
+    let answer = move |peer, request| exchange(Arc::clone(&api), peer, request);
+    let cut = server::run(vec![listener], &serving.front().limits, answer, shutdown).await;
     let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
-        engine.pool().interrupt();
+        engine.interrupt();
     }
     engine.close(LAST_WAIT).await
+}
+
+/// From now on SIGHUP means that everything is read again.
+#[cfg(unix)]
+fn reload_by_signal(serving: Arc<Serving>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            serving.reload_and_tell("SIGHUP").await;
+        }
+    });
+    Ok(())
 }
 
 /// SIGXFSZ, on every system that we know. It tells who writes beyond the limit for the size of a file (`ulimit -f`), and ends who does

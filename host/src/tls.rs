@@ -28,19 +28,25 @@ pub struct Section {
 
 /// What shakes hands.
 pub struct Tls {
-    files: ArcSwap<Section>,
     provider: Arc<CryptoProvider>,
-    shown: Arc<Shown>,
+    now: Arc<Now>,
     acceptor: TlsAcceptor,
 }
 
-/// The certificate and the key of handshakes that begin now.
+/// What handshakes show that begin now.
 #[derive(Debug)]
-struct Shown(ArcSwap<CertifiedKey>);
+struct Now(ArcSwap<Shown>);
 
-impl ResolvesServerCert for Shown {
+/// A certificate with its key, and the files that they are from.
+#[derive(Debug)]
+pub struct Shown {
+    files: Section,
+    key: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Now {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        Some(Arc::clone(&self.0.load().key))
     }
 }
 
@@ -51,17 +57,17 @@ impl Tls {
     /// One sentence on what is wrong with which file.
     pub fn new(files: &Section) -> Result<Tls> {
         let provider = Arc::new(ring::default_provider());
-        let shown = Arc::new(Shown(ArcSwap::from_pointee(read(files, &provider)?)));
+        let now = Arc::new(Now(ArcSwap::from_pointee(read(files, &provider)?)));
         let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .context("TLS cannot be set up")?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::clone(&shown) as Arc<dyn ResolvesServerCert>);
+            .with_cert_resolver(Arc::clone(&now) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // Clients that come again shake hands without the private key; the secret of the tickets is of this process, and changes.
         config.ticketer = ring::Ticketer::new().context("TLS cannot be set up")?;
         let acceptor = TlsAcceptor::from(Arc::new(config));
-        Ok(Tls { files: ArcSwap::from_pointee(files.clone()), provider, shown, acceptor })
+        Ok(Tls { provider, now, acceptor })
     }
 
     /// Reads both files again. Handshakes from now on show what they have; connections that are there live on.
@@ -69,17 +75,22 @@ impl Tls {
     /// # Errors
     /// One sentence on what is wrong with which file. What was shown before is kept.
     pub fn reload(&self) -> Result<()> {
-        self.follow(&self.files.load_full())
+        let files = self.now.0.load().files.clone();
+        self.take(self.prepare(&files)?);
+        Ok(())
     }
 
-    /// [`Tls::reload`] with other files, which are those from then on.
+    /// Reads a certificate and its key, and shows them to nobody yet.
     ///
     /// # Errors
     /// As [`Tls::reload`].
-    pub fn follow(&self, files: &Section) -> Result<()> {
-        self.shown.0.store(Arc::new(read(files, &self.provider)?));
-        self.files.store(Arc::new(files.clone()));
-        Ok(())
+    pub fn prepare(&self, files: &Section) -> Result<Shown> {
+        read(files, &self.provider)
+    }
+
+    /// Shows this from now on.
+    pub fn take(&self, shown: Shown) {
+        self.now.0.store(Arc::new(shown));
     }
 
     /// Shakes hands.
@@ -89,7 +100,7 @@ impl Tls {
 }
 
 /// The certificate and its key, which must belong together.
-fn read(files: &Section, provider: &CryptoProvider) -> Result<CertifiedKey> {
+fn read(files: &Section, provider: &CryptoProvider) -> Result<Shown> {
     let certificate = format!("tls.certificate {}", files.certificate.display());
     let key = format!("tls.key {}", files.key.display());
     let chain = chain(&files.certificate).map_err(|error| explain(&certificate, error))?;
@@ -103,7 +114,7 @@ fn read(files: &Section, provider: &CryptoProvider) -> Result<CertifiedKey> {
         }
         Err(error) => return Err(explain(&key, error)),
     };
-    CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+    let pair = CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             anyhow!("{key} is not the key of {certificate}")
         }
@@ -111,7 +122,8 @@ fn read(files: &Section, provider: &CryptoProvider) -> Result<CertifiedKey> {
             anyhow!("{certificate} is no certificate that can be shown: {error}")
         }
         error => anyhow!("{key} cannot be used: {error}"),
-    })
+    })?;
+    Ok(Shown { files: files.clone(), key: Arc::new(pair) })
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
@@ -146,7 +158,7 @@ mod tests {
     }
 
     fn der(tls: &Tls) -> Vec<u8> {
-        tls.shown.0.load().cert.first().expect("a certificate").to_vec()
+        tls.now.0.load().key.cert.first().expect("a certificate").to_vec()
     }
 
     #[test]

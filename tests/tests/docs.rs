@@ -121,7 +121,9 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    ["README.md", "docs/api.md", "docs/auth.md", "docs/http.md", "docs/policies.md"].map(file).concat()
+    let names =
+        ["README.md", "docs/api.md", "docs/auth.md", "docs/databases.md", "docs/http.md", "docs/policies.md"];
+    names.map(file).concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.

@@ -9,7 +9,7 @@ use rustls::version::{TLS12, TLS13};
 use sqlitrest::listener::Listener;
 use sqlitrest::server::{self, Limits};
 use sqlitrest::tls::{Section, Tls};
-use sqlitrest::{Config, Edge, Engine, Guest, Serving, exchange};
+use sqlitrest::{Config, Engine, Guest, Serving, exchange};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -147,12 +147,12 @@ async fn site(engine: &str, database: &Path, tls: &Arc<Tls>) -> (String, oneshot
         "native" => Engine::native(&config),
         _ => Engine::component(&config, &Guest::File(guest().to_owned())),
     };
-    let serving = Serving::new(made.expect("an engine"));
-    let (limits, edge) = (Limits::new(&config).expect("limits"), Edge::new(&config).expect("rules"));
+    let serving = Serving::new(made.expect("an engine")).expect("rules");
+    let limits = Limits::new(&config).expect("limits");
     let listener = Listener::bind(&config.server, Some(Arc::clone(tls))).await.expect("a port");
     let address = listener.to_string().strip_prefix("https://").expect("TLS").to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
-    let answer = move |peer, request| exchange(Arc::clone(&serving), Arc::clone(&edge), peer, request);
+    let answer = move |peer, request| exchange(Arc::clone(&serving), peer, request);
     tokio::spawn(async move {
         let shutdown = async { drop(stopped.await) };
         server::run(vec![listener], &limits, answer, shutdown).await

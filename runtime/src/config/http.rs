@@ -32,6 +32,8 @@ pub struct Server {
     pub header_timeout: Span,
     /// What runs the core.
     pub engine: Engine,
+    /// Whether the native host looks at the files of its configuration and reads them again when they change.
+    pub watch: bool,
 }
 
 impl Default for Server {
@@ -48,6 +50,7 @@ impl Default for Server {
             max_connections: 10_000,
             header_timeout: Span(Duration::from_secs(30)),
             engine: Engine::Component,
+            watch: true,
         }
     }
 }
