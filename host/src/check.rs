@@ -12,6 +12,7 @@ use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
 use crate::cli::Failure;
+use crate::front;
 use crate::open::File;
 use crate::settings::{self, Of, Settings};
 
@@ -62,9 +63,7 @@ fn look(settings: &Settings) -> Found {
         found.errors.push(error.to_string());
     }
     found.warnings.extend(config.auth_warnings());
-    for key in config.unenforced() {
-        found.warnings.push(format!("{key}: not enforced by this version"));
-    }
+    found.errors.extend(front::mistakes(&settings.config, &settings.sections));
     match File::check(&config) {
         Err(error) => found.errors.push(format!("{error:#}")),
         Ok((file, mut connection)) => {

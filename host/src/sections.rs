@@ -1,12 +1,19 @@
 //! The sections of the configuration that only this host reads. Each is declared where it is used.
 
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 use sqlitrest_runtime::config::{Config, ConfigError, in_file};
+
+use crate::tls;
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Sections {}
+pub struct Sections {
+    /// `[tls]`: certificate and key of the port.
+    pub tls: Option<tls::Section>,
+}
 
 impl Sections {
     /// The sections of a file (`origin` is its name, for messages), with what the environment says otherwise, which `config` knows.
@@ -19,5 +26,12 @@ impl Sections {
         let wrong = |message: &str| ConfigError(format!("environment: {message}"));
         let text = toml::to_string(&config.host_sections()).map_err(|error| wrong(&error.to_string()))?;
         toml::from_str(&text).map_err(|error| wrong(error.message()))
+    }
+
+    /// Says where files lie that are named relative to the configuration file.
+    pub fn relocate(&mut self, directory: &Path) {
+        let files: Vec<&mut PathBuf> =
+            self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]).collect();
+        files.into_iter().for_each(|path| *path = directory.join(&*path));
     }
 }
