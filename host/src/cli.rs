@@ -13,9 +13,10 @@ use clap_complete::Shell;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
+use crate::observe::logging;
 use crate::policy_test::PolicyCommand;
 use crate::settings::{Flags, Of, Settings};
-use crate::{check, component, credentials, db, explain, log, policy_test, serve};
+use crate::{check, component, credentials, db, explain, policy_test, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -108,7 +109,7 @@ pub fn main() -> ExitCode {
     // A library's message may have several lines; ours has one.
     let words = format!("{error:#}");
     let words: Vec<&str> = words.split_whitespace().collect();
-    log(format_args!("{}", words.join(" ")));
+    logging::error(format_args!("{}", words.join(" ")));
     ExitCode::from(code)
 }
 

@@ -10,6 +10,7 @@
 
 mod activity;
 mod admin;
+mod admin_listener;
 mod answer;
 mod asking;
 mod check;
@@ -37,6 +38,7 @@ mod key_set;
 pub mod listener;
 mod long;
 mod native;
+mod observe;
 mod open;
 mod owned;
 mod persist;
@@ -62,7 +64,6 @@ mod watch;
 mod writer;
 
 use std::fmt::Arguments;
-use std::io::Write as _;
 
 pub use answer::Answer;
 pub use component::Guest;
@@ -75,7 +76,7 @@ pub use sqlitrest_runtime::http::Request;
 /// `sqlitrest/0.1.0`
 pub const SERVER: &str = concat!("sqlitrest/", env!("CARGO_PKG_VERSION"));
 
-/// One line to standard error, which may be closed.
+/// A line of the log, of something that should not stay so.
 fn log(line: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "sqlitrest: {line}");
+    observe::logging::warn(line);
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -16,6 +17,7 @@ use tokio::time::sleep;
 use crate::engine::Engine;
 use crate::front::Front;
 use crate::log;
+use crate::observe::{self, logging, names};
 use crate::sections::Sections;
 use crate::settings::{Flags, Settings};
 
@@ -26,6 +28,7 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Serving {
     engine: ArcSwap<Engine>,
     front: Front,
+    is_draining: AtomicBool,
     /// One change at a time.
     changes: Mutex<Changes>,
     /// What was typed, by which the configuration is read again. None: there is nothing to read.
@@ -72,6 +75,7 @@ impl Serving {
         Ok(Arc::new(Serving {
             engine: ArcSwap::from_pointee(engine),
             front,
+            is_draining: AtomicBool::new(false),
             changes: Mutex::new(changes),
             flags: settings.map(|settings| settings.flags.clone()),
             file: settings.and_then(|settings| settings.file.clone()),
@@ -86,6 +90,16 @@ impl Serving {
     /// What stands in front of it.
     pub fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// No more is begun; what is begun comes to its end.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Whether it comes to its end.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// The configuration file, where there is one.
@@ -109,6 +123,7 @@ impl Serving {
         warnings.extend(self.change(&with_attached(&configured, &changes.attached)).await?);
         self.front.take(front);
         changes.configured = configured;
+        warnings.extend(observe::change(&settings.sections));
         Ok(Changed { warnings })
     }
 
@@ -155,6 +170,7 @@ impl Serving {
             }
         };
         self.engine.store(Arc::clone(&engine));
+        names::outdate();
         tokio::spawn(retire(before, engine));
         Ok(warnings)
     }
@@ -203,7 +219,7 @@ impl Serving {
     pub async fn reload_and_tell(&self, why: &str) {
         match self.reload().await {
             Ok(changed) => {
-                log(format_args!("{why}: the configuration is read again"));
+                logging::info(format_args!("{why}: the configuration is read again"));
                 for warning in changed.warnings {
                     log(format_args!("warning: {warning}"));
                 }

@@ -207,7 +207,7 @@ pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let mut config = Config::load(&origin, &text, pairs)?;
     let mut sections = Sections::load(&origin, &text, &config)?;
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        sections.relocate(directory);
+        sections.relocate(&|path| directory.join(path).display().to_string());
         config.relocate(|path| directory.join(path).display().to_string());
     }
     let digest = file.is_some().then(|| digest(text.as_bytes()));

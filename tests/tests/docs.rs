@@ -121,9 +121,17 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    let names =
-        ["README.md", "docs/api.md", "docs/auth.md", "docs/databases.md", "docs/http.md", "docs/policies.md"];
-    names.map(file).concat()
+    [
+        "README.md",
+        "docs/api.md",
+        "docs/auth.md",
+        "docs/databases.md",
+        "docs/http.md",
+        "docs/observability.md",
+        "docs/policies.md",
+    ]
+    .map(file)
+    .concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.
