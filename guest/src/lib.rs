@@ -16,6 +16,7 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
@@ -33,15 +34,16 @@ fn answer(
     config: &Config,
     identity: &Arc<Identity>,
     timing: &Timing,
+    audits: Audits,
     request: &Request<'_>,
 ) -> Response {
-    let response = answer_with(&mut database, config, identity, timing, request);
+    let response = answer_with(&mut database, config, identity, timing, audits, request);
     if !database.may_do_guarded() || response.status != 500 {
         return response;
     }
     // Nothing is committed: the page comes before that.
     drop(database);
-    answer_with(&mut database::SpinDatabase::guarded(), config, identity, timing, request)
+    answer_with(&mut database::SpinDatabase::guarded(), config, identity, timing, audits, request)
 }
 
 fn answer_with(
@@ -49,10 +51,12 @@ fn answer_with(
     config: &Config,
     identity: &Arc<Identity>,
     timing: &Timing,
+    audits: Audits,
     request: &Request<'_>,
 ) -> Response {
     match parse(config, identity, request) {
         Ok(mut parsed) => {
+            parsed.audit(audits);
             parsed.timing = timing.clone();
             parsed.timing.spend(Stage::Parse);
             let mut schema = SCHEMA.take();

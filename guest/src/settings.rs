@@ -47,6 +47,12 @@ fn load() -> Result<Config, String> {
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
     config.read_files(&|name| read(Reference::File(name))).map_err(|error| error.to_string())?;
+    // Our own host keeps the log itself, and hands the section over to nobody.
+    if config.audit.is_some() {
+        return Err(format!(
+            "{origin}: no audit log is kept here, so nothing is served with [audit]: take the section out, or serve it with `sqlitrest serve`"
+        ));
+    }
     // Our own host sees to it that nobody else is served; of another, we cannot know.
     match config.unenforced().as_slice() {
         [] => Ok(config),

@@ -2,6 +2,7 @@
 
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::error_response;
 use sqlitrest_runtime::http::{Request, Response};
@@ -41,7 +42,7 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
     let mut timing = Timing::start(config, now);
     let identity = sign_in::identity(config, &request)?;
     timing.spend(Stage::Jwt);
-    Ok(answer(SpinDatabase::default(), config, &identity, &timing, &request))
+    Ok(answer(SpinDatabase::default(), config, &identity, &timing, Audits::None, &request))
 }
 
 /// The body, or of a larger one than `max` its first `max` + 1 bytes, which the core answers with 413.

@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::{Request, Response};
@@ -14,6 +15,7 @@ use sqlitrest_runtime::{Access, ApiRequest, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
+use crate::audit;
 use crate::log;
 use crate::long;
 use crate::owned::Owned;
@@ -33,6 +35,7 @@ pub struct Native {
 /// The core and what it knows of the schema.
 struct Core {
     config: Config,
+    audits: Audits,
     /// The newest schema seen; each request holds its own reference.
     schema: Mutex<Arc<SchemaCache>>,
 }
@@ -43,7 +46,8 @@ impl Native {
     /// # Errors
     /// One sentence on what is wrong with the file and what to do.
     pub fn new(config: &Config) -> Result<Self> {
-        let core = Core { config: config.clone(), schema: Mutex::default() };
+        let audits = audit::audits(config);
+        let core = Core { config: config.clone(), audits, schema: Mutex::default() };
         Ok(Native { core: Arc::new(core), pool: Pool::open(config)? })
     }
 
@@ -156,6 +160,7 @@ impl Core {
         let mut parsed = parse(&self.config, identity, request)?;
         timing.spend(Stage::Parse);
         parsed.timing = timing;
+        parsed.audit(self.audits);
         Ok(parsed)
     }
 

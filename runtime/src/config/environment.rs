@@ -59,10 +59,33 @@ pub const KEYS: &[&str] = &[
     "policies.file",
     "policies.default_action",
     "policies.bypass_roles",
+    "audit.file",
+    "audit.database",
+    "audit.denied",
+    "audit.reads",
+    "audit.values",
+    "audit.queue",
+    "audit.on_full",
+    "audit.before_answer",
+    "audit.sync",
+    "audit.key",
+    "audit.rotate_size",
+    "audit.rotate_every",
+    "audit.keep",
+    "audit.keep_for",
+    "backup.directory",
+    "backup.every",
+    "backup.at",
+    "backup.timezone",
+    "backup.keep",
+    "backup.databases",
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
 ];
+
+/// Those of them that are texts, whatever they look like.
+const SECRETS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
 
 pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
     let Some(suffix) = name.strip_prefix(PREFIX) else {
@@ -80,7 +103,7 @@ pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> 
         .ok()
         .and_then(|mut t| t.remove("v"))
         // A secret of digits is a text.
-        .filter(|v| !v.is_datetime() && *key != "auth.jwt.secret")
+        .filter(|v| !v.is_datetime() && !SECRETS.contains(key))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();
