@@ -11,6 +11,7 @@ use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
+use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
 use crate::open::File;
 use crate::settings::{self, Of, Settings};
@@ -60,6 +61,19 @@ fn look(settings: &Settings) -> Found {
     // What `[auth]` refers to. Keys that are published are not fetched.
     if let Err(error) = Authenticator::new(&config, [0; 32], &mut settings::refer) {
         found.errors.push(error.to_string());
+    }
+    if let Some(audit) = &settings.sections.audit {
+        let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));
+        found.errors.extend(refused.err().map(|error| format!("{error:#}")));
+    }
+    if let Some(backup) = &settings.sections.backup {
+        let parent =
+            std::path::Path::new(&backup.directory).parent().filter(|parent| !parent.as_os_str().is_empty());
+        if !parent.is_none_or(std::path::Path::exists) {
+            found
+                .errors
+                .push(format!("backup.directory {} is not there and cannot be made", backup.directory));
+        }
     }
     found.warnings.extend(config.auth_warnings());
     for key in config.unenforced() {

@@ -78,6 +78,11 @@ impl Engine {
         }
     }
 
+    /// The name of the database that a request is for; none where there is no such database.
+    pub fn database_of<'a>(&'a self, request: &Request<'_>) -> Option<&'a str> {
+        self.config.database_of(request)
+    }
+
     /// Answers one request; a panic on the way is a 500.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
         match self.identify(request).await {

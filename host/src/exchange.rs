@@ -1,5 +1,7 @@
 //! One request and its answer, between hyper and an engine: the body with its limits, the headers that a server adds.
 
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::admin;
 use crate::answer::Answer;
+use crate::audit;
 use crate::serving::Serving;
 use crate::streaming::AnswerBody;
 
@@ -22,7 +25,13 @@ const SILENCE: Duration = Duration::from_secs(30);
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
+/// `remote` is the address that it came from.
+pub async fn exchange(
+    serving: &Arc<Serving>,
+    max_body: u64,
+    remote: Option<IpAddr>,
+    request: Request<Incoming>,
+) -> Response<AnswerBody> {
     let (head, body) = request.into_parts();
     let expects = head.headers.contains_key(EXPECT);
     let body = match read(body, max_body, expects).await {
@@ -39,11 +48,11 @@ pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incomin
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let mut answer = match admin::answer(serving, &engine, &request).await {
-        Some(answer) => answer,
-        None => match engine.identify(&request).await {
-            Ok(asker) => engine.answer(&request, &asker).await,
-            Err(refusal) => refusal,
+    let mut answer = match serving.audit() {
+        Some(audit) => audit::answer(audit, (serving, &engine), &request, remote).await,
+        None => match admin::answer(serving, &engine, &request).await {
+            Some(answer) => answer,
+            None => engine.handle(&request).await,
         },
     };
     if head.version < Version::HTTP_11 {

@@ -11,6 +11,8 @@
 mod admin;
 mod answer;
 mod asking;
+pub mod audit;
+pub mod backup;
 mod check;
 mod checkpoint;
 pub mod cli;

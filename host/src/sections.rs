@@ -3,10 +3,18 @@
 use serde::Deserialize;
 use sqlitrest_runtime::config::{Config, ConfigError, in_file};
 
+use crate::audit;
+use crate::backup;
+
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Sections {}
+pub struct Sections {
+    /// `[audit]`: who wrote what, and who was refused.
+    pub audit: Option<audit::settings::Settings>,
+    /// `[backup]`: backups while the server runs.
+    pub backup: Option<backup::settings::Settings>,
+}
 
 impl Sections {
     /// The sections of a file (`origin` is its name, for messages), with what the environment says otherwise, which `config` knows.
@@ -18,6 +26,23 @@ impl Sections {
         // The file is in order; from here on a mistake is the environment's.
         let wrong = |message: &str| ConfigError(format!("environment: {message}"));
         let text = toml::to_string(&config.host_sections()).map_err(|error| wrong(&error.to_string()))?;
-        toml::from_str(&text).map_err(|error| wrong(error.message()))
+        let sections: Sections = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
+        if let Some(audit) = &sections.audit {
+            audit.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+        }
+        if let Some(backup) = &sections.backup {
+            backup.check(config).map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+        }
+        Ok(sections)
+    }
+
+    /// Makes the paths in it those that `place` gives.
+    pub fn relocate(&mut self, place: &dyn Fn(&str) -> String) {
+        if let Some(audit) = &mut self.audit {
+            audit.relocate(place);
+        }
+        if let Some(backup) = &mut self.backup {
+            backup.relocate(place);
+        }
     }
 }

@@ -10,13 +10,15 @@ use anyhow::{Context as _, Result, anyhow};
 use sqlitrest_runtime::config::{Config, Engine as Kind};
 use tokio::net::TcpListener;
 
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::warnings::warnings;
-use crate::{log, server};
+use crate::{backup, log, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -45,6 +47,15 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
             )));
         }
         let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
+        if let Some(backup) = &settings.sections.backup {
+            backup::usable(backup).map_err(Failure::Start)?;
+        }
+        if let Some(audit) = Audit::open(config, settings.sections.audit.as_ref()).map_err(Failure::Start)? {
+            serving.record(audit);
+        }
+        if let Some(backups) = Backups::start(config, settings.sections.backup.as_ref()).map_err(Failure::Start)? {
+            serving.back_up(backups);
+        }
         let examples = match settings.examples {
             true => curl_lines(engine.pool(), config, address).await,
             false => Vec::new(),
@@ -137,7 +148,15 @@ async fn until_signal(
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
         engine.pool().interrupt();
     }
-    engine.close(LAST_WAIT).await
+    if let Some(backups) = serving.backups() {
+        tokio::task::block_in_place(|| backups.close(LAST_WAIT));
+    }
+    let closed = engine.close(LAST_WAIT).await;
+    // What was written last has its record.
+    if let Some(audit) = serving.audit() {
+        audit.close(LAST_WAIT).await?;
+    }
+    closed
 }
 
 /// SIGXFSZ, on every system that we know. It tells who writes beyond the limit for the size of a file (`ulimit -f`), and ends who does

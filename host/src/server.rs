@@ -71,9 +71,10 @@ pub async fn run(
 async fn serve(stream: TcpStream, serving: Arc<Serving>, max_body: u64, mut closing: watch::Receiver<bool>) {
     // An answer leaves at once, however small.
     let _ = stream.set_nodelay(true);
+    let remote = stream.peer_addr().ok().map(|remote| remote.ip().to_canonical());
     let service = service_fn(|request| {
         let serving = Arc::clone(&serving);
-        async move { Ok::<_, Infallible>(exchange(&serving, max_body, request).await) }
+        async move { Ok::<_, Infallible>(exchange(&serving, max_body, remote, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(HeadTimer)

@@ -75,6 +75,15 @@ impl Of {
         Settings::resolve(&Flags { path, config, ..Flags::default() })
     }
 
+    /// What of the configuration only this host reads; a database need not be named.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the configuration.
+    pub fn sections(&self) -> Result<Sections> {
+        let (_, sections, _) = configuration(self.config.clone())?;
+        Ok(sections)
+    }
+
     /// Prints an answer.
     ///
     /// # Errors
@@ -167,9 +176,11 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option
         .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
         .map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(&origin, &text, pairs)?;
-    let sections = Sections::load(&origin, &text, &config)?;
+    let mut sections = Sections::load(&origin, &text, &config)?;
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        config.relocate(|path| directory.join(path).display().to_string());
+        let place = |path: &str| directory.join(path).display().to_string();
+        config.relocate(place);
+        sections.relocate(&place);
     }
     Ok((config, sections, file))
 }

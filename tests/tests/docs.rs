@@ -121,7 +121,15 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    ["README.md", "docs/api.md", "docs/auth.md", "docs/policies.md"].map(file).concat()
+    let names = [
+        "README.md",
+        "docs/api.md",
+        "docs/auth.md",
+        "docs/policies.md",
+        "docs/audit.md",
+        "docs/operations.md",
+    ];
+    names.map(file).concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.
@@ -173,12 +181,14 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 9] = [
     "runtime/src/error.rs",
     "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
     "runtime/src/full_text.rs",
     "host/src/answer.rs",
+    "host/src/audit/mod.rs",
+    "host/src/audit/note.rs",
     "host/src/component.rs",
     "host/src/exchange.rs",
 ];

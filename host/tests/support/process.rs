@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,7 +22,9 @@ pub struct Server {
     child: Option<Child>,
     stdout: BufReader<ChildStdout>,
     /// Reads what it logs as it comes, because a pipe that is full would stop it.
-    stderr: Option<JoinHandle<String>>,
+    stderr: Option<JoinHandle<()>>,
+    /// What it has logged until now.
+    logged: Arc<Mutex<String>>,
     /// What it said at the start.
     pub line: String,
     /// `127.0.0.1:PORT`
@@ -86,19 +89,29 @@ impl Server {
     pub fn start(mut command: Command) -> Self {
         let mut child = spawn(&mut command);
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut log = child.stderr.take().expect("piped");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let logged = Arc::new(Mutex::new(String::new()));
+        let text = Arc::clone(&logged);
         let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = log.read_to_string(&mut text);
-            text
+            let mut line = String::new();
+            while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+                text.lock().expect("unpoisoned").push_str(&line);
+                line.clear();
+            }
         });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
-            panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
+            stderr.join().expect("its log");
+            panic!("no address in {line:?}; it said: {}", logged.lock().expect("unpoisoned"));
         };
-        Server { child: Some(child), stdout, stderr: Some(stderr), line, address }
+        Server { child: Some(child), stdout, stderr: Some(stderr), logged, line, address }
+    }
+
+    /// What it has logged until now.
+    pub fn logged(&self) -> String {
+        self.logged.lock().expect("unpoisoned").clone()
     }
 
     /// Sends a signal, `TERM` or `INT`.
@@ -117,7 +130,8 @@ impl Server {
         };
         let mut stdout = self.line.clone();
         self.stdout.read_to_string(&mut stdout).expect("stdout");
-        let stderr = self.stderr.take().expect("once").join().expect("its log");
+        self.stderr.take().expect("once").join().expect("its log");
+        let stderr = self.logged();
         Ended { code: status.code(), stdout, stderr }
     }
 
