@@ -1,5 +1,6 @@
 //! From flags, environment and file to one resolved configuration: flag > environment > file > default.
 
+use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
 
 use crate::component::Guest;
@@ -54,8 +56,8 @@ pub struct Flags {
 /// What the commands about a database share: which one, and how their answer is told.
 #[derive(Args, Clone, Debug)]
 pub struct Of {
-    /// The SQLite database (or databases.main.path in the configuration file)
-    #[arg(long, value_name = "FILE")]
+    /// The SQLite database: a file, or the name of one in the configuration file, by default its default one
+    #[arg(long, value_name = "FILE|NAME")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
@@ -71,8 +73,19 @@ impl Of {
     /// # Errors
     /// As [`Settings::resolve`].
     pub fn settings(&self) -> Result<Settings> {
-        let (path, config) = (self.database.clone(), self.config.clone());
-        Settings::resolve(&Flags { path, config, ..Flags::default() })
+        let config = self.config.clone();
+        let named = self.database.as_deref().and_then(Path::to_str);
+        if let Some(name) = named.filter(|name| !name.contains(['/', '\\', '.'])) {
+            let settings = Settings::resolve(&Flags { config: config.clone(), ..Flags::default() });
+            if let Ok(settings) = settings
+                && settings.config.databases.contains_key(name)
+            {
+                return Ok(Settings { config: settings.config.of_database(name), ..settings });
+            }
+        }
+        let settings = Settings::resolve(&Flags { path: self.database.clone(), config, ..Flags::default() })?;
+        let name = settings.config.database().0.to_owned();
+        Ok(Settings { config: settings.config.of_database(&name), ..settings })
     }
 
     /// What of the configuration only this host reads; a database need not be named.
@@ -80,8 +93,7 @@ impl Of {
     /// # Errors
     /// One sentence on what is wrong with the configuration.
     pub fn sections(&self) -> Result<Sections> {
-        let (_, sections, _) = configuration(self.config.clone())?;
-        Ok(sections)
+        Ok(configuration(self.config.clone())?.sections)
     }
 
     /// Prints an answer.
@@ -109,6 +121,25 @@ pub enum EngineName {
     Native,
 }
 
+/// What was read.
+pub struct Configuration {
+    /// Of the file and the environment, with paths relative to the working directory.
+    pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
+    /// The file.
+    pub file: Option<PathBuf>,
+    digest: Option<Digest>,
+}
+
+/// By which it is seen whether a file has changed.
+pub type Digest = [u8; 32];
+
+/// That of the contents of a file.
+pub fn digest(contents: &[u8]) -> Digest {
+    Sha256::digest(contents).into()
+}
+
 /// What a server needs to begin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -120,8 +151,10 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The component.
     pub guest: Guest,
-    /// Whether requests to try are printed.
-    pub examples: bool,
+    /// What was typed.
+    pub flags: Flags,
+    /// The configuration file and those that it names, with the digests of what was read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Settings {
@@ -130,7 +163,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, sections, file) = configuration(flags.config.clone())?;
+        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
+        let read = file.clone().zip(read);
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -140,12 +174,14 @@ impl Settings {
         if let Some(listen) = &flags.listen {
             (config.server.host, config.server.port) = address(listen)?;
         }
-        let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
-        let directory = file.as_deref().filter(|_| !by_environment);
-        set_path(&mut config, flags.path.as_deref(), directory)?;
+        set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        let read = RefCell::new(Vec::from_iter(read));
         config.read_files(&|name| {
-            fs::read_to_string(directory.join(name)).map_err(|error| error.to_string())
+            let path = directory.join(name);
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            read.borrow_mut().push((path, digest(text.as_bytes())));
+            Ok(text)
         })?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
@@ -153,7 +189,8 @@ impl Settings {
             sections,
             file,
             guest: guest.map_or(Guest::Embedded, Guest::File),
-            examples: flags.examples,
+            flags: flags.clone(),
+            read: read.into_inner(),
         })
     }
 }
@@ -163,7 +200,7 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
+pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let environment = environment()?;
     let by_environment = || {
         let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
@@ -182,7 +219,8 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option
         config.relocate(place);
         sections.relocate(&place);
     }
-    Ok((config, sections, file))
+    let digest = file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file, digest })
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -230,27 +268,31 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
     }
 }
 
-/// The path on the command line wins; one in the file is relative to the file.
-fn set_path(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
-    let name = config.database().0.to_owned();
-    let database = config.databases.entry(name).or_insert(DatabaseFile::at(String::new()));
-    match (typed, file) {
-        (Some(typed), _) => {
-            let Some(typed) = typed.to_str() else {
-                bail!("the path {} is not UTF-8; rename the file", typed.display());
-            };
-            database.path = typed.to_owned();
-        }
-        (None, Some(file)) if !database.path.is_empty() => {
-            let directory = file.parent().unwrap_or(Path::new(""));
+/// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the
+/// environment says is relative to the working directory.
+fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+    let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
+    let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    for (name, database) in &mut config.databases {
+        if !database.path.is_empty() && !(by_environment && name == "main") {
             database.path = directory.join(&database.path).display().to_string();
         }
-        (None, _) => {}
+    }
+    let name = config.database().0.to_owned();
+    let database = config.databases.entry(name).or_insert(DatabaseFile::at(String::new()));
+    if let Some(typed) = typed {
+        let Some(typed) = typed.to_str() else {
+            bail!("the path {} is not UTF-8; rename the file", typed.display());
+        };
+        database.path = typed.to_owned();
     }
     if database.path.is_empty() {
         bail!(
             "no database is named: type `sqlitrest serve FILE.db`, or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
         );
+    }
+    if let Some((name, _)) = config.databases.iter().find(|(_, database)| database.path.is_empty()) {
+        bail!("databases.{name} has no path: write path = \"{name}.db\" under [databases.{name}]");
     }
     Ok(())
 }
@@ -288,7 +330,7 @@ mod tests {
     fn where_a_path_is_relative_to() {
         let path = |text: &str, typed: Option<&str>, file: Option<&str>| {
             let mut config = Config::load("", text, []).expect("valid");
-            set_path(&mut config, typed.map(Path::new), file.map(Path::new))
+            set_paths(&mut config, typed.map(Path::new), file.map(Path::new))
                 .map(|()| config.database().1.path.clone())
         };
         let named = "[databases.music]\npath = \"m.db\"\n";

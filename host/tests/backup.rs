@@ -222,7 +222,7 @@ fn a_directory_that_goes_away() {
         fs::rename(site.directory(), &aside).expect("moved");
         let there = backups(&aside);
         // Its next try fails.
-        until("a failure", || server.logged().contains("failed, and is tried again"));
+        server.logs("failed, and is tried again");
         assert_eq!(reply_to(&server.address, "POST", "/albums", r#"{"title":"x"}"#).status, 201);
         fs::rename(&aside, site.directory()).expect("moved back");
         until("another backup", || backups(&site.directory()).iter().any(|backup| !there.contains(backup)));
@@ -245,8 +245,8 @@ fn a_full_disk() {
         // Larger than the disk.
         let row = format!(r#"{{"title":"{}"}}"#, "x".repeat(1 << 20));
         assert_eq!(reply_to(&server.address, "POST", "/albums", &row).status, 201);
-        until("a failure", || server.logged().contains("failed, and is tried again"));
-        assert!(server.logged().contains("there is no room left on the disk"), "{}", server.logged());
+        let failure = server.logs("failed, and is tried again");
+        assert!(failure.contains("there is no room left on the disk"), "{failure}");
         // The one that was there is, and nothing else.
         let left = backups(&site.directory());
         assert_eq!(left.len(), 1, "{left:?}");

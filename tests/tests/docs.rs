@@ -126,6 +126,7 @@ fn documents() -> String {
         "docs/api.md",
         "docs/auth.md",
         "docs/policies.md",
+        "docs/databases.md",
         "docs/audit.md",
         "docs/operations.md",
     ];

@@ -67,6 +67,8 @@ pub enum Event {
     Read,
     /// It was refused.
     Denied,
+    /// An administrator had the server do something: read its configuration again, attach or detach a database.
+    Admin,
 }
 
 /// What a client sent.

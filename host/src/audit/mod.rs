@@ -53,14 +53,13 @@ pub struct Audit {
 pub struct Place(Option<OwnedPermit<Message>>);
 
 impl Audit {
-    /// Opens the log and starts the thread that writes it; none where none is configured.
+    /// Opens the log and starts the thread that writes it.
     ///
     /// # Errors
     /// One sentence on what is wrong with a file and what to do.
-    pub fn open(config: &Config, settings: Option<&Settings>) -> Result<Option<Arc<Audit>>> {
-        let Some(settings) = settings.cloned() else { return Ok(None) };
-        settings::refuse_served(&settings, config)?;
-        let log = Log::open(&settings)?;
+    pub fn open(config: &Config, settings: &Settings) -> Result<Arc<Audit>> {
+        settings::refuse_served(settings, config)?;
+        let log = Log::open(settings)?;
         let (queue, messages) = mpsc::channel(settings.queue);
         let state = Arc::new(State::default());
         let keeper = Keeper::new(log, messages, Arc::clone(&state));
@@ -71,8 +70,8 @@ impl Audit {
         };
         let spawned = std::thread::Builder::new().name("audit".to_owned()).spawn(work);
         spawned.context("the thread that writes the audit log cannot be started")?;
-        let patience = config.pool.busy_timeout.0;
-        Ok(Some(Arc::new(Audit { settings, queue, state, patience, ended: Mutex::new(ended) })))
+        let (patience, settings) = (config.pool.busy_timeout.0, settings.clone());
+        Ok(Arc::new(Audit { settings, queue, state, patience, ended: Mutex::new(ended) }))
     }
 
     /// As it is now.
@@ -85,20 +84,21 @@ impl Audit {
     /// # Errors
     /// The answer to a request for which there is none in time.
     async fn place(&self) -> Result<Place, Answer> {
-        let full = match self.queue.clone().try_reserve_owned() {
-            Ok(permit) if !self.is_stuck() => return Ok(Place(Some(permit))),
-            Ok(_) => None,
-            Err(_) => Some(()),
-        };
+        if !self.is_stuck() {
+            let reserved = match (self.queue.clone().try_reserve_owned(), self.settings.on_full) {
+                (Ok(permit), _) => Some(permit),
+                (Err(_), OnFull::Drop) => None,
+                (Err(_), OnFull::Wait) => {
+                    let waits = timeout(self.patience, self.queue.clone().reserve_owned());
+                    waits.await.ok().and_then(Result::ok)
+                }
+            };
+            if reserved.is_some() {
+                return Ok(Place(reserved));
+            }
+        }
         if self.settings.on_full == OnFull::Drop {
             return Ok(Place(None));
-        }
-        let waits = timeout(self.patience, self.queue.clone().reserve_owned());
-        if full.is_some()
-            && let Ok(Ok(permit)) = waits.await
-            && !self.is_stuck()
-        {
-            return Ok(Place(Some(permit)));
         }
         self.state.refuses();
         let message = "The audit log has no room for a record of this request, so nothing was done";

@@ -54,17 +54,26 @@ impl Audit {
             },
             false => None,
         };
-        let (asker, mut answer) = match admin::answer(serving, engine, request).await {
-            Some(answer) => (None, answer),
+        let (asker, mut answer, event) = match admin::answer(serving, engine, request).await {
+            Some(answer) => {
+                let event = self.event_of_administrator(request, &answer);
+                // Once more, for the record.
+                let asker = if event.is_some() { engine.identify(request).await.ok() } else { None };
+                (asker, answer, event)
+            }
             None => match engine.identify(request).await {
                 Ok(asker) => {
                     let answer = engine.answer(request, &asker).await;
-                    (Some(asker), answer)
+                    let event = self.event(&answer);
+                    (Some(asker), answer, event)
                 }
-                Err(refusal) => (None, refusal),
+                Err(refusal) => {
+                    let event = self.event(&refusal);
+                    (None, refusal, event)
+                }
             },
         };
-        let Some(event) = self.event(&answer) else { return answer };
+        let Some(event) = event else { return answer };
         let place = match place {
             Some(place) => place,
             None => match self.late_place().await {
@@ -74,7 +83,8 @@ impl Audit {
         };
         let mut entry = Entry::new(event, request, asker.as_ref().map(|asker| &*asker.identity), &answer);
         entry.remote = remote.map(|remote| remote.to_string());
-        entry.database = engine.database_of(request).map(str::to_owned);
+        entry.database =
+            engine.config().database_of(request).filter(|_| event != Event::Admin).map(str::to_owned);
         entry.sent = self.settings.values.then(|| Sent::of(request));
         entry.acts = std::mem::take(&mut answer.acts);
         if self.record(place, entry).await { answer } else { unrecorded(event) }
@@ -86,6 +96,14 @@ impl Audit {
             401 | 403 => self.settings.denied.then_some(Event::Denied),
             _ if answer.acts.iter().any(|act| act.operation.writes()) => Some(Event::Write),
             _ => (self.settings.reads && !answer.acts.is_empty()).then_some(Event::Read),
+        }
+    }
+
+    /// What is recorded of what an administrator has the server do.
+    fn event_of_administrator(&self, request: &Request<'_>, answer: &Answer) -> Option<Event> {
+        match answer.status {
+            200..300 if may_write(request.method) => Some(Event::Admin),
+            _ => self.event(answer),
         }
     }
 
@@ -110,7 +128,7 @@ impl Audit {
 fn unrecorded(event: Event) -> Answer {
     let hint = "The server's log says more.";
     match event {
-        Event::Write => {
+        Event::Write | Event::Admin => {
             let message = "The request was carried out, but its record in the audit log is not written yet";
             Answer::problem(500, "58030", message, hint)
         }

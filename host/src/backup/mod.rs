@@ -5,6 +5,7 @@ mod files;
 mod schedule;
 pub mod settings;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -12,13 +13,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use jiff::Timestamp;
-use sqlitrest_runtime::config::Config;
+use anyhow::{Context as _, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::db::backup::{Stop, copy};
 use crate::db::{self, Access};
 use crate::log;
+use crate::serving::Serving;
 use settings::{Schedule, Settings};
 
 /// How long a backup that failed waits to be tried again, or the time between two, if that is less.
@@ -29,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// The backups of a running server.
 pub struct Backups {
-    state: Arc<Mutex<Vec<State>>>,
+    state: Arc<States>,
     stop: Stop,
     /// Wakes the thread.
     wake: Sender<()>,
@@ -37,11 +38,12 @@ pub struct Backups {
     ended: Mutex<Receiver<()>>,
 }
 
+/// The backups of each database.
+type States = Mutex<BTreeMap<String, State>>;
+
 /// The backups of one database at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// The database's name.
-    pub database: String,
     /// When the newest was begun, and where it is.
     pub newest: Option<(Timestamp, PathBuf)>,
     /// How long it is, in bytes, and how long it took; of those that this server has made.
@@ -56,49 +58,34 @@ pub struct State {
 
 /// What the thread has.
 struct Thread {
+    /// What is served at the moment.
+    serving: Arc<Serving>,
     directory: PathBuf,
     schedule: Schedule,
     keep: usize,
-    /// Each database's file.
-    databases: Vec<PathBuf>,
-    state: Arc<Mutex<Vec<State>>>,
+    /// The databases; none: all.
+    wanted: Vec<String>,
+    state: Arc<States>,
     stop: Stop,
 }
 
 impl Backups {
-    /// Starts the thread; none where no backups are configured.
+    /// Starts the thread.
     ///
     /// # Errors
     /// One sentence on what is wrong with the directory.
-    pub fn start(config: &Config, settings: Option<&Settings>) -> Result<Option<Backups>> {
-        let Some(settings) = settings else { return Ok(None) };
-        usable(settings)?;
-        let directory = PathBuf::from(&settings.directory);
-        let wanted =
-            |name: &str| settings.databases.is_empty() || settings.databases.iter().any(|own| own == name);
-        let (mut databases, mut states) = (Vec::new(), Vec::new());
-        for (name, database) in config.databases.iter().filter(|(name, _)| wanted(name)) {
-            let cannot = || format!("the backups in {} cannot be read", directory.display());
-            files::clean(&directory, name).with_context(cannot)?;
-            let made = files::made(&directory, name).with_context(cannot)?;
-            states.push(State {
-                database: name.clone(),
-                newest: made.last().map(|made| (made.time, made.path.clone())),
-                kept: made.len(),
-                ..State::default()
-            });
-            databases.push(PathBuf::from(&database.path));
-        }
-        let (state, stop) = (Arc::new(Mutex::new(states)), Stop::default());
-        let (schedule, keep) = (settings.schedule(), settings.keep);
+    pub fn start(settings: &Settings, serving: Arc<Serving>) -> Result<Backups> {
+        let (state, stop) = (Arc::default(), Stop::default());
         let thread = Thread {
-            directory,
-            schedule,
-            keep,
-            databases,
+            serving,
+            directory: PathBuf::from(&settings.directory),
+            schedule: settings.schedule(),
+            keep: settings.keep,
+            wanted: settings.databases.clone(),
             state: Arc::clone(&state),
             stop: Arc::clone(&stop),
         };
+        thread.look().with_context(|| format!("backup.directory {} cannot be read", settings.directory))?;
         let (wake, woken) = channel();
         let (end, ended) = channel();
         let work = move || {
@@ -107,11 +94,11 @@ impl Backups {
         };
         let spawned = std::thread::Builder::new().name("backup".to_owned()).spawn(work);
         spawned.context("the thread that makes backups cannot be started")?;
-        Ok(Some(Backups { state, stop, wake, ended: Mutex::new(ended) }))
+        Ok(Backups { state, stop, wake, ended: Mutex::new(ended) })
     }
 
     /// As they are now, for each database.
-    pub fn snapshot(&self) -> Vec<State> {
+    pub fn snapshot(&self) -> BTreeMap<String, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -142,21 +129,21 @@ pub fn usable(settings: &Settings) -> Result<()> {
 impl Thread {
     fn run(&self, woken: &Receiver<()>) {
         // When one that failed is tried again.
-        let mut again: Vec<Option<Timestamp>> = vec![None; self.databases.len()];
+        let mut again = BTreeMap::new();
         loop {
             let now = Timestamp::now();
             let next = self.next(&again, now);
             match next {
-                Some((at, due)) if due <= now && !self.stop.load(Ordering::Relaxed) => {
-                    let failed = !self.one(at, now);
-                    if let Some(again) = again.get_mut(at) {
-                        *again = failed.then(|| {
-                            Timestamp::now().saturating_add(self.patience()).unwrap_or(Timestamp::MAX)
-                        });
+                Some((database, path, due)) if due <= now && !self.stop.load(Ordering::Relaxed) => {
+                    if self.one(&database, &path, now) {
+                        again.remove(&database);
+                    } else {
+                        let then = Timestamp::now().saturating_add(self.patience());
+                        again.insert(database, then.unwrap_or(Timestamp::MAX));
                     }
                 }
                 _ => {
-                    let due = next.map_or(LOOK, |(_, due)| {
+                    let due = next.map_or(LOOK, |(_, _, due)| {
                         Duration::try_from(due.duration_since(now)).unwrap_or_default()
                     });
                     if woken.recv_timeout(due.min(LOOK)) != Err(RecvTimeoutError::Timeout) {
@@ -168,51 +155,75 @@ impl Thread {
     }
 
     /// How long one that failed waits.
-    fn patience(&self) -> jiff::SignedDuration {
+    fn patience(&self) -> SignedDuration {
         let patience = match self.schedule {
             Schedule::Every(every) => AGAIN.min(every),
             Schedule::At(..) => AGAIN,
         };
-        jiff::SignedDuration::try_from(patience).unwrap_or(jiff::SignedDuration::ZERO)
+        SignedDuration::try_from(patience).unwrap_or(SignedDuration::ZERO)
+    }
+
+    /// The databases that are served at the moment, with their files.
+    fn databases(&self) -> Vec<(String, PathBuf)> {
+        let engine = self.serving.engine();
+        let wanted = |name: &String| self.wanted.is_empty() || self.wanted.contains(name);
+        let databases = engine.config().databases.iter().filter(|(name, _)| wanted(name));
+        databases.map(|(name, database)| (name.clone(), PathBuf::from(&database.path))).collect()
+    }
+
+    /// Looks for backups of those that are new.
+    fn look(&self) -> std::io::Result<()> {
+        let databases = self.databases();
+        let mut states = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|known, _| databases.iter().any(|(name, _)| name == known));
+        for (name, _) in databases {
+            if states.contains_key(&name) {
+                continue;
+            }
+            files::clean(&self.directory, &name)?;
+            let made = files::made(&self.directory, &name)?;
+            let newest = made.last().map(|made| (made.time, made.path.clone()));
+            states.insert(name, State { newest, kept: made.len(), ..State::default() });
+        }
+        Ok(())
     }
 
     /// Which database is the next, and when.
-    fn next(&self, again: &[Option<Timestamp>], now: Timestamp) -> Option<(usize, Timestamp)> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next: Option<(usize, Timestamp)> = None;
-        for (at, (state, again)) in state.iter_mut().zip(again).enumerate() {
+    fn next(
+        &self,
+        again: &BTreeMap<String, Timestamp>,
+        now: Timestamp,
+    ) -> Option<(String, PathBuf, Timestamp)> {
+        // Where the directory is gone, the backup fails and says so.
+        let _ = self.look();
+        let mut states = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next: Option<(String, PathBuf, Timestamp)> = None;
+        for (name, path) in self.databases() {
+            let state = states.entry(name.clone()).or_default();
             let newest = state.newest.as_ref().map(|(time, _)| *time);
-            let due = again.unwrap_or_else(|| schedule::due(&self.schedule, newest, now));
+            let due = schedule::due(&self.schedule, newest, now);
+            let due = again.get(&name).copied().unwrap_or(due);
             state.due = Some(due);
-            if next.is_none_or(|(_, first)| due < first) {
-                next = Some((at, due));
+            if next.as_ref().is_none_or(|(_, _, first)| due < *first) {
+                next = Some((name, path, due));
             }
         }
         next
     }
 
     /// Makes a backup of one database, and removes the oldest. Whether it was made.
-    fn one(&self, at: usize, now: Timestamp) -> bool {
-        let Some(path) = self.databases.get(at) else { return false };
-        let database = self
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(at)
-            .map(|state| state.database.clone());
-        let database = database.unwrap_or_default();
-        let (output, since) = (files::name(&self.directory, &database, now), Instant::now());
+    fn one(&self, database: &str, path: &Path, now: Timestamp) -> bool {
+        let (output, since) = (files::name(&self.directory, database, now), Instant::now());
         let made = self.copy(path, &output);
         if made.is_err() && self.stop.load(Ordering::Relaxed) {
             return false;
         }
         if made.is_ok() {
-            self.thin(&database);
+            self.thin(database);
         }
-        let kept = files::made(&self.directory, &database).map_or(0, |made| made.len());
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(state) = state.get_mut(at) else { return false };
-        state.kept = kept;
+        let mut states = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = states.entry(database.to_owned()).or_default();
+        state.kept = files::made(&self.directory, database).map_or(0, |made| made.len());
         match made {
             Ok(bytes) => {
                 let took = since.elapsed();
@@ -228,8 +239,8 @@ impl Thread {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                // The same words once.
-                if state.failure.as_ref().is_none_or(|(_, known)| *known != error) {
+                // It is tried again and again; the operator is told once.
+                if state.failure.is_none() {
                     log(format_args!("backup of {database} failed, and is tried again: {error}"));
                 }
                 state.failure = Some((now, error));
@@ -239,9 +250,7 @@ impl Thread {
     }
 
     fn copy(&self, path: &Path, output: &Path) -> Result<u64> {
-        if output.exists() {
-            anyhow::bail!("{} is there already", output.display());
-        }
+        ensure!(!output.exists(), "{} is there already", output.display());
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let sql = db::open(&path, Access::Read)?;
         let (bytes, _) = copy(&path, &sql, output, &self.stop)?;

@@ -3,7 +3,8 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -22,9 +23,9 @@ pub struct Server {
     child: Option<Child>,
     stdout: BufReader<ChildStdout>,
     /// Reads what it logs as it comes, because a pipe that is full would stop it.
-    stderr: Option<JoinHandle<()>>,
-    /// What it has logged until now.
-    logged: Arc<Mutex<String>>,
+    stderr: Option<JoinHandle<String>>,
+    /// Its lines, as they come.
+    lines: Mutex<Receiver<String>>,
     /// What it said at the start.
     pub line: String,
     /// `127.0.0.1:PORT`
@@ -84,34 +85,50 @@ pub fn serve_with(engine: &str, database: &Path, more: &[&str], environment: &[(
     Server::start(command(&arguments, environment))
 }
 
+/// Serves what a configuration says, on a free port.
+pub fn serve_config(engine: &str, config: &Path, environment: &[(&str, &str)]) -> Server {
+    let mut arguments =
+        vec!["serve", "--config", path(config), "--engine", engine, "--listen", "127.0.0.1:0"];
+    if engine == "component" {
+        arguments.extend(["--guest", path(guest())]);
+    }
+    Server::start(command(&arguments, environment))
+}
+
 impl Server {
     /// Starts it and waits for the line that says where it listens.
     pub fn start(mut command: Command) -> Self {
         let mut child = spawn(&mut command);
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
         let mut log = BufReader::new(child.stderr.take().expect("piped"));
-        let logged = Arc::new(Mutex::new(String::new()));
-        let text = Arc::clone(&logged);
+        let (told, lines) = channel();
         let stderr = std::thread::spawn(move || {
-            let mut line = String::new();
-            while log.read_line(&mut line).is_ok_and(|length| length > 0) {
-                text.lock().expect("unpoisoned").push_str(&line);
+            let (mut text, mut line) = (String::new(), String::new());
+            while log.read_line(&mut line).is_ok_and(|read| read > 0) {
+                let _ = told.send(line.trim_end().to_owned());
+                text.push_str(&line);
                 line.clear();
             }
+            text
         });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
         let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
-            stderr.join().expect("its log");
-            panic!("no address in {line:?}; it said: {}", logged.lock().expect("unpoisoned"));
+            panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
         };
-        Server { child: Some(child), stdout, stderr: Some(stderr), logged, line, address }
+        Server { child: Some(child), stdout, stderr: Some(stderr), lines: Mutex::new(lines), line, address }
     }
 
-    /// What it has logged until now.
-    pub fn logged(&self) -> String {
-        self.logged.lock().expect("unpoisoned").clone()
+    /// Waits until it logs a line with this in it, and returns that.
+    pub fn logs(&self, part: &str) -> String {
+        let lines = self.lines.lock().expect("one waits");
+        loop {
+            let line = lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("no line with {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
     }
 
     /// Sends a signal, `TERM` or `INT`.
@@ -130,8 +147,7 @@ impl Server {
         };
         let mut stdout = self.line.clone();
         self.stdout.read_to_string(&mut stdout).expect("stdout");
-        self.stderr.take().expect("once").join().expect("its log");
-        let stderr = self.logged();
+        let stderr = self.stderr.take().expect("once").join().expect("its log");
         Ended { code: status.code(), stdout, stderr }
     }
 

@@ -18,13 +18,12 @@ mod units;
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
 pub use api::{Api, TxEnd, Verbosity};
-pub use database::{DatabaseFile, Mode, Pool, Synchronous};
+pub use database::{Attach, DatabaseFile, Mode, Pool, Synchronous};
 pub use debug::Debug;
 pub use definitions::{
     ComputedColumn, ComputedRelationship, DataRepresentation, FullTextIndex, Udf, UdfParam,
@@ -43,8 +42,8 @@ pub use units::{Size, Span};
 pub struct Config {
     /// `[server]`: where and how requests are taken.
     pub server: Server,
-    /// `[databases.NAME]`: what is served, in the order of the file. Each is a schema.
-    pub databases: IndexMap<String, DatabaseFile>,
+    /// `[databases.NAME]`: what is served. Each is a schema.
+    pub databases: BTreeMap<String, DatabaseFile>,
     /// `[pool]`: connections and durability.
     pub pool: Pool,
     /// `[api]`: PostgREST's settings of the same meaning.
@@ -72,6 +71,8 @@ pub struct Config {
     /// `[comments]`, for documents. Not built yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comments: Option<toml::Table>,
+    /// `[attach]`: databases that come and go while the server runs.
+    pub attach: Attach,
     /// `[debug]`: what is told of the server itself, and to whom.
     pub debug: Debug,
     /// `[log]`. This and the sections below are the native host's, which reads them for itself: a component has no use for them.
@@ -92,6 +93,9 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// The database that stands first in the file.
+    #[serde(skip)]
+    pub first: Option<String>,
     /// Of which database this is the configuration, where there are several ([`Config::of_database`]); none: of the default one.
     #[serde(skip)]
     pub selected: Option<String>,
@@ -116,6 +120,7 @@ impl Config {
         }
         let mut own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).peekable();
         if own.peek().is_none() {
+            config.first = selection::first(text);
             return config.validate(origin);
         }
         // The file is in order; from here on a mistake is the environment's.
@@ -124,6 +129,7 @@ impl Config {
             override_key(&mut table, name, value)?;
         }
         let rules = config.policies.map(|policies| policies.policy);
+        let first = selection::first(text);
         // By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
         let text = toml::to_string(&table).map_err(|e| ConfigError(format!("environment: {e}")))?;
         let mut config: Config =
@@ -132,6 +138,7 @@ impl Config {
         if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
             policies.policy = rules;
         }
+        config.first = first;
         config.validate(origin)
     }
 
