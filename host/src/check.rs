@@ -2,7 +2,7 @@
 //! is served.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use sqlitrest_runtime::schema::read_configured;
 
 use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
+use crate::front;
 use crate::open::File;
 use crate::settings::{self, Of, Settings};
 
@@ -67,18 +68,15 @@ fn look(settings: &Settings) -> Found {
         found.errors.extend(refused.err().map(|error| format!("{error:#}")));
     }
     if let Some(backup) = &settings.sections.backup {
-        let parent =
-            std::path::Path::new(&backup.directory).parent().filter(|parent| !parent.as_os_str().is_empty());
-        if !parent.is_none_or(std::path::Path::exists) {
-            found
-                .errors
-                .push(format!("backup.directory {} is not there and cannot be made", backup.directory));
+        let directory = Path::new(&backup.directory);
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if !parent.is_none_or(Path::exists) {
+            let shown = directory.display();
+            found.errors.push(format!("backup.directory {shown} is not there and cannot be made"));
         }
     }
     found.warnings.extend(config.auth_warnings());
-    for key in config.unenforced() {
-        found.warnings.push(format!("{key}: not enforced by this version"));
-    }
+    found.errors.extend(front::mistakes(&settings.config, &settings.sections));
     match File::check(&config) {
         Err(error) => found.errors.push(format!("{error:#}")),
         Ok((file, mut connection)) => {

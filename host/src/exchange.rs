@@ -1,6 +1,5 @@
 //! One request and its answer, between hyper and an engine: the body with its limits, the headers that a server adds.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,36 +9,48 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::admin;
 use crate::answer::Answer;
-use crate::audit;
+use crate::audit::Recording;
+use crate::coding::{Coder, SentBody};
+use crate::compression::Tags;
+use crate::edge::Passage;
+use crate::engine::Engine;
+use crate::server::Peer;
 use crate::serving::Serving;
 use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How fast a body must come, in bytes a second, if it takes longer than that.
+const SLOWEST: u64 = 500;
+
 /// How much of a body that is too large is read and thrown away, so that the client gets to read the answer.
 const THROWN_AWAY: u64 = 256 << 20;
 
-/// Answers one request. Nothing of the database is held while the client sends or reads.
-/// `remote` is the address that it came from.
-pub async fn exchange(
-    serving: &Arc<Serving>,
-    max_body: u64,
-    remote: Option<IpAddr>,
-    request: Request<Incoming>,
-) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
+/// Answers one request to the API. Nothing of the database is held while the client sends or reads.
+pub async fn exchange(serving: Arc<Serving>, peer: Peer, request: Request<Incoming>) -> Response<SentBody> {
+    let (mut head, body) = request.into_parts();
+    let (rules, tags) = (serving.front().edge.rules(), Tags::take(&mut head.headers));
+    let mut passage = Passage::new(&rules, peer, &head, &tags);
     let expects = head.headers.contains_key(EXPECT);
-    let body = match read(body, max_body, expects).await {
+    if let Err(refusal) = passage.enter() {
+        unread(body, expects);
+        return send(passage.refuse(refusal), &passage, &head.method);
+    }
+    let body = match read(body, rules.max_body(), expects).await {
         Ok(body) => body,
-        Err(refusal) => return send(refusal, &head.method),
+        Err(refusal) => return send(passage.refuse(refusal), &passage, &head.method),
     };
-    let headers: Vec<(&str, &[u8])> =
+    let mut headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    // HTTP/2 has the host in front of the path.
+    if let Some(host) = head.uri.authority().filter(|_| head.version == Version::HTTP_2) {
+        headers.push(("host", host.as_str().as_bytes()));
+    }
     let request = http::Request {
         method: head.method.as_str(),
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
@@ -48,18 +59,44 @@ pub async fn exchange(
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let mut answer = match serving.audit() {
-        Some(audit) => audit::answer(audit, (serving, &engine), &request, remote).await,
-        None => match admin::answer(serving, &engine, &request).await {
-            Some(answer) => answer,
-            None => engine.handle(&request).await,
-        },
-    };
+    let mut answer = self::answer(&serving, &engine, &request, &mut passage).await;
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;
     }
-    send(answer, &head.method)
+    send(answer, &passage, &head.method)
+}
+
+/// The answer of the server itself, or of the engine, with its record where one is kept.
+async fn answer(
+    serving: &Arc<Serving>,
+    engine: &Arc<Engine>,
+    request: &http::Request<'_>,
+    passage: &mut Passage<'_>,
+) -> Answer {
+    // Where there is no room for a record, nothing is done.
+    let recording = match serving.audit() {
+        Some(audit) => match Recording::begin(audit, request, passage.client()).await {
+            Ok(recording) => Some(recording),
+            Err(refusal) => return passage.refuse(refusal),
+        },
+        None => None,
+    };
+    if let Some(answer) = admin::answer(serving, engine, request).await {
+        return match recording {
+            Some(recording) => recording.administered(engine, request, answer).await,
+            None => answer,
+        };
+    }
+    match (engine.identify(request).await, recording) {
+        (Ok(asker), recording) => match (passage.identify(&asker.identity), recording) {
+            (Ok(()), Some(recording)) => recording.carry_out(engine, request, asker).await,
+            (Ok(()), None) => engine.answer(request, &asker).await,
+            (Err(refusal), _) => passage.refuse(refusal),
+        },
+        (Err(refusal), Some(recording)) => recording.refused(engine, request, refusal).await,
+        (Err(refusal), None) => refusal,
+    }
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.
@@ -70,6 +107,7 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
     if body.size_hint().lower() > max {
         return Err(too_large(body, max, expects));
     }
+    let began = Instant::now();
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     loop {
@@ -80,8 +118,12 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
             Ok(Some(Err(_))) => return Err(broken()),
             Err(_) => return Err(slow()),
         };
-        if (first.len().max(whole.len()) + chunk.len()) as u64 > max {
+        let length = (first.len().max(whole.len()) + chunk.len()) as u64;
+        if length > max {
             return Err(too_large(body, max, expects));
+        }
+        if began.elapsed() > SILENCE + Duration::from_secs(length / SLOWEST) {
+            return Err(slow());
         }
         // A body that arrived in one piece is not copied.
         if first.is_empty() {
@@ -95,18 +137,22 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
     }
 }
 
-/// Refuses a body. The rest of it is read meanwhile: a client that is still sending would otherwise find its connection
-/// reset before it has read the answer. A client that waits for `100 Continue` sends nothing.
 fn too_large(body: Incoming, max: u64, expects: bool) -> Answer {
-    if !expects {
-        tokio::spawn(throw_away(body));
-    }
+    unread(body, expects);
     Answer::problem(
         413,
         "PGRST102",
         &format!("The body is larger than {max} bytes"),
         "Send fewer rows in one request, or raise server.max_body.",
     )
+}
+
+/// Leaves a body that nobody wants. The rest of it is read meanwhile: a client that is still sending would otherwise find its
+/// connection reset before it has read the answer. A client that waits for `100 Continue` sends nothing.
+fn unread(body: Incoming, expects: bool) {
+    if !expects && !body.is_end_stream() {
+        tokio::spawn(throw_away(body));
+    }
 }
 
 async fn throw_away(mut body: Incoming) {
@@ -135,8 +181,16 @@ fn closing(mut answer: Answer) -> Answer {
     answer
 }
 
-fn send(answer: Answer, method: &Method) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::new(answer.body, answer.rest));
+/// What goes to the client, in the coding that it takes.
+fn send(mut answer: Answer, passage: &Passage<'_>, method: &Method) -> Response<SentBody> {
+    let coder = passage.leave(&mut answer);
+    response(answer, coder, method)
+}
+
+/// The answer as hyper sends it.
+pub(crate) fn response(answer: Answer, coder: Option<Coder>, method: &Method) -> Response<SentBody> {
+    let body = AnswerBody::new(answer.body, answer.rest);
+    let mut response = Response::new(SentBody::new(body, coder));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.reserve(answer.headers.len() + 3);

@@ -1,10 +1,13 @@
 //! The sections of the configuration that only this host reads. Each is declared where it is used.
 
+use std::path::{Path, PathBuf};
+
 use serde::Deserialize;
 use sqlitrest_runtime::config::{Config, ConfigError, in_file};
 
 use crate::audit;
 use crate::backup;
+use crate::tls;
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -14,6 +17,8 @@ pub struct Sections {
     pub audit: Option<audit::settings::Settings>,
     /// `[backup]`: backups while the server runs.
     pub backup: Option<backup::settings::Settings>,
+    /// `[tls]`: certificate and key of the port.
+    pub tls: Option<tls::Section>,
 }
 
 impl Sections {
@@ -36,13 +41,17 @@ impl Sections {
         Ok(sections)
     }
 
-    /// Makes the paths in it those that `place` gives.
-    pub fn relocate(&mut self, place: &dyn Fn(&str) -> String) {
+    /// Says where files lie that are named relative to the configuration file.
+    pub fn relocate(&mut self, directory: &Path) {
+        let files: Vec<&mut PathBuf> =
+            self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]).collect();
+        files.into_iter().for_each(|path| *path = directory.join(&*path));
+        let place = |path: &str| directory.join(path).display().to_string();
         if let Some(audit) = &mut self.audit {
-            audit.relocate(place);
+            audit.relocate(&place);
         }
         if let Some(backup) = &mut self.backup {
-            backup.relocate(place);
+            backup.relocate(&place);
         }
     }
 }

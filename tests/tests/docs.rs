@@ -125,8 +125,9 @@ fn documents() -> String {
         "README.md",
         "docs/api.md",
         "docs/auth.md",
-        "docs/policies.md",
         "docs/databases.md",
+        "docs/http.md",
+        "docs/policies.md",
         "docs/audit.md",
         "docs/operations.md",
     ];
@@ -182,7 +183,7 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "runtime/src/error.rs",
     "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
@@ -191,7 +192,9 @@ const SOURCES: [&str; 9] = [
     "host/src/audit/mod.rs",
     "host/src/audit/note.rs",
     "host/src/component.rs",
+    "host/src/edge.rs",
     "host/src/exchange.rs",
+    "host/src/places.rs",
 ];
 
 /// The error codes in a source file, without its tests and comments.

@@ -32,7 +32,7 @@ use crate::answer::Answer;
 use entry::Entry;
 use keeper::{Keeper, Message};
 use log::Log;
-pub use note::answer;
+pub use note::Recording;
 pub use settings::audits;
 use settings::{OnFull, Settings};
 pub use state::Snapshot;

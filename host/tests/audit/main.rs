@@ -87,7 +87,8 @@ fn records(log: &Path) -> Vec<Value> {
 
 /// The records of requests in a file.
 fn of_requests(log: &Path) -> Vec<Value> {
-    let is_own = |record: &Value| matches!(record["event"].as_str(), Some("write" | "denied" | "read"));
+    let is_own =
+        |record: &Value| matches!(record["event"].as_str(), Some("write" | "denied" | "read" | "admin"));
     records(log).into_iter().filter(is_own).collect()
 }
 

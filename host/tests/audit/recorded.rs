@@ -280,6 +280,47 @@ fn whose_client_has_gone() {
     }
 }
 
+/// The log and what is recorded are those of the start, whatever is reloaded.
+#[cfg(unix)]
+#[test]
+fn a_reload_does_not_end_it() {
+    for engine in ENGINES {
+        let site = Site::new("file = \"audit.ndjson\"", "");
+        let server = site.serve(engine);
+        std::fs::write(&site.config, "[api]\nmax_rows = 1\n").expect("written");
+        server.signal("HUP");
+        server.logs("[audit] has changed, which is taken up at the next start");
+        assert_eq!(insert(&server.address, "x"), 201);
+        server.stop();
+        assert_eq!(of_requests(&site.log()).len(), 1, "{engine}");
+    }
+}
+
+#[test]
+fn what_an_administrator_has_done() {
+    for engine in ENGINES {
+        let site = Site::new("file = \"audit.ndjson\"", &format!("{SIGNING_IN}\n[debug]\nenabled = true\n"));
+        let server = site.serve(engine);
+        let token = |role: &str| {
+            let token = run(&["token", "--role", role, "--sub", "1", "--config", path(&site.config)], &[]);
+            format!("authorization: Bearer {}\r\n", token.stdout.trim())
+        };
+        assert_eq!(send(&server.address, "POST", "/_debug/reload-schema", &token("admin"), ""), 200);
+        assert_eq!(send(&server.address, "POST", "/_debug/reload-schema", &token("author"), ""), 403);
+        server.stop();
+        let told = of_requests(&site.log());
+        assert_eq!(
+            plain(&told[0]),
+            json!({
+                "event": "admin", "remote": "127.0.0.1", "role": "admin", "subject": "1", "anonymous": false,
+                "method": "POST", "path": "/_debug/reload-schema", "status": 200, "acts": []
+            }),
+            "{engine}"
+        );
+        assert_eq!((&told[1]["event"], &told[1]["role"]), (&json!("denied"), &json!("author")), "{engine}");
+    }
+}
+
 #[test]
 fn without_a_section_there_is_no_log() {
     let scratch = Scratch::new();

@@ -11,8 +11,14 @@ pub(super) const PREFIX: &str = "SQLITREST_";
 pub const KEYS: &[&str] = &[
     "server.host",
     "server.port",
+    "server.unix_socket",
+    "server.unix_socket_mode",
     "server.shutdown_timeout",
     "server.max_body",
+    "server.max_header_size",
+    "server.max_headers",
+    "server.max_connections",
+    "server.header_timeout",
     "server.engine",
     "server.watch",
     "databases.main.path",
@@ -56,6 +62,13 @@ pub const KEYS: &[&str] = &[
     "auth.basic.enabled",
     "auth.basic.source",
     "middleware.cors_origins",
+    "middleware.compression",
+    "middleware.compression_min_size",
+    "middleware.rate_limit_per_ip",
+    "middleware.rate_limit_per_ip_burst",
+    "middleware.rate_limit_per_identity",
+    "middleware.rate_limit_per_identity_burst",
+    "middleware.trusted_proxies",
     "middleware.request_timeout",
     "policies.file",
     "policies.default_action",
@@ -85,6 +98,8 @@ pub const KEYS: &[&str] = &[
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
+    "tls.certificate",
+    "tls.key",
 ];
 
 /// Those of them that are texts, whatever they look like.
