@@ -60,7 +60,7 @@ impl Recording {
     async fn answer(self, engine: &Engine, request: &Request<'_>, asker: &Asker) -> Answer {
         let answer = engine.answer(request, asker).await;
         match self.event(&answer) {
-            Some(event) => self.note(event, engine, request, Some(&asker.identity), answer).await,
+            Some(event) => self.note(event, engine, request, Some(&*asker.identity), answer).await,
             None => answer,
         }
     }
