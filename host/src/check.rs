@@ -2,7 +2,7 @@
 //! is served.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
+use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
 use crate::front;
 use crate::open::File;
@@ -61,6 +62,18 @@ fn look(settings: &Settings) -> Found {
     // What `[auth]` refers to. Keys that are published are not fetched.
     if let Err(error) = Authenticator::new(&config, [0; 32], &mut settings::refer) {
         found.errors.push(error.to_string());
+    }
+    if let Some(audit) = &settings.sections.audit {
+        let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));
+        found.errors.extend(refused.err().map(|error| format!("{error:#}")));
+    }
+    if let Some(backup) = &settings.sections.backup {
+        let directory = Path::new(&backup.directory);
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if !parent.is_none_or(Path::exists) {
+            let shown = directory.display();
+            found.errors.push(format!("backup.directory {shown} is not there and cannot be made"));
+        }
     }
     found.warnings.extend(config.auth_warnings());
     found.errors.extend(front::mistakes(&settings.config, &settings.sections));

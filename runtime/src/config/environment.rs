@@ -86,6 +86,26 @@ pub const KEYS: &[&str] = &[
     "telemetry.service_name",
     "telemetry.sample_ratio",
     "telemetry.timeout",
+    "audit.file",
+    "audit.database",
+    "audit.denied",
+    "audit.reads",
+    "audit.values",
+    "audit.queue",
+    "audit.on_full",
+    "audit.before_answer",
+    "audit.sync",
+    "audit.key",
+    "audit.rotate_size",
+    "audit.rotate_every",
+    "audit.keep",
+    "audit.keep_for",
+    "backup.directory",
+    "backup.every",
+    "backup.at",
+    "backup.timezone",
+    "backup.keep",
+    "backup.databases",
     "attach.paths",
     "attach.most",
     "debug.enabled",
@@ -94,6 +114,9 @@ pub const KEYS: &[&str] = &[
     "tls.certificate",
     "tls.key",
 ];
+
+/// Those of them that are texts, whatever they look like.
+const SECRETS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
 
 pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
     let Some(suffix) = name.strip_prefix(PREFIX) else {
@@ -111,7 +134,7 @@ pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> 
         .ok()
         .and_then(|mut t| t.remove("v"))
         // A secret of digits is a text.
-        .filter(|v| !v.is_datetime() && *key != "auth.jwt.secret")
+        .filter(|v| !v.is_datetime() && !SECRETS.contains(key))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();
