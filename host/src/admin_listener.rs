@@ -1,17 +1,16 @@
 //! `[admin]`: a listener for the administrator alone, so that nothing of what the server tells of itself need be public.
 
 use std::convert::Infallible;
-#[cfg(unix)]
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
+use sqlitrest_runtime::config::FileMode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -20,10 +19,10 @@ use tokio::time::sleep;
 use crate::admin::Origin;
 use crate::exchange::exchange;
 use crate::log;
+use crate::server::Peer;
 use crate::serving::Serving;
-
-/// The largest body of a request.
-const MAX_BODY: u64 = 1 << 20;
+#[cfg(unix)]
+use crate::unix_socket::UnixSocket;
 
 /// How long a client may take to send the head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
@@ -66,20 +65,6 @@ impl Admin {
     }
 }
 
-/// The mode of a file, written `"0600"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct FileMode(pub u32);
-
-impl TryFrom<String> for FileMode {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| *mode <= 0o777);
-        mode.map(FileMode)
-            .ok_or_else(|| format!("`{text}` is not the mode of a file: write \"0600\" or \"0660\""))
-    }
-}
-
 /// Listeners that have not begun.
 #[derive(Default)]
 pub struct Listeners {
@@ -92,21 +77,7 @@ pub struct Listeners {
 enum Listener {
     Port(TcpListener),
     #[cfg(unix)]
-    Socket {
-        socket: tokio::net::UnixListener,
-        _file: SocketFile,
-    },
-}
-
-/// A socket's file, which goes with it.
-#[cfg(unix)]
-struct SocketFile(PathBuf);
-
-#[cfg(unix)]
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
+    Socket(UnixSocket),
 }
 
 impl Listeners {
@@ -125,7 +96,14 @@ impl Listeners {
         }
         if let Some(path) = &admin.unix_socket {
             bound.places.push(format!("unix:{path}"));
-            bound.listeners.push(bind_socket(path, admin.unix_socket_mode)?);
+            #[cfg(unix)]
+            bound.listeners.push(Listener::Socket(
+                UnixSocket::bind(path.as_ref(), admin.unix_socket_mode.0)
+                    .await
+                    .context("admin.unix_socket")?,
+            ));
+            #[cfg(not(unix))]
+            anyhow::bail!("admin.unix_socket: this system has none; use admin.listen");
         }
         Ok(bound)
     }
@@ -147,8 +125,8 @@ impl Listener {
                 connections.spawn(answer(stream, serving, Origin::AdminPort));
             }
             #[cfg(unix)]
-            Listener::Socket { socket, .. } => {
-                let (stream, _) = socket.accept().await?;
+            Listener::Socket(socket) => {
+                let (stream, _) = socket.listener.accept().await?;
                 connections.spawn(answer(stream, serving, Origin::AdminSocket));
             }
         }
@@ -175,7 +153,7 @@ where
 {
     let service = service_fn(|request| {
         let serving = Arc::clone(&serving);
-        async move { Ok::<_, Infallible>(exchange(&serving, MAX_BODY, origin, request).await) }
+        async move { Ok::<_, Infallible>(exchange(serving, Peer { address: None }, origin, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -185,50 +163,9 @@ where
     let _ = pin!(connection).await;
 }
 
-/// A socket with this mode from the moment when it can be found. One that nobody listens on any more is replaced.
-#[cfg(unix)]
-fn bind_socket(path: &str, mode: FileMode) -> Result<Listener> {
-    use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-
-    let place = PathBuf::from(path);
-    let wrong = |why: String| anyhow!("admin.unix_socket = \"{path}\": {why}");
-    match std::fs::symlink_metadata(&place) {
-        Ok(about) if !about.file_type().is_socket() => {
-            return Err(wrong("there is a file that is no socket; choose another path".to_owned()));
-        }
-        Ok(_) if std::os::unix::net::UnixStream::connect(&place).is_ok() => {
-            return Err(wrong("another process listens there; stop it, or choose another path".to_owned()));
-        }
-        Ok(_) | Err(_) => {}
-    }
-    let hidden = PathBuf::from(format!("{path}.{}", std::process::id()));
-    let socket = tokio::net::UnixListener::bind(&hidden).map_err(|error| wrong(error.to_string()))?;
-    let mut file = SocketFile(hidden);
-    std::fs::set_permissions(&file.0, std::fs::Permissions::from_mode(mode.0))
-        .and_then(|()| std::fs::rename(&file.0, &place))
-        .map_err(|error| wrong(error.to_string()))?;
-    file.0 = place;
-    Ok(Listener::Socket { socket, _file: file })
-}
-
-/// This system has none.
-#[cfg(not(unix))]
-fn bind_socket(_: &str, _: FileMode) -> Result<Listener> {
-    Err(anyhow!("admin.unix_socket: this system has none; use admin.listen"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn modes() {
-        let of = |text: &str| FileMode::try_from(text.to_owned());
-        assert_eq!((of("0600"), of("660")), (Ok(FileMode(0o600)), Ok(FileMode(0o660))));
-        for bad in ["", "0x600", "800", "77777", "rw-------"] {
-            assert!(of(bad).is_err_and(|error| error.contains("write \"0600\"")), "{bad}");
-        }
-    }
 
     #[test]
     fn metrics_are_where_an_admin_listener_is() {

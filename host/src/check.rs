@@ -2,7 +2,7 @@
 //! is served.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use serde::Serialize;
@@ -11,7 +11,9 @@ use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
+use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
+use crate::front;
 use crate::open::File;
 use crate::settings::{self, Of, Settings};
 
@@ -61,10 +63,20 @@ fn look(settings: &Settings) -> Found {
     if let Err(error) = Authenticator::new(&config, [0; 32], &mut settings::refer) {
         found.errors.push(error.to_string());
     }
-    found.warnings.extend(config.auth_warnings());
-    for key in config.unenforced() {
-        found.warnings.push(format!("{key}: not enforced by this version"));
+    if let Some(audit) = &settings.sections.audit {
+        let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));
+        found.errors.extend(refused.err().map(|error| format!("{error:#}")));
     }
+    if let Some(backup) = &settings.sections.backup {
+        let directory = Path::new(&backup.directory);
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if !parent.is_none_or(Path::exists) {
+            let shown = directory.display();
+            found.errors.push(format!("backup.directory {shown} is not there and cannot be made"));
+        }
+    }
+    found.warnings.extend(config.auth_warnings());
+    found.errors.extend(front::mistakes(&settings.config, &settings.sections));
     match File::check(&config) {
         Err(error) => found.errors.push(format!("{error:#}")),
         Ok((file, mut connection)) => {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
+use sha2::{Digest as _, Sha256};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference, Server};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -39,7 +40,7 @@ pub struct Flags {
     /// What runs the core: the WebAssembly component, or the same code compiled into this program
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
-    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose
+    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose; unix:PATH is a Unix socket
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
@@ -88,6 +89,14 @@ impl Of {
         Ok(Settings { config: settings.config.of_database(&name), ..settings })
     }
 
+    /// What of the configuration only this host reads; a database need not be named.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the configuration.
+    pub fn sections(&self) -> Result<Sections> {
+        Ok(configuration(self.config.clone())?.sections)
+    }
+
     /// Prints an answer.
     ///
     /// # Errors
@@ -113,6 +122,25 @@ pub enum EngineName {
     Native,
 }
 
+/// What was read.
+pub struct Configuration {
+    /// Of the file and the environment, with paths relative to the working directory.
+    pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
+    /// The file.
+    pub file: Option<PathBuf>,
+    digest: Option<Digest>,
+}
+
+/// By which it is seen whether a file has changed.
+pub type Digest = [u8; 32];
+
+/// That of the contents of a file.
+pub fn digest(contents: &[u8]) -> Digest {
+    Sha256::digest(contents).into()
+}
+
 /// What a server needs to begin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -126,8 +154,8 @@ pub struct Settings {
     pub guest: Guest,
     /// What was typed.
     pub flags: Flags,
-    /// The files beside it that were read.
-    pub read: Vec<PathBuf>,
+    /// The configuration file and those that it names, with the digests of what was read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Settings {
@@ -136,7 +164,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, sections, file) = configuration(flags.config.clone())?;
+        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
+        let read = file.clone().zip(read);
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -144,16 +173,16 @@ impl Settings {
             };
         }
         if let Some(listen) = &flags.listen {
-            (config.server.host, config.server.port) = address(listen)?;
+            set_address(&mut config.server, listen)?;
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let read = RefCell::new(Vec::new());
+        let read = RefCell::new(Vec::from_iter(read));
         config.read_files(&|name| {
             let path = directory.join(name);
-            let text = fs::read_to_string(&path).map_err(|error| error.to_string());
-            read.borrow_mut().push(path);
-            text
+            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            read.borrow_mut().push((path, digest(text.as_bytes())));
+            Ok(text)
         })?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
@@ -172,7 +201,7 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
+pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let environment = environment()?;
     let by_environment = || {
         let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
@@ -187,10 +216,11 @@ pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option
     let mut config = Config::load(&origin, &text, pairs)?;
     let mut sections = Sections::load(&origin, &text, &config)?;
     if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        config.relocate(|path| directory.join(path).display().to_string());
         sections.relocate(&|path| directory.join(path).display().to_string());
+        config.relocate(|path| directory.join(path).display().to_string());
     }
-    Ok((config, sections, file))
+    let digest = file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file, digest })
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -267,6 +297,20 @@ fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> 
     Ok(())
 }
 
+/// `unix:PATH`, or an address with its port, which then counts and not the configuration's Unix socket.
+fn set_address(server: &mut Server, text: &str) -> Result<()> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() {
+            bail!("--listen {text} names no socket; write unix:./sqlitrest.sock");
+        }
+        server.unix_socket = path.to_owned();
+        return Ok(());
+    }
+    (server.host, server.port) = address(text)?;
+    server.unix_socket.clear();
+    Ok(())
+}
+
 /// `127.0.0.1:3000`, `[::1]:3000`, `localhost:0`
 fn address(text: &str) -> Result<(String, u16)> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
@@ -277,7 +321,7 @@ fn address(text: &str) -> Result<(String, u16)> {
         Some((host.to_owned(), port.parse().ok()?)).filter(|_| whole)
     });
     parsed.with_context(|| {
-        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000 or 0.0.0.0:80")
+        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000, 0.0.0.0:80 or unix:PATH")
     })
 }
 
@@ -294,6 +338,16 @@ mod tests {
         for bad in ["", "3000", ":3000", "::1", "a:b", "a:70000", "a:"] {
             assert!(address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_or_an_address() {
+        let mut server = Server::default();
+        set_address(&mut server, "unix:./s.sock").expect("a path");
+        assert_eq!(server.unix_socket, "./s.sock");
+        set_address(&mut server, "localhost:80").expect("an address");
+        assert_eq!((server.host.as_str(), server.port, server.unix_socket.as_str()), ("localhost", 80, ""));
+        assert!(set_address(&mut server, "unix:").is_err());
     }
 
     #[test]

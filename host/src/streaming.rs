@@ -270,7 +270,13 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        if let Some(first) = self.first.take() {
+        if let Some(mut first) = self.first.take() {
+            // In pieces, each of which is taken when the client has taken those before: that is how it is seen that it takes any.
+            if first.len() > CHUNK {
+                let piece = first.split_to(CHUNK);
+                self.first = Some(first);
+                first = piece;
+            }
             return self.send(first);
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::asker::{Asker, Said};
+use crate::audit::Audits;
 use crate::batch;
 use crate::config::{Config, TxEnd, Udf};
 use crate::cors::Asked;
@@ -52,6 +53,8 @@ pub struct ApiRequest {
     pub content_location: String,
     /// Whether the parameters stood in the body, so that there is no such location.
     pub by_body: bool,
+    /// Whether the shell wants to be told what it does. Set by [`ApiRequest::audit`].
+    pub audits: Audits,
 }
 
 /// What a request does to its relation.
@@ -200,7 +203,16 @@ impl ApiRequest {
             origin: Asked::of(request),
             content_location: config.api.base_path.clone() + &content_location(path, query),
             by_body: false,
+            audits: Audits::None,
         })
+    }
+
+    /// Has what it does told to the shell, in [`Response::acts`](crate::http::Response::acts).
+    pub fn audit(&mut self, audits: Audits) {
+        self.audits = audits;
+        if let Action::Batch(operations) = &mut self.action {
+            operations.iter_mut().for_each(|operation| operation.audits = audits);
+        }
     }
 
     /// Whether the body of the answer is left out.

@@ -12,6 +12,7 @@
 pub mod api_request;
 pub mod array;
 pub mod asker;
+pub mod audit;
 pub mod auth;
 pub mod authorize;
 pub mod batch;
@@ -54,6 +55,7 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use asker::Asker;
+use audit::Audits;
 use authorize::Authorized;
 use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
@@ -93,8 +95,7 @@ pub fn parse(
     };
     parse().map_err(|mut response| {
         auth::response::mark(config, Some(identity), &mut response);
-        cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-        response.headers.extend(api_request::trace(config, request));
+        mark(config, request, &mut response);
         response
     })
 }
@@ -104,9 +105,14 @@ pub fn refuse(config: &Config, request: &Request<'_>, error: &Error) -> Response
     let mut response = reply::error(error, config.api.error_verbosity);
     auth::response::challenge(config, error, &mut response);
     auth::response::mark(config, None, &mut response);
-    cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-    response.headers.extend(api_request::trace(config, request));
+    mark(config, request, &mut response);
     response
+}
+
+/// Gives an answer the fields that every one has, whoever made it: which pages may read it, and what it is traced by.
+pub fn mark(config: &Config, request: &Request<'_>, response: &mut Response) {
+    cors::allow_origin(config, &cors::Asked::of(request), response);
+    response.headers.extend(api_request::trace(config, request));
 }
 
 /// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the
@@ -118,8 +124,11 @@ pub fn respond(
     db: &mut dyn Database,
 ) -> Response {
     let mut timing = std::mem::take(&mut request.timing);
-    let mut response = in_transaction(config, schema, &request, db, &mut timing)
-        .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
+    let mut response = in_transaction(config, schema, &request, db, &mut timing).unwrap_or_else(|error| {
+        let mut response = reply::error(&error, config.api.error_verbosity);
+        response.acts = audit::refused(&request, &error, response.status);
+        response
+    });
     auth::response::mark(config, Some(&request.identity), &mut response);
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
@@ -222,8 +231,13 @@ fn in_transaction(
         Action::Batch(operations) => batch(config, schema, operations, db, timing),
         _ => answer(config, schema, request, db, timing, true),
     };
-    let result = answered.and_then(|response| match statement(db, end) {
-        Ok(()) => Ok(response),
+    let result = answered.and_then(|mut response| match statement(db, end) {
+        Ok(()) => {
+            if end == "ROLLBACK" {
+                response.acts.retain(|act| !act.operation.writes());
+            }
+            Ok(response)
+        }
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
     if result.is_err() {
@@ -242,10 +256,11 @@ fn batch(
     db: &mut dyn Database,
     timing: &mut Timing,
 ) -> Result<Response, Error> {
-    let mut body = Vec::new();
+    let (mut body, mut acts) = (Vec::new(), Vec::new());
     for (at, operation) in operations.iter().enumerate() {
         match answer(config, schema, operation, db, timing, false) {
-            Ok(response) => {
+            Ok(mut response) => {
+                acts.append(&mut response.acts);
                 batch::append(&response, &mut body);
                 encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
             }
@@ -254,7 +269,8 @@ fn batch(
     }
     body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
     let headers = vec![("content-type".into(), MediaType::Json.content_type())];
-    Ok(Response { status: 200, headers, body, ..Response::default() })
+    audit::bound(&mut acts);
+    Ok(Response { status: 200, headers, body, acts, ..Response::default() })
 }
 
 /// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
@@ -271,7 +287,7 @@ fn undoes(config: &Config, request: &ApiRequest) -> bool {
 /// How the rows of a page are told.
 fn output(request: &ApiRequest) -> Output {
     let zone = request.preferences.timezone.as_ref().map(|timezone| timezone.zone.clone());
-    Output { shape: shape(request), zone }
+    Output { shape: shape(request), zone, names_written: request.audits != Audits::None }
 }
 
 /// What the rows of a page become.
@@ -323,9 +339,10 @@ fn answer(
     })?;
     timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
+    let acts = audit::acts(schema, request, &plan, &outcome);
     let response = reply::reply(config, request, &plan, relation, outcome);
     timing.spend(Stage::Response);
-    response
+    Ok(Response { acts, ..response? })
 }
 
 /// Whether the rows may be sent before they are all there: nothing in the head of the response goes by them.

@@ -11,8 +11,14 @@ pub(super) const PREFIX: &str = "SQLITREST_";
 pub const KEYS: &[&str] = &[
     "server.host",
     "server.port",
+    "server.unix_socket",
+    "server.unix_socket_mode",
     "server.shutdown_timeout",
     "server.max_body",
+    "server.max_header_size",
+    "server.max_headers",
+    "server.max_connections",
+    "server.header_timeout",
     "server.engine",
     "server.watch",
     "databases.main.path",
@@ -56,6 +62,13 @@ pub const KEYS: &[&str] = &[
     "auth.basic.enabled",
     "auth.basic.source",
     "middleware.cors_origins",
+    "middleware.compression",
+    "middleware.compression_min_size",
+    "middleware.rate_limit_per_ip",
+    "middleware.rate_limit_per_ip_burst",
+    "middleware.rate_limit_per_identity",
+    "middleware.rate_limit_per_identity_burst",
+    "middleware.trusted_proxies",
     "middleware.request_timeout",
     "policies.file",
     "policies.default_action",
@@ -73,12 +86,37 @@ pub const KEYS: &[&str] = &[
     "telemetry.service_name",
     "telemetry.sample_ratio",
     "telemetry.timeout",
+    "audit.file",
+    "audit.database",
+    "audit.denied",
+    "audit.reads",
+    "audit.values",
+    "audit.queue",
+    "audit.on_full",
+    "audit.before_answer",
+    "audit.sync",
+    "audit.key",
+    "audit.rotate_size",
+    "audit.rotate_every",
+    "audit.keep",
+    "audit.keep_for",
+    "backup.directory",
+    "backup.every",
+    "backup.at",
+    "backup.timezone",
+    "backup.keep",
+    "backup.databases",
     "attach.paths",
     "attach.most",
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
+    "tls.certificate",
+    "tls.key",
 ];
+
+/// Those of them that are texts, whatever they look like.
+const SECRETS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
 
 pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
     let Some(suffix) = name.strip_prefix(PREFIX) else {
@@ -96,7 +134,7 @@ pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> 
         .ok()
         .and_then(|mut t| t.remove("v"))
         // A secret of digits is a text.
-        .filter(|v| !v.is_datetime() && *key != "auth.jwt.secret")
+        .filter(|v| !v.is_datetime() && !SECRETS.contains(key))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();
