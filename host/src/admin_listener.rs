@@ -1,34 +1,22 @@
 //! `[admin]`: a listener for the administrator alone, so that nothing of what the server tells of itself need be public.
 
-use std::convert::Infallible;
-use std::pin::pin;
+use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Deserialize;
-use sqlitrest_runtime::config::FileMode;
-use tokio::io::{AsyncRead, AsyncWrite};
+use sqlitrest_runtime::config::{FileMode, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use crate::admin::Origin;
 use crate::exchange::exchange;
-use crate::log;
-use crate::server::Peer;
+use crate::listener::Listener;
+use crate::server::{self, Limits};
 use crate::serving::Serving;
-#[cfg(unix)]
-use crate::unix_socket::UnixSocket;
 
-/// How long a client may take to send the head of a request.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
-
-/// How long no connection is taken where the system has no more file descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How many connections each may have at a time.
+const MOST_CONNECTIONS: usize = 64;
 
 /// `[admin]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -65,20 +53,8 @@ impl Admin {
     }
 }
 
-/// Listeners that have not begun.
-#[derive(Default)]
-pub struct Listeners {
-    listeners: Vec<Listener>,
-    /// Where they are, for people.
-    pub places: Vec<String>,
-}
-
-/// A port or a socket that is ours.
-enum Listener {
-    Port(TcpListener),
-    #[cfg(unix)]
-    Socket(UnixSocket),
-}
+/// Listeners that have not begun, each with what its requests may do.
+pub struct Listeners(Vec<(Listener, Origin)>);
 
 impl Listeners {
     /// Takes port and socket.
@@ -86,81 +62,42 @@ impl Listeners {
     /// # Errors
     /// One sentence on why one cannot be had, and what to do.
     pub async fn bind(admin: &Admin) -> Result<Listeners> {
-        let mut bound = Listeners::default();
+        let mut listeners = Vec::new();
         if let Some(listen) = &admin.listen {
             let port = TcpListener::bind(listen.as_str()).await;
             let port = port
                 .map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; write \"127.0.0.1:3001\""))?;
-            bound.places.push(format!("http://{}", port.local_addr()?));
-            bound.listeners.push(Listener::Port(port));
+            listeners.push((Listener::from(port), Origin::AdminPort));
         }
         if let Some(path) = &admin.unix_socket {
-            bound.places.push(format!("unix:{path}"));
-            #[cfg(unix)]
-            bound.listeners.push(Listener::Socket(
-                UnixSocket::bind(path.as_ref(), admin.unix_socket_mode.0)
-                    .await
-                    .context("admin.unix_socket")?,
-            ));
-            #[cfg(not(unix))]
-            anyhow::bail!("admin.unix_socket: this system has none; use admin.listen");
+            let server = Server {
+                unix_socket: path.clone(),
+                unix_socket_mode: admin.unix_socket_mode,
+                ..Server::default()
+            };
+            let socket = Listener::bind(&server, None).await.context("admin.unix_socket")?;
+            listeners.push((socket, Origin::AdminSocket));
         }
-        Ok(bound)
+        Ok(Listeners(listeners))
+    }
+
+    /// Where they are, for people.
+    pub fn places(&self) -> Vec<String> {
+        self.0.iter().map(|(listener, _)| listener.to_string()).collect()
     }
 
     /// Answers what comes in, until what is returned is dropped.
     pub fn serve(self, serving: &Arc<Serving>) -> JoinSet<()> {
-        let take = |listener| take_all(listener, Arc::clone(serving));
-        self.listeners.into_iter().map(take).collect()
-    }
-}
-
-impl Listener {
-    /// Takes a connection, and has it answered beside others.
-    async fn take(&self, serving: &Arc<Serving>, connections: &mut JoinSet<()>) -> std::io::Result<()> {
-        let serving = Arc::clone(serving);
-        match self {
-            Listener::Port(port) => {
-                let (stream, _) = port.accept().await?;
-                connections.spawn(answer(stream, serving, Origin::AdminPort));
+        let limits = Limits { max_connections: MOST_CONNECTIONS, ..serving.front().limits.clone() };
+        let serve = |(listener, origin): (Listener, Origin)| {
+            let (serving, limits) = (Arc::clone(serving), limits.clone());
+            let answer = move |peer, request| exchange(Arc::clone(&serving), peer, origin, request);
+            async move {
+                server::run(vec![listener], &limits, answer, pending()).await;
             }
-            #[cfg(unix)]
-            Listener::Socket(socket) => {
-                let (stream, _) = socket.listener.accept().await?;
-                connections.spawn(answer(stream, serving, Origin::AdminSocket));
-            }
-        }
-        Ok(())
+        };
+        self.0.into_iter().map(serve).collect()
     }
-}
-
-/// Answers connections, for as long as the task lives.
-async fn take_all(listener: Listener, serving: Arc<Serving>) {
-    let mut connections = JoinSet::new();
-    loop {
-        if let Err(error) = listener.take(&serving, &mut connections).await {
-            log(format_args!("a connection of the administrator could not be taken: {error}"));
-            sleep(PAUSE).await;
-        }
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-/// Answers the requests of one connection, until either side closes it.
-async fn answer<S>(stream: S, serving: Arc<Serving>, origin: Origin)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(|request| {
-        let serving = Arc::clone(&serving);
-        async move { Ok::<_, Infallible>(exchange(serving, Peer { address: None }, origin, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
-    // A client that went away is no failure of ours.
-    let _ = pin!(connection).await;
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
             (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
             _ => Vec::new(),
         };
-        announce(&settings, &engine, &listener, &admin.places, &examples);
+        announce(&settings, &engine, &listener, &admin.places(), &examples);
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }

@@ -63,9 +63,7 @@ async fn clear(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error).with_context(|| format!("cannot listen on unix:{shown}")),
         Ok(about) if !about.file_type().is_socket() => {
-            bail!(
-                "{shown} is there and is no socket; move it away, or choose another path for server.unix_socket"
-            )
+            bail!("{shown} is there and is no socket; move it away, or choose another path")
         }
         Ok(_) => {}
     }
@@ -74,12 +72,10 @@ async fn clear(path: &Path) -> Result<()> {
             fs::remove_file(path).with_context(|| format!("the old socket {shown} cannot be replaced"))
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-            bail!("the socket {shown} belongs to another user; choose another path for server.unix_socket")
+            bail!("the socket {shown} belongs to another user; choose another path")
         }
         // One whose queue is full is alive, too.
-        _ => bail!(
-            "a server listens on unix:{shown} already; stop it, or choose another path for server.unix_socket"
-        ),
+        _ => bail!("a server listens on unix:{shown} already; stop it, or choose another path"),
     }
 }
 

@@ -28,7 +28,8 @@ fn unpack() -> Result<PathBuf> {
         return Ok(program);
     }
     fs::create_dir_all(&home)?;
-    let download = || run(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&home));
+    let download =
+        || run(Command::new("apt-get").args(["download", "--quiet", "prometheus"]).current_dir(&home));
     // A fresh machine has no list of packages, and an old list may name versions that are gone.
     download().or_else(|_| {
         run(Command::new("apt-get").args(["update", "--quiet"]))?;

@@ -10,6 +10,7 @@ use super::entry::{Entry, Event, Sent};
 use super::{Audit, Place};
 use crate::answer::Answer;
 use crate::engine::{Asker, Engine};
+use crate::observe::context;
 use crate::owned::Owned;
 
 /// A request on its way whose record is to be kept.
@@ -50,10 +51,11 @@ impl Recording {
         }
         // On a task of its own: what is written is recorded, whether or not its client waits for the answer.
         let (engine, owned) = (Arc::clone(engine), Owned::of(request));
-        let task = tokio::spawn(async move {
+        let work = async move {
             let headers = owned.headers();
             self.answer(&engine, &owned.request(&headers), &asker).await
-        });
+        };
+        let task = tokio::spawn(context::carry(work));
         task.await.unwrap_or_else(|_| Answer::internal())
     }
 

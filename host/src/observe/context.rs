@@ -47,6 +47,17 @@ pub async fn scope<F: Future>(context: Arc<Context>, work: F) -> F::Output {
     CURRENT.scope(context, work).await
 }
 
+/// `work` as a task of its own, for the request that this task is about.
+pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let context = current();
+    async move {
+        match context {
+            Some(context) => scope(context, work).await,
+            None => work.await,
+        }
+    }
+}
+
 /// Does `work` for this request, on a thread that is told of it.
 pub fn within<T>(context: &Option<Arc<Context>>, work: impl FnOnce() -> T) -> T {
     match context {
@@ -108,6 +119,8 @@ mod tests {
         assert!(current().is_none());
         scope(Arc::new(context("/t?secret=eq.1")), async {
             assert_eq!(with(Context::title).as_deref(), Some("GET /t"));
+            let task = tokio::spawn(carry(async { with(Context::title) }));
+            assert_eq!(task.await.expect("no panic").as_deref(), Some("GET /t"));
             let context = current();
             let told =
                 std::thread::spawn(move || within(&context, || with(|context| context.id().to_owned())));

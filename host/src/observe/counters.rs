@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_bound_is_in_the_bucket_below_it() {
         let histogram = Histogram::new(DURATIONS);
-        for nanos in [0, 100_000, 100_001, u64::MAX >> 1] {
+        for nanos in [0, 100_000, 100_001, 20_000_000_000] {
             histogram.took(Duration::from_nanos(nanos));
         }
         let totals = histogram.totals();

@@ -74,7 +74,9 @@ pub struct Levels(String);
 impl TryFrom<String> for Levels {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        let is_level = |text: &str| LevelFilter::from_str(text).is_ok() && text.parse::<u8>().is_err();
+        let is_level = |text: &str| {
+            !text.is_empty() && LevelFilter::from_str(text).is_ok() && text.parse::<u8>().is_err()
+        };
         let is_known = |part: &str| match part.split_once('=') {
             Some((target, level)) => !target.trim().is_empty() && is_level(level.trim()),
             None => is_level(part.trim()),

@@ -60,12 +60,15 @@ pub fn begin(sections: &Sections) -> Result<Observing> {
         *known = Some(sections.clone());
     }
     logging::begin(&sections.log);
+    // From here on what goes wrong has a line, which is written before the end.
+    let observing = Observing;
     COUNTS.store(sections.admin.counts(), Ordering::Relaxed);
     TELLS_HEALTH.store(sections.admin.health_on_api, Ordering::Relaxed);
     request::log_requests(sections.log.requests);
     slow::begin(sections.log.slow_query.0)?;
-    telemetry::begin(&sections.telemetry)?;
-    Ok(Observing)
+    let scheme = if sections.tls.is_some() { "https" } else { "http" };
+    telemetry::begin(&sections.telemetry, scheme)?;
+    Ok(observing)
 }
 
 /// Takes up what a configuration that was read again says otherwise. What can only be taken up at the next start is told.

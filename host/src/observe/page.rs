@@ -188,9 +188,9 @@ mod tests {
             "# TYPE wait_seconds histogram",
             "wait_seconds_sum{a=\"b\"} 0.0002",
             "wait_seconds_count{a=\"b\"} 1",
-            "wait_seconds_bucket{le=\"0.0001\",a=\"b\"} 0",
-            "wait_seconds_bucket{le=\"0.00025\",a=\"b\"} 1",
-            "wait_seconds_bucket{le=\"+Inf\",a=\"b\"} 1",
+            "wait_seconds_bucket{a=\"b\",le=\"0.0001\"} 0",
+            "wait_seconds_bucket{a=\"b\",le=\"0.00025\"} 1",
+            "wait_seconds_bucket{a=\"b\",le=\"+Inf\"} 1",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use hyper::Version;
 use hyper::header::HeaderValue;
 use hyper::http::request::Parts;
 
@@ -28,6 +29,7 @@ pub struct Watch {
     since: Option<Instant>,
     counts: bool,
     span: Option<ServerSpan>,
+    version: Version,
 }
 
 /// A request whose answer has begun.
@@ -63,7 +65,7 @@ impl Watch {
             http::begin();
         }
         let is_seen = counts || span.is_some() || (is_api && LOGS_REQUESTS.load(Ordering::Relaxed));
-        Watch { context, since: is_seen.then(Instant::now), counts, span }
+        Watch { context, since: is_seen.then(Instant::now), counts, span, version: head.version }
     }
 
     /// Its name, for the engine and for the answer.
@@ -116,6 +118,7 @@ impl Ending {
                 method: context.method.as_str(),
                 route: route.as_deref(),
                 path: context.path(),
+                version: version(self.watch.version),
                 status: self.status,
                 request_id: context.id(),
                 role: self.role.as_deref(),
@@ -140,5 +143,14 @@ impl Ending {
             );
             tracing::debug!(target: TARGET, query = context.query(), "request with query");
         });
+    }
+}
+
+/// As OpenTelemetry writes it.
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
     }
 }

@@ -118,10 +118,16 @@ impl Stats {
     /// The schema's version was asked for. `opening` tells apart the files that were there one after the other.
     pub fn saw_schema(&self, version: i64, opening: i64) {
         let known = version.saturating_add(1).saturating_add(opening << 32);
-        if self.schema.load(Ordering::Relaxed) != known && self.schema.swap(known, Ordering::Relaxed) != known
-        {
+        if self.schema.load(Ordering::Relaxed) == known {
+            return;
+        }
+        let before = self.schema.swap(known, Ordering::Relaxed);
+        if before != known {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.schema_since.store(u64::try_from(now.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        // Where it is first seen, whoever has opened the database reads the names.
+        if before != known && before != 0 {
             names::outdate();
         }
     }

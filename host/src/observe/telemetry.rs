@@ -13,12 +13,12 @@ use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _, TracerProvider as _,
 };
-use opentelemetry::{Context, InstrumentationScope, KeyValue};
+use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue, Value};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
 use serde::Deserialize;
-use sqlitrest_runtime::config::{Secret, Span as Duration_, reference};
+use sqlitrest_runtime::config::{self, Secret, reference};
 
 use super::collector::Collector;
 use super::context;
@@ -45,7 +45,7 @@ pub struct Telemetry {
     /// Header fields for the collector; values may be `env:NAME` or `file:PATH`.
     pub headers: BTreeMap<String, Secret>,
     /// How long the collector may take for an answer.
-    pub timeout: Duration_,
+    pub timeout: config::Span,
 }
 
 impl Default for Telemetry {
@@ -55,7 +55,7 @@ impl Default for Telemetry {
             service_name: "sqlitrest".to_owned(),
             sample_ratio: 1.0,
             headers: BTreeMap::new(),
-            timeout: Duration_(Duration::from_secs(10)),
+            timeout: config::Span(Duration::from_secs(10)),
         }
     }
 }
@@ -64,6 +64,8 @@ impl Default for Telemetry {
 struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
+    /// `http` or `https`
+    scheme: &'static str,
 }
 
 static TRACES: OnceLock<Traces> = OnceLock::new();
@@ -84,6 +86,8 @@ pub struct Answered<'a> {
     pub route: Option<&'a str>,
     /// The path, without what is asked of it.
     pub path: &'a str,
+    /// The version of HTTP.
+    pub version: &'a str,
     /// The status of the answer.
     pub status: u16,
     /// The name of the request.
@@ -94,11 +98,11 @@ pub struct Answered<'a> {
     pub sent: u64,
 }
 
-/// Begins to make traces, where there is a collector.
+/// Begins to make traces, where there is a collector. `scheme` is that of the API's addresses.
 ///
 /// # Errors
 /// One sentence with the key of the configuration.
-pub fn begin(telemetry: &Telemetry) -> Result<()> {
+pub fn begin(telemetry: &Telemetry, scheme: &'static str) -> Result<()> {
     let Some(endpoint) = &telemetry.endpoint else { return Ok(()) };
     if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
         bail!("telemetry.sample_ratio = {} is not between 0 and 1", telemetry.sample_ratio);
@@ -124,7 +128,7 @@ pub fn begin(telemetry: &Telemetry) -> Result<()> {
         .build();
     let scope = InstrumentationScope::builder("sqlitrest").with_version(env!("CARGO_PKG_VERSION")).build();
     let tracer = provider.tracer_with_scope(scope);
-    if TRACES.set(Traces { provider, tracer }).is_ok() {
+    if TRACES.set(Traces { provider, tracer, scheme }).is_ok() {
         IS_ON.store(true, Ordering::Release);
     }
     Ok(())
@@ -238,19 +242,25 @@ impl ServerSpan {
         self.0.set_attributes([
             text("http.request.method", about.method),
             text("url.path", about.path),
-            KeyValue::new("url.scheme", "http"),
+            KeyValue::new("url.scheme", TRACES.get().map_or("http", |traces| traces.scheme)),
+            text("network.protocol.version", about.version),
             KeyValue::new("http.response.status_code", i64::from(about.status)),
             KeyValue::new("http.response.body.size", i64::try_from(about.sent).unwrap_or(i64::MAX)),
-            text("http.request.header.x-request-id", about.request_id),
+            list("http.request.header.x-request-id", about.request_id),
         ]);
         self.0.set_attributes(about.route.map(|route| text("http.route", route)));
-        self.0.set_attributes(about.role.map(|role| text("user.roles", role)));
+        self.0.set_attributes(about.role.map(|role| list("user.roles", role)));
         if about.status >= 500 {
             self.0.set_attribute(text("error.type", &about.status.to_string()));
             self.0.set_status(Status::error(""));
         }
         self.0.end();
     }
+}
+
+/// An attribute that is a list, of one text.
+fn list(name: &'static str, value: &str) -> KeyValue {
+    KeyValue::new(name, Value::Array(Array::String(vec![StringValue::from(value.to_owned())])))
 }
 
 /// A stage of the request that this task is about has ended.

@@ -12,8 +12,6 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 
-use crate::support::LIMIT;
-
 /// It listens until it is dropped.
 pub struct Collector {
     /// `http://127.0.0.1:PORT`
@@ -28,6 +26,13 @@ pub struct Batch {
     pub request: ExportTraceServiceRequest,
 }
 
+impl Batch {
+    pub fn spans(&self) -> Vec<Span> {
+        let scopes = self.request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+}
+
 impl Collector {
     pub fn start() -> Collector {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -37,8 +42,9 @@ impl Collector {
             for stream in listener.incoming() {
                 let mut stream = BufReader::new(stream.expect("a connection"));
                 while let Some(batch) = take(&mut stream) {
-                    if sender.send(batch).is_err() {
-                        return;
+                    // Before the answer: who has that knows that the batch is here.
+                    if sender.send(batch).is_err() || answer(&mut stream).is_none() {
+                        break;
                     }
                 }
             }
@@ -46,15 +52,14 @@ impl Collector {
         Collector { endpoint, batches }
     }
 
-    /// The next batch.
-    pub fn next(&self) -> Batch {
-        self.batches.recv_timeout(LIMIT).expect("a batch")
+    /// What has come. To be called after the end of the server, which has sent all.
+    pub fn batches(&self) -> Vec<Batch> {
+        self.batches.try_iter().collect()
     }
 
-    /// All spans that have come. To be called after the end of the server, which has sent them all.
+    /// All spans that have come. To be called after the end of the server, likewise.
     pub fn spans(&self) -> Vec<Span> {
-        let spans = self.batches.try_iter().flat_map(|batch| batch.request.resource_spans);
-        spans.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans).collect()
+        self.batches().iter().flat_map(Batch::spans).collect()
     }
 }
 
@@ -72,13 +77,17 @@ fn take(stream: &mut BufReader<TcpStream>) -> Option<Batch> {
     let mut body = vec![0; length.expect("a length")];
     stream.read_exact(&mut body).ok()?;
     let request = ExportTraceServiceRequest::decode(body.as_slice()).expect("protobuf");
+    Some(Batch { head, request })
+}
+
+/// Says that all of it is taken.
+fn answer(stream: &mut BufReader<TcpStream>) -> Option<()> {
     let answer = ExportTraceServiceResponse::default().encode_to_vec();
     let reply = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
         answer.len()
     );
-    stream.get_mut().write_all(&[reply.as_bytes(), &answer].concat()).ok()?;
-    Some(Batch { head, request })
+    stream.get_mut().write_all(&[reply.as_bytes(), &answer].concat()).ok()
 }
 
 /// An attribute as text.
@@ -87,6 +96,10 @@ pub fn attribute(attributes: &[KeyValue], name: &str) -> Option<String> {
     match found.value.clone() {
         Some(AnyValue { value: Some(Value::StringValue(text)) }) => Some(text),
         Some(AnyValue { value: Some(Value::IntValue(number)) }) => Some(number.to_string()),
+        Some(AnyValue { value: Some(Value::ArrayValue(list)) }) => match list.values.as_slice() {
+            [AnyValue { value: Some(Value::StringValue(text)) }] => Some(text.clone()),
+            other => panic!("{name} is {other:?}"),
+        },
         other => panic!("{name} is {other:?}"),
     }
 }

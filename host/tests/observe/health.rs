@@ -33,7 +33,7 @@ fn while_all_is_well() {
         assert_eq!(main["schema"]["version"], version);
         assert!(main["schema"]["age_seconds"].as_f64().is_some_and(|age| age >= 0.0), "{main}");
         assert_eq!(main["size_bytes"], fs::metadata(&database).expect("a file").len());
-        assert!(main["wal"]["size_bytes"].is_u64() && main["wal"]["pages"].is_u64(), "{main}");
+        assert!(main["wal"]["size_bytes"].is_u64() && main["wal"].get("pages").is_some(), "{main}");
         assert!(main["disk_free_bytes"].as_u64().is_some_and(|free| free > 0), "{main}");
         assert_eq!(health.get("component").is_some(), engine == "component");
         observed.server.stop();
