@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, SERVER};
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
 use tokio::time::{Instant, timeout};
@@ -46,7 +46,8 @@ pub async fn exchange(serving: Arc<Serving>, peer: Peer, request: Request<Incomi
     let mut headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     // HTTP/2 has the host in front of the path.
-    if let Some(host) = head.uri.authority().filter(|_| head.version == Version::HTTP_2) {
+    let has_host = head.version != Version::HTTP_2 || head.headers.contains_key(HOST);
+    if let Some(host) = head.uri.authority().filter(|_| !has_host) {
         headers.push(("host", host.as_str().as_bytes()));
     }
     let request = http::Request {
