@@ -43,6 +43,8 @@ struct Running {
     instances: Instances,
     /// Whether the guest is told who asks; where credentials are not looked at it knows.
     tells_identity: bool,
+    /// Whether every request writes (`api.pre_request`).
+    always_writes: bool,
     /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
     /// so many ticks.
     deadline: u64,
@@ -67,6 +69,7 @@ impl Component {
         let guest = Running {
             instances: Instances::new(component, pool, text, patience),
             tells_identity: config.signing_in().is_some(),
+            always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         };
         Ok(Component { guest: Arc::new(guest) })
@@ -85,7 +88,8 @@ impl Component {
         identified_in: Duration,
     ) -> Answer {
         let asked = Asked { identity, identified_in };
-        let mut missed = writes(request).then_some(Missed::Turn);
+        let writes = writes(request) || self.guest.always_writes && request.method != "OPTIONS";
+        let mut missed = writes.then_some(Missed::Turn);
         if missed.is_none() {
             let (answer, access) = self.guest.read(request, &asked, Lane::Short).await;
             if access.missed.is_none() {

@@ -17,6 +17,7 @@ use crate::identity::Identity;
 use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::plan;
+use crate::pre_request;
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
 use crate::timing::Timing;
@@ -52,6 +53,8 @@ pub struct ApiRequest {
     pub content_location: String,
     /// Whether the parameters stood in the body, so that there is no such location.
     pub by_body: bool,
+    /// The call that is made before, if one is configured.
+    pub pre_request: Option<Box<ApiRequest>>,
 }
 
 /// What a request does to its relation.
@@ -190,6 +193,11 @@ impl ApiRequest {
                 (name, action, params, media_type)
             }
         };
+        let pre_request = match action {
+            // Operations have their own.
+            Action::Options | Action::Batch(_) => None,
+            _ => pre_request::of(config, identity, request)?,
+        };
         Ok(ApiRequest {
             identity: Arc::clone(identity),
             said: config.asks_request.then(|| Said::of(request)),
@@ -205,6 +213,7 @@ impl ApiRequest {
             origin: Asked::of(request),
             content_location: config.api.base_path.clone() + &content_location(path, query),
             by_body: false,
+            pre_request,
         })
     }
 
@@ -220,6 +229,9 @@ impl ApiRequest {
 
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
+        if self.pre_request.as_ref().is_some_and(|call| call.access() == Access::Write) {
+            return Access::Write;
+        }
         match &self.action {
             Action::Batch(operations) => {
                 let writes = operations.iter().any(|operation| operation.access() == Access::Write);

@@ -5,6 +5,7 @@
 //! that nothing is silently not enforced.
 
 mod api;
+mod comments;
 mod database;
 mod debug;
 mod definitions;
@@ -21,7 +22,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
-pub use api::{Api, TxEnd, Verbosity};
+use crate::pre_request;
+pub use api::{Api, OpenApi, OpenApiVersion, TxEnd, Verbosity};
+pub use comments::Comments;
 pub use database::{DatabaseFile, Mode, Pool, Synchronous};
 pub use debug::Debug;
 pub use definitions::{
@@ -67,9 +70,8 @@ pub struct Config {
     /// `[policies]`: who may see and do what. None: everyone everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies: Option<policy::Settings>,
-    /// `[comments]`, for documents. Not built yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comments: Option<toml::Table>,
+    /// `[comments]`, for documents.
+    pub comments: Comments,
     /// `[debug]`: what is told of the server itself, and to whom.
     pub debug: Debug,
     /// `[log]`. This and the sections below are the native host's, which reads them for itself: a component has no use for them.
@@ -182,6 +184,12 @@ impl Config {
         static NONE: DatabaseFile =
             DatabaseFile { path: String::new(), mode: Mode::ReadWrite, hidden: Vec::new() };
         self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
+    }
+
+    /// The function that is run before every request, if there is one.
+    pub fn pre_request(&self) -> Option<&Udf> {
+        let name = self.api.pre_request.as_str();
+        self.udf.iter().find(|udf| !name.is_empty() && udf.name == name && pre_request::misfit(udf).is_none())
     }
 
     /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
