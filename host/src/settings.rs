@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Mode, Reference};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -222,11 +222,7 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
 /// The path on the command line wins; one in the file is relative to the file.
 fn set_path(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
     let name = config.database().0.to_owned();
-    let database = config.databases.entry(name).or_insert(DatabaseFile {
-        path: String::new(),
-        mode: Mode::default(),
-        hidden: Vec::new(),
-    });
+    let database = config.databases.entry(name).or_insert(DatabaseFile::at(String::new()));
     match (typed, file) {
         (Some(typed), _) => {
             let Some(typed) = typed.to_str() else {

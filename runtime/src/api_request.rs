@@ -127,17 +127,14 @@ pub(crate) fn trace(config: &Config, request: &Request<'_>) -> Option<(Cow<'stat
     value.map(|value| (Cow::Owned(name), value.to_owned()))
 }
 
-/// The schema that a client names is the one database's name, or `public`, which clients send unless told otherwise.
+/// The schema that a client names is that of the database which is asked. (The shell finds the database by it.)
 fn check_schema(config: &Config, request: &Request<'_>) -> Result<(), Error> {
-    let is_read = matches!(request.method, "GET" | "HEAD");
-    let field = if is_read { "accept-profile" } else { "content-profile" };
-    let served = config.database().0;
-    match request.header(field) {
-        Some(name) if name != served && name != "public" => {
-            Err(Error::Schema { name: name.to_owned(), served: served.to_owned() })
-        }
-        _ => Ok(()),
+    if config.database_of(request) == Some(config.database().0) {
+        return Ok(());
     }
+    let field = if matches!(request.method, "GET" | "HEAD") { "accept-profile" } else { "content-profile" };
+    let name = request.header(field).unwrap_or_default().to_owned();
+    Err(Error::Schema { name, served: config.schemas().join(", ") })
 }
 
 impl ApiRequest {

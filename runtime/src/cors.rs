@@ -8,7 +8,7 @@ use crate::query_params::decode_path;
 
 /// What a page of another origin may read of an answer.
 const EXPOSED: &str = "Content-Encoding, Content-Location, Content-Range, Content-Type, Date, Location, Server, \
-                       Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied";
+                       Transfer-Encoding, Range-Unit, ETag, Link, Preference-Applied, Content-Profile";
 
 /// Whether a browser asks what a page may send.
 pub(crate) fn is_preflight(request: &Request<'_>) -> bool {

@@ -19,6 +19,17 @@ pub struct DatabaseFile {
     /// Relations that are not exposed; `*` stands for any text.
     #[serde(default)]
     pub hidden: Vec<String>,
+    /// Other databases of the configuration, which functions and computed columns and relationships of this one may read, as
+    /// `NAME.table`. On hosts of ours alone.
+    #[serde(default)]
+    pub attach: Vec<String>,
+}
+
+impl DatabaseFile {
+    /// Nothing but where it is.
+    pub const fn at(path: String) -> DatabaseFile {
+        DatabaseFile { path, mode: Mode::ReadWrite, hidden: Vec::new(), attach: Vec::new() }
+    }
 }
 
 /// Whether requests may write.

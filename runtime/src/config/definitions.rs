@@ -54,6 +54,9 @@ pub struct Udf {
     /// Whose rights a query reads tables with: `invoker`, those of who calls, or `definer`, all. A function that writes has all.
     #[serde(default = "invoker")]
     pub security: policy::Security,
+    /// Whose it is of several databases; `*` stands for any text. None: the default one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 impl Udf {
@@ -116,6 +119,9 @@ pub struct ComputedColumn {
     pub declared: String,
     /// A SQL expression, in which `{row}` stands for the row.
     pub sql: String,
+    /// Whose it is of several databases; `*` stands for any text. None: the default one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// `[[data_representation]]`: a column that is told and taken otherwise than it is stored, as by the casts of a PostgreSQL domain
@@ -137,6 +143,9 @@ pub struct DataRepresentation {
     /// The SQL of what is stored and compared, in which `{value}` stands for what a client sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write: Option<String>,
+    /// Whose it is of several databases; `*` stands for any text. None: the default one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// `[[computed_relationship]]`: an embed beside those of the foreign keys.
@@ -154,6 +163,9 @@ pub struct ComputedRelationship {
     pub single: bool,
     /// A SQL query, in which `{row}` stands for the row.
     pub sql: String,
+    /// Whose it is of several databases; `*` stands for any text. None: the default one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
 }
 
 /// `[fts.RELATION]`: the FTS5 table behind a relation's columns. Its rowids are the relation's, its columns have the same

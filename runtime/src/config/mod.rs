@@ -12,12 +12,14 @@ mod definitions;
 mod environment;
 mod error;
 mod http;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
@@ -44,8 +46,8 @@ pub use units::{Size, Span};
 pub struct Config {
     /// `[server]`: where and how requests are taken.
     pub server: Server,
-    /// `[databases.NAME]`: what is served. One database for now.
-    pub databases: BTreeMap<String, DatabaseFile>,
+    /// `[databases.NAME]`: what is served, in the order of the file. Each is a schema.
+    pub databases: IndexMap<String, DatabaseFile>,
     /// `[pool]`: connections and durability.
     pub pool: Pool,
     /// `[api]`: PostgREST's settings of the same meaning.
@@ -92,6 +94,9 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// Of which database this is the configuration, where there are several ([`Config::of_database`]); none: of the default one.
+    #[serde(skip)]
+    pub selected: Option<String>,
     /// Whether anything asks what a request says (`request_value`), other than functions, which are told at once.
     #[serde(skip)]
     pub asks_request: bool,
@@ -179,17 +184,11 @@ impl Config {
         toml::to_string(self).map_err(|e| ConfigError(e.to_string()))
     }
 
-    /// The served database and the name it has in messages.
-    pub fn database(&self) -> (&str, &DatabaseFile) {
-        static NONE: DatabaseFile =
-            DatabaseFile { path: String::new(), mode: Mode::ReadWrite, hidden: Vec::new() };
-        self.databases.iter().next().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
-    }
-
     /// The function that is run before every request, if there is one.
     pub fn pre_request(&self) -> Option<&Udf> {
         let name = self.api.pre_request.as_str();
-        self.udf.iter().find(|udf| !name.is_empty() && udf.name == name && pre_request::misfit(udf).is_none())
+        let mut named = self.udf.iter().filter(|udf| !name.is_empty() && udf.name == name);
+        named.find(|udf| pre_request::misfit(udf).is_none())
     }
 
     /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
@@ -204,14 +203,7 @@ impl Config {
 
     fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
         self.asks_request = self.finds("request_value");
-        if self.databases.len() > 1 {
-            let names: Vec<_> = self.databases.keys().map(String::as_str).collect();
-            return Err(ConfigError(format!(
-                "{origin}: [databases] names {} ({}), but this version serves one",
-                names.len(),
-                names.join(", ")
-            )));
-        }
+        self.check_databases().map_err(|wrong| ConfigError(format!("{origin}: {wrong}")))?;
         if self.pool.readers_per_db == 0 {
             return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
         }

@@ -40,6 +40,9 @@ pub enum DefaultAction {
 pub struct Rule {
     /// What it says, in words. For messages and `sqlitrest explain`.
     pub name: String,
+    /// Whose it is of several databases; `*` stands for any text. None: the default one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
     /// The table or view; `*` for every exposed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,

@@ -62,7 +62,7 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
         }
     }
     let mut warnings = Vec::new();
-    for DataRepresentation { table, column, declared, read, write } in &config.data_representation {
+    for DataRepresentation { table, column, declared, read, write, .. } in &config.data_representation {
         let column_type = ColumnType::of(declared);
         match column_mut(schema, table, column) {
             Some(found) => {

@@ -390,7 +390,7 @@ fn read_triggers(db: &mut dyn Database, schema: &mut SchemaCache) -> Result<(), 
 }
 
 /// Whether a name matches a pattern in which `*` stands for any text.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.strip_prefix(first) else { return false };
