@@ -74,7 +74,7 @@ fn look(settings: &Settings) -> Found {
                 Ok(schema) => {
                     let misfits = policy::check(&config, &schema);
                     found.errors.extend(misfits.iter().map(ToString::to_string));
-                    found.warnings.extend(schema.warnings);
+                    found.warnings.extend(schema.warnings.iter().map(ToString::to_string));
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
+use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -75,20 +75,33 @@ impl Of {
         Settings::resolve(&Flags { path, config, ..Flags::default() })
     }
 
+    /// Whether the answer is printed as JSON.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer.
     ///
     /// # Errors
     /// Standard output is closed.
     pub fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
-        let mut text = match self.json {
-            true => serde_json::to_string_pretty(answer)?,
-            false => text(),
-        };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
+        tell(self.json, answer, text)
     }
+}
+
+/// Prints an answer, as JSON or as a person reads it.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn tell(json: bool, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
+    let mut text = match json {
+        true => serde_json::to_string_pretty(answer)?,
+        false => text(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
 }
 
 /// The engines by the names that the configuration uses.
@@ -135,9 +148,7 @@ impl Settings {
         let directory = file.as_deref().filter(|_| !by_environment);
         set_path(&mut config, flags.path.as_deref(), directory)?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        config.read_files(&|name| {
-            fs::read_to_string(directory.join(name)).map_err(|error| error.to_string())
-        })?;
+        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference)))?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
@@ -216,6 +227,17 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
                 Err(format!("the environment's variable {name} is not UTF-8"))
             }
         },
+    }
+}
+
+/// [`refer`], of paths that are relative to a directory.
+///
+/// # Errors
+/// One sentence.
+fn beside(directory: &Path, reference: Reference<'_>) -> Result<String, String> {
+    match reference {
+        Reference::File(path) => refer(Reference::File(&directory.join(path).display().to_string())),
+        variable => refer(variable),
     }
 }
 

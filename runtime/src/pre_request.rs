@@ -38,7 +38,8 @@ pub(crate) fn misfit(udf: &Udf) -> Option<&'static str> {
         }
         _ => false,
     };
-    let wanted = "it must return void, scalar text or scalar json, where a value that is not NULL refuses the request";
+    let wanted =
+        "it must return void, scalar text or scalar json, where a value that is not NULL refuses the request";
     (!fits).then_some(wanted)
 }
 

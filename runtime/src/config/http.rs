@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::list::texts;
 use super::{Size, Span};
 
 /// `[server]`: where and how requests are taken. The guest uses `max_body` alone.
@@ -49,6 +50,7 @@ pub enum Engine {
 #[serde(default, deny_unknown_fields)]
 pub struct Middleware {
     /// The origins whose pages may call the API (CORS); `*` stands for all.
+    #[serde(deserialize_with = "texts")]
     pub cors_origins: Vec<String>,
     /// Requests a second from one address; 0 = no cap. Not built yet: see [`Config::unenforced`].
     pub rate_limit_per_ip: u64,
