@@ -13,8 +13,7 @@ use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
-/// The one database label that `spin.toml` grants.
-const LABEL: &str = "default";
+use crate::served;
 
 /// The only column name of a page that the host has encoded. No statement can forge it: its row has two values.
 const ENCODED: &str = "rows:json";
@@ -25,8 +24,9 @@ thread_local! {
 }
 
 /// One request's connection, opened when the core first needs it.
-#[derive(Default)]
 pub struct SpinDatabase {
+    /// What the host knows the database by; `spin.toml` grants it.
+    label: &'static str,
     connection: Option<Connection>,
     /// Whether it serves the next request.
     is_kept: bool,
@@ -39,9 +39,21 @@ pub struct SpinDatabase {
 }
 
 impl SpinDatabase {
+    /// The database of a label, opened when it is first needed.
+    pub fn of(label: &'static str) -> Self {
+        SpinDatabase {
+            label,
+            connection: None,
+            is_kept: false,
+            begun: None,
+            guarded: false,
+            page_failed: false,
+        }
+    }
+
     /// The connection of a host of ours, which has begun a transaction where it knows the version.
     pub fn of_our_host(begun: Option<i64>) -> Self {
-        let mut database = SpinDatabase::default();
+        let mut database = SpinDatabase::of(served::DEFAULT);
         (database.connection, database.is_kept, database.begun) = (KEPT.take(), true, begun);
         database
     }
@@ -52,8 +64,8 @@ impl SpinDatabase {
     }
 
     /// A connection for the second try.
-    pub fn guarded() -> Self {
-        let mut database = SpinDatabase::default();
+    pub fn guarded(label: &'static str) -> Self {
+        let mut database = SpinDatabase::of(label);
         database.guarded = true;
         database
     }
@@ -68,10 +80,12 @@ impl SpinDatabase {
     fn execute(&mut self, sql: &str, params: &[Value]) -> Result<QueryResult, DbError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::open(LABEL).map_err(to_db_error)?),
+            none => {
+                none.insert(Connection::open(self.label).map_err(|error| to_db_error(error, self.label))?)
+            }
         };
         let params: Vec<WitValue> = params.iter().map(to_wit).collect();
-        connection.execute(sql, &params).map_err(to_db_error)
+        connection.execute(sql, &params).map_err(|error| to_db_error(error, self.label))
     }
 }
 
@@ -211,16 +225,16 @@ fn from_wit(value: &WitValue) -> ValueRef<'_> {
     }
 }
 
-fn to_db_error(error: Error) -> DbError {
+fn to_db_error(error: Error, label: &str) -> DbError {
     let message = match error {
         Error::Io(text) => text,
         // SQLite's own words, which the core knows.
         Error::DatabaseFull => "database or disk is full".to_owned(),
         Error::NoSuchDatabase => {
-            format!("unable to open database: the host has none named \"{LABEL}\"")
+            format!("unable to open database: the host has none named \"{label}\"")
         }
         Error::AccessDenied => format!(
-            "unable to open database: the component may not use \"{LABEL}\" (sqlite_databases in spin.toml)"
+            "unable to open database: the component may not use \"{label}\" (sqlite_databases in spin.toml)"
         ),
         Error::InvalidConnection => "the connection to the database is not valid".to_owned(),
     };

@@ -11,7 +11,7 @@ use sqlitrest_runtime::internal_error;
 use sqlitrest_runtime::timing::Timing;
 
 use crate::database::SpinDatabase;
-use crate::{answer, finish, now, settings};
+use crate::{answer, finish, now, served, settings};
 use bindings::exports::sqlitrest::component::handler::{Guest, Request, Response};
 
 #[allow(missing_docs)]
@@ -43,7 +43,7 @@ impl Guest for bindings::Component {
                 body: &request.body,
             };
             let begun = SpinDatabase::of_our_host(schema_version);
-            Ok(answer(begun, config, &identity, &timing, &request))
+            Ok(answer(begun, served::of_our_host(config), &identity, &timing, &request))
         });
         let response = finish(answer);
         Response {

@@ -7,57 +7,54 @@
 mod database;
 mod flat;
 mod key_set;
+mod served;
 mod settings;
 mod sign_in;
 mod spin;
 
-use std::cell::Cell;
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
-use sqlitrest_runtime::{SchemaCache, parse, respond};
+use sqlitrest_runtime::{parse, respond};
 
-thread_local! {
-    /// The last schema seen. Taken while a request runs; one instance serves one request at a time.
-    static SCHEMA: Cell<Arc<SchemaCache>> = Cell::default();
-}
+use served::Served;
 
 /// The core's answer to a request that could be read, and of which it is known who asks.
 fn answer(
     mut database: database::SpinDatabase,
-    config: &Config,
+    served: &'static Served,
     identity: &Arc<Identity>,
     timing: &Timing,
     request: &Request<'_>,
 ) -> Response {
-    let response = answer_with(&mut database, config, identity, timing, request);
+    let response = answer_with(&mut database, served, identity, timing, request);
     if !database.may_do_guarded() || response.status != 500 {
         return response;
     }
     // Nothing is committed: the page comes before that.
     drop(database);
-    answer_with(&mut database::SpinDatabase::guarded(), config, identity, timing, request)
+    answer_with(&mut database::SpinDatabase::guarded(&served.label), served, identity, timing, request)
 }
 
 fn answer_with(
     database: &mut database::SpinDatabase,
-    config: &Config,
+    served: &'static Served,
     identity: &Arc<Identity>,
     timing: &Timing,
     request: &Request<'_>,
 ) -> Response {
+    let config = &served.config;
     match parse(config, identity, request) {
         Ok(mut parsed) => {
             parsed.timing = timing.clone();
             parsed.timing.spend(Stage::Parse);
-            let mut schema = SCHEMA.take();
+            let mut schema = served.schema.take();
             let response = respond(config, &mut schema, parsed, database);
-            SCHEMA.set(schema);
+            served.schema.set(schema);
             response
         }
         Err(response) => response,

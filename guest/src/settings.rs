@@ -14,6 +14,9 @@ use sqlitrest_runtime::internal_error;
 /// Holds the whole configuration as TOML; our own host sets it. File and variables are then not looked at.
 const INLINE: &str = "SQLITREST_CONFIG";
 
+/// The database whose configuration it is; our own host sets it.
+const DATABASE: &str = "SQLITREST_DATABASE";
+
 /// Where `spin.toml` mounts the file.
 const FILE: &str = "/sqlitrest.toml";
 
@@ -32,7 +35,11 @@ fn load() -> Result<Config, String> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("SQLITREST_"))
         .collect();
-    let inline = pairs.iter().position(|(name, _)| name == INLINE).map(|at| pairs.swap_remove(at).1);
+    let mut take = |own: &str| {
+        let at = pairs.iter().position(|(name, _)| name == own)?;
+        Some(pairs.swap_remove(at).1)
+    };
+    let (inline, database) = (take(INLINE), take(DATABASE));
     let is_ours = inline.is_some();
     let (origin, text) = match inline {
         Some(text) => (INLINE, text),
@@ -46,7 +53,11 @@ fn load() -> Result<Config, String> {
     };
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
+    config.selected = database.filter(|_| is_ours);
     ConfigError::all(config.read_files(&mut read)).map_err(|error| error.to_string())?;
+    if !is_ours && config.databases.values().any(|database| !database.attach.is_empty()) {
+        return Err(format!("{origin}: databases.NAME.attach: this host attaches no database to another"));
+    }
     // Our own host sees to it that nobody else is served; of another, we cannot know.
     match config.unenforced().as_slice() {
         [] => Ok(config),

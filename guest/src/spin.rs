@@ -3,13 +3,13 @@
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
 use sqlitrest_runtime::error::Error;
-use sqlitrest_runtime::error_response;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::timing::{Stage, Timing};
+use sqlitrest_runtime::{error_response, refuse};
 use wasi::io::streams::{OutputStream, StreamError};
 
 use crate::database::SpinDatabase;
-use crate::{answer, finish, log, now, settings, sign_in};
+use crate::{answer, finish, log, now, served, settings, sign_in};
 
 /// The most that one read of the request's body asks for.
 const READ: u64 = 64 << 10;
@@ -41,7 +41,15 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
     let mut timing = Timing::start(config, now);
     let identity = sign_in::identity(config, &request)?;
     timing.spend(Stage::Jwt);
-    Ok(answer(SpinDatabase::default(), config, &identity, &timing, &request))
+    let Some(name) = config.database_of(&request) else {
+        return Err(refuse(config, &request, &Error::unknown_schema(config, &request)));
+    };
+    let served = served::of(config, name);
+    let mut response = answer(SpinDatabase::of(&served.label), served, &identity, &timing, &request);
+    if config.databases.len() > 1 && response.status < 400 {
+        response.headers.push(("content-profile".into(), name.to_owned()));
+    }
+    Ok(response)
 }
 
 /// The body, or of a larger one than `max` its first `max` + 1 bytes, which the core answers with 413.

@@ -3,10 +3,11 @@
 use sqlitrest_runtime::http::Request;
 
 use crate::answer::Answer;
+use crate::deeds::{self, From};
 use crate::engine::Engine;
 use crate::serving::Serving;
 
 /// The answer, if the request is for the server itself and not for a database.
-pub async fn answer(_serving: &Serving, _engine: &Engine, _request: &Request<'_>) -> Option<Answer> {
-    None
+pub async fn answer(serving: &Serving, engine: &Engine, request: &Request<'_>) -> Option<Answer> {
+    deeds::answer(serving, engine, request, From::Anybody).await
 }

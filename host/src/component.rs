@@ -28,12 +28,14 @@ use crate::writer::Turn;
 use bindings::exports::sqlitrest::component::handler;
 use instances::{Access, Instances, Missed, Reader};
 
+pub use instances::Guests;
+
 pub use load::{Guest, compile};
 
 /// How often the clock ticks by which a guest is stopped.
 const TICK: Duration = Duration::from_millis(250);
 
-/// The guest component and its instances.
+/// The guest component of one database.
 pub struct Component {
     guest: Arc<Running>,
 }
@@ -51,33 +53,22 @@ struct Running {
 }
 
 impl Component {
-    /// Loads the component and opens the configured database.
+    /// For one database, whose configuration this is, in instances of these guests.
     ///
     /// # Errors
-    /// One sentence on what is wrong with the file or the component and what to do.
-    pub fn new(config: &Config, guest: &Guest) -> Result<Self> {
-        let engine = load::engine()?;
-        let component = load::load(&engine, guest)?;
-        let component = link::link(&engine, &component)
-            .map_err(|error| anyhow!("the component does not fit this host: {error:#}"))?;
-        let pool = Pool::open(config)?;
-        start_clock(&engine)?;
+    /// None that a loaded configuration can cause.
+    pub fn new(config: &Config, guests: Arc<Guests>, pool: Arc<Pool>) -> Result<Self> {
         let (limit, patience) = (config.middleware.request_timeout.0, config.pool.busy_timeout.0);
         // The wait for a connection is not the guest's fault. One more, since the first tick may come at once.
         let deadline = (limit + limit / 2 + patience).as_millis() / TICK.as_millis() + 2;
         let text = config.without_secrets().to_text()?;
         let guest = Running {
-            instances: Instances::new(component, pool, text, patience),
+            instances: Instances::new(guests, pool, text, config.database().0, patience),
             tells_identity: config.signing_in().is_some(),
             always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         };
         Ok(Component { guest: Arc::new(guest) })
-    }
-
-    /// The connections.
-    pub fn pool(&self) -> &Arc<Pool> {
-        self.guest.instances.pool()
     }
 
     /// Answers one request of who asks, in an instance of its own.
@@ -112,7 +103,7 @@ impl Component {
             let access = Access { turn: Some(turn), ..Access::default() };
             let asked = Asked { identity: &identity, identified_in };
             let (answer, access) =
-                owned.with(|request| runtime.block_on(guest.answer(request, &asked, access)));
+                owned.with(|request| runtime.block_on(guest.answer_beside(request, &asked, access)));
             (answer, access.turn)
         };
         match self.guest.instances.pool().write(work).await {
@@ -154,7 +145,7 @@ impl Running {
             Some(_permit) => self.answer(request, asked, access).await,
             None => {
                 let busy = Answer::problem(503, "PGRST003", "The database is busy", "Try again.");
-                (busy, Access::default())
+                (busy, access)
             }
         }
     }
@@ -213,6 +204,21 @@ fn may_only_read(request: &Request<'_>) -> bool {
     path.contains("/rpc/")
         || path.ends_with(batch::PATH)
         || request.header("x-http-method-override").is_some()
+}
+
+impl Guests {
+    /// Loads the component.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with it and what to do.
+    pub fn load(guest: &Guest) -> Result<Arc<Guests>> {
+        let engine = load::engine()?;
+        let component = load::load(&engine, guest)?;
+        let component = link::link(&engine, &component)
+            .map_err(|error| anyhow!("the component does not fit this host: {error:#}"))?;
+        start_clock(&engine)?;
+        Ok(Arc::new(Guests::new(component)))
+    }
 }
 
 /// Ticks for as long as the engine lives.

@@ -1,4 +1,4 @@
-//! What answers requests: the core as a WebAssembly component or as native code, behind one door.
+//! What answers requests: the core as a WebAssembly component or as native code, behind one door, for every database.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,24 +6,28 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use hyper::header::{HeaderName, HeaderValue};
 use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
-use crate::component::{Component, Guest};
+use crate::component::{Guest, Guests};
 use crate::log;
-use crate::native::Native;
-use crate::pool::Pool;
+use crate::served::{Kind, Served};
 use crate::sign_in::SignIn;
 
-/// An engine and its database, and who may ask it. Both kinds give the same bytes for the same request.
+/// The databases, who may ask, and what runs the core. It never changes: what is to be otherwise is another engine
+/// ([`Engine::changed`]). Both kinds give the same bytes for the same request.
 pub struct Engine {
     config: Box<Config>,
-    sign_in: SignIn,
-    core: Core,
+    sign_in: Arc<SignIn>,
+    kind: Kind,
+    /// The default one first.
+    served: Vec<Arc<Served>>,
 }
 
 /// Who asks.
@@ -34,48 +38,62 @@ pub struct Asker {
     pub identified_in: Duration,
 }
 
-enum Core {
-    /// As native code.
-    Native(Native),
-    /// As a component in wasmtime.
-    Component(Component),
-}
-
 impl Engine {
-    /// The core as native code, over the configured database.
+    /// The core as native code, over the configured databases.
     ///
     /// # Errors
-    /// One sentence on what is wrong with the file and what to do.
+    /// One sentence on what is wrong with a file and what to do.
     pub fn native(config: &Config) -> Result<Engine> {
-        Engine::new(config, Core::Native(Native::new(config)?))
+        Engine::open(config, Kind::Native, None)
     }
 
-    /// The guest component, over the configured database. Needs a tokio runtime to be used, not to be made.
+    /// The guest component, over the configured databases. Needs a tokio runtime to be used, not to be made.
     ///
     /// # Errors
-    /// One sentence on what is wrong with the file or the component and what to do.
+    /// One sentence on what is wrong with a file or the component and what to do.
     pub fn component(config: &Config, guest: &Guest) -> Result<Engine> {
-        Engine::new(config, Core::Component(Component::new(config, guest)?))
+        Engine::open(config, Kind::Component(Guests::load(guest)?), None)
     }
 
-    fn new(config: &Config, core: Core) -> Result<Engine> {
-        Ok(Engine { sign_in: SignIn::new(config)?, config: Box::new(config.clone()), core })
+    /// The engine with another configuration. What of it is the same is not opened again, and goes on in both.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with a file or the configuration and what to do. This engine is as it was.
+    pub fn changed(&self, config: &Config) -> Result<Engine> {
+        Engine::open(config, self.kind.clone(), Some(self))
+    }
+
+    fn open(config: &Config, kind: Kind, before: Option<&Engine>) -> Result<Engine> {
+        let sign_in = match before.map(|before| &before.sign_in) {
+            Some(sign_in) if sign_in.is_of(config) => Arc::clone(sign_in),
+            _ => Arc::new(SignIn::new(config)?),
+        };
+        let several = config.databases.len() > 1;
+        let open = |name: &str| {
+            let before = before.and_then(|before| before.served.iter().find(|served| served.name() == name));
+            let served = Served::open(config, name, &kind, before);
+            if several { served.with_context(|| format!("databases.{name}")) } else { served }
+        };
+        let served = config.schemas().into_iter().map(open).collect::<Result<_>>()?;
+        Ok(Engine { config: Box::new(config.clone()), sign_in, kind, served })
     }
 
     /// `component` or `native`, as in the configuration.
     pub fn name(&self) -> &'static str {
-        match self.core {
-            Core::Native(_) => "native",
-            Core::Component(_) => "component",
+        match self.kind {
+            Kind::Native => "native",
+            Kind::Component(_) => "component",
         }
     }
 
-    /// The connections.
-    pub fn pool(&self) -> &Arc<Pool> {
-        match &self.core {
-            Core::Native(native) => native.pool(),
-            Core::Component(component) => component.pool(),
-        }
+    /// The configuration, of all databases.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The databases, the default one first.
+    pub fn served(&self) -> &[Arc<Served>] {
+        &self.served
     }
 
     /// Answers one request; a panic on the way is a 500.
@@ -106,23 +124,66 @@ impl Engine {
 
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
-        let answer = async {
-            match &self.core {
-                Core::Native(native) => native.handle(request, &asker.identity, asker.identified_in).await,
-                Core::Component(component) => {
-                    component.handle(request, &asker.identity, asker.identified_in).await
-                }
-            }
-        };
-        guarded(request, answer).await.unwrap_or_else(Answer::internal)
+        let [served] = self.served.as_slice() else { return self.answer_of_several(request, asker).await };
+        guarded(request, served.answer(request, asker)).await.unwrap_or_else(Answer::internal)
     }
 
-    /// Gives the connections up, with the write-ahead log moved into the file.
+    /// The database is that of the schema which the request names.
+    async fn answer_of_several(&self, request: &Request<'_>, asker: &Asker) -> Answer {
+        let name = self.config.database_of(request);
+        let Some(served) = name.and_then(|name| self.served.iter().find(|served| served.name() == name))
+        else {
+            return refuse(&self.config, request, &Error::unknown_schema(&self.config, request)).into();
+        };
+        let answer = guarded(request, served.answer(request, asker)).await;
+        let mut answer = answer.unwrap_or_else(Answer::internal);
+        if answer.status < 400
+            && let Ok(name) = HeaderValue::try_from(served.name())
+        {
+            answer.headers.push((HeaderName::from_static("content-profile"), name));
+        }
+        answer
+    }
+
+    /// What the configuration and the databases do not agree on.
+    ///
+    /// # Errors
+    /// A sentence for each policy that does not fit a schema.
+    pub async fn warnings(&self) -> Result<Vec<String>> {
+        let mut all = Vec::new();
+        for served in &self.served {
+            all.extend(served.warnings().await?);
+        }
+        Ok(all)
+    }
+
+    /// Ends statements that still run.
+    pub fn interrupt(&self) {
+        self.served.iter().for_each(|served| served.pool().interrupt());
+    }
+
+    /// Gives the connections up, with the write-ahead logs moved into the files.
     ///
     /// # Errors
     /// One sentence on what could not be done within `wait`.
     pub async fn close(&self, wait: Duration) -> Result<()> {
-        self.pool().close(wait).await
+        self.close_but(wait, &[]).await
+    }
+
+    /// [`Engine::close`], but for the connections of those that go on.
+    ///
+    /// # Errors
+    /// One sentence on what could not be done within `wait`.
+    pub async fn close_but(&self, wait: Duration, kept: &[Arc<Served>]) -> Result<()> {
+        let mut result = Ok(());
+        for served in &self.served {
+            let is_kept = kept.iter().any(|kept| Arc::ptr_eq(kept.pool(), served.pool()));
+            if !is_kept {
+                let closed = served.pool().close(wait).await;
+                result = result.and(closed.with_context(|| format!("databases.{}", served.name())));
+            }
+        }
+        result
     }
 }
 
@@ -154,8 +215,11 @@ mod tests {
     }
 
     async fn occupy(engine: &Engine) -> Occupied {
-        let (pool, (end, ended), (began, begun)) =
-            (Arc::clone(engine.pool()), std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());
+        let (pool, (end, ended), (began, begun)) = (
+            Arc::clone(engine.served()[0].pool()),
+            std::sync::mpsc::channel::<()>(),
+            tokio::sync::oneshot::channel(),
+        );
         let mut began = Some(began);
         let ended = std::sync::Mutex::new(ended);
         let work = move |turn| {

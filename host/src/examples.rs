@@ -12,7 +12,7 @@ use crate::pool::{Lane, Pool};
 /// Three lines for a shell; fewer where the database has too little.
 pub async fn curl_lines(pool: &Arc<Pool>, config: &Config, address: SocketAddr) -> Vec<String> {
     let Ok(mut loan) = pool.take(Lane::Long).await else { return Vec::new() };
-    let Ok(schema) = read_schema(&mut loan, &config.database().1.hidden) else { return Vec::new() };
+    let Ok(schema) = read_schema(&mut loan, config.database().1) else { return Vec::new() };
     let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
     let line = |target: String| format!("curl '{host}:{}{}{target}'", address.port(), config.api.base_path);
     targets(&schema).into_iter().map(line).collect()

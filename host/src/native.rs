@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::{Request, Response};
@@ -38,18 +37,10 @@ struct Core {
 }
 
 impl Native {
-    /// Opens the configured database.
-    ///
-    /// # Errors
-    /// One sentence on what is wrong with the file and what to do.
-    pub fn new(config: &Config) -> Result<Self> {
+    /// For one database, whose configuration this is.
+    pub fn new(config: &Config, pool: Arc<Pool>) -> Self {
         let core = Core { config: config.clone(), schema: Mutex::default() };
-        Ok(Native { core: Arc::new(core), pool: Pool::open(config)? })
-    }
-
-    /// The connections.
-    pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+        Native { core: Arc::new(core), pool }
     }
 
     /// Answers one request of who asks.

@@ -46,6 +46,8 @@ pub struct File {
     /// How long the statements of one request may run.
     request_timeout: Duration,
     synchronous: Synchronous,
+    /// Names and files of other databases that may be read with it.
+    attached: Vec<(String, PathBuf)>,
     /// The number of tables, for the line at the start.
     pub tables: u64,
     /// The number of views.
@@ -70,6 +72,12 @@ impl File {
         let (_, database) = config.database();
         let path = PathBuf::from(&database.path);
         check_path(&path)?;
+        let attached = database.attach.iter().filter_map(|name| {
+            let other = config.databases.get(name)?;
+            Some((name.clone(), PathBuf::from(&other.path)))
+        });
+        let attached: Vec<_> = attached.collect();
+        attached.iter().try_for_each(|(_, path)| check_path(path))?;
         let mut file = File {
             path,
             writable: database.mode == Mode::ReadWrite,
@@ -77,6 +85,7 @@ impl File {
             busy_timeout: config.pool.busy_timeout.0,
             request_timeout: config.middleware.request_timeout.0,
             synchronous: config.pool.synchronous,
+            attached,
             tables: 0,
             views: 0,
         };
@@ -102,9 +111,15 @@ impl File {
         };
         let sql = if self.immutable {
             flags |= OpenFlags::SQLITE_OPEN_URI;
-            rusqlite::Connection::open_with_flags(immutable_uri(&self.path), flags)?
-        } else {
+            rusqlite::Connection::open_with_flags(uri(&self.path, "immutable=1"), flags)?
+        } else if self.attached.is_empty() {
             rusqlite::Connection::open_with_flags(&self.path, flags)?
+        } else {
+            flags |= OpenFlags::SQLITE_OPEN_URI;
+            rusqlite::Connection::open_with_flags(
+                uri(&self.path, if writes { "mode=rw" } else { "mode=ro" }),
+                flags,
+            )?
         };
         sql.busy_timeout(self.busy_timeout)?;
         sql.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -130,6 +145,9 @@ impl File {
             sql.pragma_update(None, "wal_autocheckpoint", 0)?;
         } else {
             sql.pragma_update(None, "query_only", true)?;
+        }
+        for (name, path) in &self.attached {
+            sql.execute("ATTACH DATABASE ?1 AS ?2", [uri(path, "mode=ro"), name.clone()])?;
         }
         functions::register(&sql)?;
         Connection::new(sql, self.request_timeout)
@@ -257,7 +275,7 @@ fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {
     )
 }
 
-fn immutable_uri(path: &Path) -> String {
+fn uri(path: &Path, parameter: &str) -> String {
     let mut uri = String::from("file:");
     for c in path.to_string_lossy().chars() {
         match c {
@@ -267,7 +285,7 @@ fn immutable_uri(path: &Path) -> String {
             _ => uri.push(c),
         }
     }
-    uri + "?immutable=1"
+    uri + "?" + parameter
 }
 
 fn code(error: &rusqlite::Error) -> Option<ErrorCode> {

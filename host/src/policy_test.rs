@@ -102,7 +102,8 @@ pub fn run(command: &PolicyCommand) -> Result<bool> {
     let made = made_database(flags, &file)?;
     let database = flags.database.clone().or_else(|| made.as_ref().map(|made| made.0.clone()));
     let flags_of = Flags { path: database, config: flags.config.clone(), ..Flags::default() };
-    let mut config = Settings::resolve(&flags_of)?.config;
+    let config = Settings::resolve(&flags_of)?.config;
+    let mut config = config.of_database(config.database().0);
     // Nothing that a test does stays.
     config.api.tx_end = TxEnd::Rollback;
     let mut opened = Opened::new(&config)?;

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::InterruptHandle;
-use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::config::{self, Config, DatabaseFile};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
+use sqlitrest_runtime::schema::schema_version;
 use sqlitrest_runtime::value::{Value, ValueRef};
 use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -29,8 +30,34 @@ use crate::writer::{Turn, Writer};
 /// SQLite's own words for a lock that was not let go in time, which the core knows.
 pub const BUSY: &str = "database is locked";
 
+/// What of a configuration the connections go by: as long as it is the same, so are they.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    database: DatabaseFile,
+    /// The files of the databases that this one reads.
+    attached: Vec<String>,
+    pool: config::Pool,
+    request_timeout: Duration,
+}
+
+impl Wanted {
+    /// Of the configuration of one database.
+    pub fn of(config: &Config) -> Wanted {
+        let (_, database) = config.database();
+        let path = |name: &String| config.databases.get(name).map(|other| other.path.clone());
+        Wanted {
+            // What is hidden is hidden from requests, not from connections.
+            database: DatabaseFile { hidden: Vec::new(), ..database.clone() },
+            attached: database.attach.iter().filter_map(path).collect(),
+            pool: config.pool.clone(),
+            request_timeout: config.middleware.request_timeout.0,
+        }
+    }
+}
+
 /// The connections of one database.
 pub struct Pool {
+    wanted: Wanted,
     opener: Arc<Opener>,
     readers: Arc<Readers>,
     writer: Writer,
@@ -98,7 +125,20 @@ impl Pool {
         let log = checkpointer.as_ref().map(Checkpointer::log);
         let readers = Arc::new(Readers::open(&opener, count)?);
         let writer = Writer::start(writer, log, &opener, &readers, patience)?;
-        Ok(Arc::new(Pool { opener, readers, writer, checkpointer: Mutex::new(checkpointer), patience }))
+        let wanted = Wanted::of(config);
+        Ok(Arc::new(Pool {
+            wanted,
+            opener,
+            readers,
+            writer,
+            checkpointer: Mutex::new(checkpointer),
+            patience,
+        }))
+    }
+
+    /// What of the configuration it goes by.
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// What is served.
@@ -348,6 +388,17 @@ impl Loan {
         self.connection
             .as_mut()
             .ok_or_else(|| DbError { message: "the connection was given back".to_owned() })
+    }
+}
+
+impl Loan {
+    /// What the schemas that are read go by: that of the database, and of those that it attaches.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn schema_version(&mut self) -> Result<i64, DbError> {
+        let pool = Arc::clone(&self.pool);
+        schema_version(self, &pool.wanted.database.attach)
     }
 }
 

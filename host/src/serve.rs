@@ -13,9 +13,10 @@ use tokio::net::TcpListener;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
+use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
-use crate::warnings::warnings;
+use crate::watch::watch;
 use crate::{log, server};
 
 /// How long the end waits for connections to the database that were cut off.
@@ -24,7 +25,7 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
-    let serving = Serving::new(open(&settings).map_err(Failure::Start)?);
+    let serving = Serving::made_of(&settings, open(&settings).map_err(Failure::Start)?);
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
@@ -36,6 +37,8 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let result = runtime.block_on(async {
         // Signals first: who reads the line below may send one at once.
         let signals = Signals::new().map_err(Failure::Start)?;
+        #[cfg(unix)]
+        reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
         let listener = listen(config).await.map_err(Failure::Start)?;
         let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
         let unenforced = config.unenforced().join(", ");
@@ -44,10 +47,10 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
                 "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
             )));
         }
-        let warnings = warnings(engine.pool(), config).await.map_err(Failure::Start)?;
-        let examples = match settings.examples {
-            true => curl_lines(engine.pool(), config, address).await,
-            false => Vec::new(),
+        let warnings = engine.warnings().await.map_err(Failure::Start)?;
+        let examples = match (settings.flags.examples, engine.served().first()) {
+            (true, Some(served)) => curl_lines(served.pool(), served.config(), address).await,
+            _ => Vec::new(),
         };
         announce(&settings, &engine, address, &examples);
         if !unenforced.is_empty() {
@@ -55,6 +58,12 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         }
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
+        }
+        if let (true, Some(_)) = (config.server.watch, &settings.file) {
+            match watch(&settings, Arc::clone(&serving)) {
+                Ok(watching) => drop(tokio::spawn(watching)),
+                Err(error) => log(format_args!("warning: {error:#}")),
+            }
         }
         until_signal(listener, &serving, config, signals).await.map_err(Failure::Run)
     });
@@ -86,30 +95,37 @@ async fn listen(config: &Config) -> Result<TcpListener> {
 
 /// To standard output, which may be closed: what is served, and where.
 fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples: &[String]) {
-    let file = engine.pool().file();
-    let mut about = format!("{} tables", file.tables);
-    if file.views > 0 {
-        about += &format!(", {} views", file.views);
-    }
-    if !file.writable {
-        about += ", read-only";
-    }
+    let what: Vec<String> = engine.served().iter().map(|served| about(served)).collect();
     let mut out = std::io::stdout();
     let _ = writeln!(
         out,
-        "sqlitrest {}: serving {} ({about}) on http://{address}, engine {}",
+        "sqlitrest {}: serving {} on http://{address}, engine {}",
         env!("CARGO_PKG_VERSION"),
-        settings.config.database().1.path,
+        what.join(", "),
         engine.name(),
     );
     if settings.file.is_none() {
-        let deeds = if file.writable { "reading and writing" } else { "reading" };
+        let writable = engine.served().iter().any(|served| served.pool().file().writable);
+        let deeds = if writable { "reading and writing" } else { "reading" };
         let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
     }
     if !examples.is_empty() {
         let _ = writeln!(out, "try in another terminal:\n  {}", examples.join("\n  "));
     }
     let _ = out.flush();
+}
+
+/// `my.db (3 tables, read-only)`
+fn about(served: &Served) -> String {
+    let file = served.pool().file();
+    let mut about = format!("{} ({} tables", served.config().database().1.path, file.tables);
+    if file.views > 0 {
+        about += &format!(", {} views", file.views);
+    }
+    if !file.writable {
+        about += ", read-only";
+    }
+    about + ")"
 }
 
 async fn until_signal(
@@ -135,9 +151,22 @@ async fn until_signal(
     let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
-        engine.pool().interrupt();
+        engine.interrupt();
     }
     engine.close(LAST_WAIT).await
+}
+
+/// From now on SIGHUP means that everything is read again.
+#[cfg(unix)]
+fn reload_by_signal(serving: Arc<Serving>) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            serving.reload_and_tell("SIGHUP").await;
+        }
+    });
+    Ok(())
 }
 
 /// SIGXFSZ, on every system that we know. It tells who writes beyond the limit for the size of a file (`ulimit -f`), and ends who does

@@ -1,24 +1,196 @@
-//! What is served at the moment. It is replaced as a whole, so that a request has one state from its beginning to its end.
+//! What is served at the moment. It is replaced as a whole, so that a request has one state from its beginning to its end: the
+//! one that it began with.
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
+use sqlitrest_runtime::config::{Config, DatabaseFile};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
 use crate::engine::Engine;
+use crate::log;
+use crate::settings::{Flags, Settings};
 
-/// The engine that answers now.
+/// How often it is looked whether requests that began with what was served before have ended.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The engine that answers now, and how it becomes another.
 pub struct Serving {
     engine: ArcSwap<Engine>,
+    /// One change at a time.
+    changes: Mutex<Changes>,
+    /// What was typed, by which the configuration is read again. None: there is nothing to read.
+    flags: Option<Flags>,
+    file: Option<PathBuf>,
+}
+
+/// What a change begins with.
+struct Changes {
+    /// The configuration as it was last read, without what was attached since.
+    configured: Config,
+    /// What an administrator has attached, and not persisted.
+    attached: BTreeMap<String, DatabaseFile>,
+}
+
+/// What came of a change.
+#[derive(Debug, PartialEq)]
+pub struct Changed {
+    /// What is to be said of it.
+    pub warnings: Vec<String>,
 }
 
 impl Serving {
     /// Of this engine, until another takes its place.
     pub fn new(engine: Engine) -> Arc<Serving> {
-        Arc::new(Serving { engine: ArcSwap::from_pointee(engine) })
+        Serving::made(engine, None)
+    }
+
+    /// Of this engine, which was made of these settings.
+    pub fn made_of(settings: &Settings, engine: Engine) -> Arc<Serving> {
+        Serving::made(engine, Some(settings))
+    }
+
+    fn made(engine: Engine, settings: Option<&Settings>) -> Arc<Serving> {
+        let changes = Changes { configured: engine.config().clone(), attached: BTreeMap::new() };
+        Arc::new(Serving {
+            engine: ArcSwap::from_pointee(engine),
+            changes: Mutex::new(changes),
+            flags: settings.map(|settings| settings.flags.clone()),
+            file: settings.and_then(|settings| settings.file.clone()),
+        })
     }
 
     /// The engine that answers now. Whoever holds it keeps it whole.
     pub fn engine(&self) -> Arc<Engine> {
         self.engine.load_full()
     }
+
+    /// The configuration file, where there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Reads the configuration, its policies and its keys again, and the schemas. Requests in flight end as they began.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong. What was served goes on.
+    pub async fn reload(&self) -> Result<Changed> {
+        let mut changes = self.changes.lock().await;
+        let flags = self.flags.clone().context("there is no configuration to read again")?;
+        let settings = spawn_blocking(move || Settings::resolve(&flags)).await??;
+        let mut warnings = until_next_start(&changes.configured, &settings.config);
+        let configured = settings.config;
+        // What was attached stays, unless the file has one of that name now.
+        changes.attached.retain(|name, _| !configured.databases.contains_key(name));
+        warnings.extend(self.change(&with_attached(&configured, &changes.attached)).await?);
+        changes.configured = configured;
+        Ok(Changed { warnings })
+    }
+
+    /// Serves a database beside the others.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with it. What was served goes on.
+    pub async fn attach(&self, name: &str, database: DatabaseFile) -> Result<Changed> {
+        let mut changes = self.changes.lock().await;
+        let mut attached = changes.attached.clone();
+        attached.insert(name.to_owned(), database);
+        let warnings = self.change(&with_attached(&changes.configured, &attached)).await?;
+        changes.attached = attached;
+        Ok(Changed { warnings })
+    }
+
+    /// Serves a database no longer.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong without it. What was served goes on.
+    pub async fn detach(&self, name: &str) -> Result<Changed> {
+        let mut changes = self.changes.lock().await;
+        let mut attached = changes.attached.clone();
+        let mut configured = changes.configured.clone();
+        if attached.remove(name).is_none() {
+            configured.databases.remove(name);
+        }
+        let warnings = self.change(&with_attached(&configured, &attached)).await?;
+        (changes.attached, changes.configured) = (attached, configured);
+        Ok(Changed { warnings })
+    }
+
+    /// Takes an engine of this configuration into service.
+    async fn change(&self, config: &Config) -> Result<Vec<String>> {
+        let (before, config) = (self.engine(), config.clone());
+        // Files are opened and read.
+        let opening = Arc::clone(&before);
+        let engine = Arc::new(spawn_blocking(move || opening.changed(&config)).await??);
+        let warnings = match engine.warnings().await {
+            Ok(warnings) => warnings,
+            Err(misfit) => {
+                retire(engine, before).await;
+                return Err(misfit);
+            }
+        };
+        self.engine.store(Arc::clone(&engine));
+        tokio::spawn(retire(before, engine));
+        Ok(warnings)
+    }
+}
+
+/// Closes what only the engine `old` has, when the last request has ended that began with it.
+async fn retire(old: Arc<Engine>, new: Arc<Engine>) {
+    while Arc::strong_count(&old) > 1 {
+        sleep(LOOK).await;
+    }
+    let patience = old.config().middleware.request_timeout.0 + old.config().server.shutdown_timeout.0;
+    if let Err(error) = old.close_but(patience, new.served()).await {
+        log(format_args!("{error:#}"));
+    }
+}
+
+fn with_attached(configured: &Config, attached: &BTreeMap<String, DatabaseFile>) -> Config {
+    let mut config = configured.clone();
+    config.databases.extend(attached.clone());
+    config
+}
+
+/// What has changed and is not taken up while the server runs.
+fn until_next_start(before: &Config, now: &Config) -> Vec<String> {
+    let server = (&before.server, &now.server);
+    let changed = [
+        ("server.host", server.0.host != server.1.host),
+        ("server.port", server.0.port != server.1.port),
+        ("server.engine", server.0.engine != server.1.engine),
+        ("server.watch", server.0.watch != server.1.watch),
+    ];
+    let changed = changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key));
+    changed.map(|key| format!("{key} has changed, which is taken up at the next start")).collect()
+}
+
+impl Serving {
+    /// Reads everything again and says in the log what came of it; `why` begins the line.
+    pub async fn reload_and_tell(&self, why: &str) {
+        match self.reload().await {
+            Ok(changed) => {
+                log(format_args!("{why}: the configuration is read again"));
+                for warning in changed.warnings {
+                    log(format_args!("warning: {warning}"));
+                }
+            }
+            Err(error) => {
+                let error = anyhow!("{error:#}");
+                log(format_args!("{why}: what was read before is kept: {}", one_line(&error)));
+            }
+        }
+    }
+}
+
+/// A library's message may have several lines; ours has one.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let words = format!("{error:#}");
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
 }

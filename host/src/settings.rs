@@ -54,8 +54,8 @@ pub struct Flags {
 /// What the commands about a database share: which one, and how their answer is told.
 #[derive(Args, Clone, Debug)]
 pub struct Of {
-    /// The SQLite database (or databases.main.path in the configuration file)
-    #[arg(long, value_name = "FILE")]
+    /// The SQLite database: a file, or the name of one in the configuration file, by default its default one
+    #[arg(long, value_name = "FILE|NAME")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
@@ -71,8 +71,19 @@ impl Of {
     /// # Errors
     /// As [`Settings::resolve`].
     pub fn settings(&self) -> Result<Settings> {
-        let (path, config) = (self.database.clone(), self.config.clone());
-        Settings::resolve(&Flags { path, config, ..Flags::default() })
+        let config = self.config.clone();
+        let named = self.database.as_deref().and_then(Path::to_str);
+        if let Some(name) = named.filter(|name| !name.contains(['/', '\\', '.'])) {
+            let settings = Settings::resolve(&Flags { config: config.clone(), ..Flags::default() });
+            if let Ok(settings) = settings
+                && settings.config.databases.contains_key(name)
+            {
+                return Ok(Settings { config: settings.config.of_database(name), ..settings });
+            }
+        }
+        let settings = Settings::resolve(&Flags { path: self.database.clone(), config, ..Flags::default() })?;
+        let name = settings.config.database().0.to_owned();
+        Ok(Settings { config: settings.config.of_database(&name), ..settings })
     }
 
     /// Whether the answer is printed as JSON.
@@ -124,8 +135,10 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The component.
     pub guest: Guest,
-    /// Whether requests to try are printed.
-    pub examples: bool,
+    /// What was typed.
+    pub flags: Flags,
+    /// The files beside it that were read.
+    pub read: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -144,18 +157,18 @@ impl Settings {
         if let Some(listen) = &flags.listen {
             (config.server.host, config.server.port) = address(listen)?;
         }
-        let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
-        let directory = file.as_deref().filter(|_| !by_environment);
-        set_path(&mut config, flags.path.as_deref(), directory)?;
+        set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference)))?;
+        let mut read = Vec::new();
+        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
             sections,
             file,
             guest: guest.map_or(Guest::Embedded, Guest::File),
-            examples: flags.examples,
+            flags: flags.clone(),
+            read,
         })
     }
 }
@@ -230,38 +243,43 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
     }
 }
 
-/// [`refer`], of paths that are relative to a directory.
+/// [`refer`], of paths that are relative to a directory; notes which files were read.
 ///
 /// # Errors
 /// One sentence.
-fn beside(directory: &Path, reference: Reference<'_>) -> Result<String, String> {
-    match reference {
-        Reference::File(path) => refer(Reference::File(&directory.join(path).display().to_string())),
-        variable => refer(variable),
-    }
+fn beside(directory: &Path, reference: Reference<'_>, read: &mut Vec<PathBuf>) -> Result<String, String> {
+    let Reference::File(path) = reference else { return refer(reference) };
+    let path = directory.join(path);
+    let text = refer(Reference::File(&path.display().to_string()));
+    read.push(path);
+    text
 }
 
-/// The path on the command line wins; one in the file is relative to the file.
-fn set_path(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
-    let name = config.database().0.to_owned();
-    let database = config.databases.entry(name).or_insert(DatabaseFile::at(String::new()));
-    match (typed, file) {
-        (Some(typed), _) => {
-            let Some(typed) = typed.to_str() else {
-                bail!("the path {} is not UTF-8; rename the file", typed.display());
-            };
-            database.path = typed.to_owned();
-        }
-        (None, Some(file)) if !database.path.is_empty() => {
-            let directory = file.parent().unwrap_or(Path::new(""));
+/// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the
+/// environment says is relative to the working directory.
+fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+    let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
+    let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
+    for (name, database) in &mut config.databases {
+        if !database.path.is_empty() && !(by_environment && name == "main") {
             database.path = directory.join(&database.path).display().to_string();
         }
-        (None, _) => {}
+    }
+    let name = config.database().0.to_owned();
+    let database = config.databases.entry(name).or_insert(DatabaseFile::at(String::new()));
+    if let Some(typed) = typed {
+        let Some(typed) = typed.to_str() else {
+            bail!("the path {} is not UTF-8; rename the file", typed.display());
+        };
+        database.path = typed.to_owned();
     }
     if database.path.is_empty() {
         bail!(
             "no database is named: type `sqlitrest serve FILE.db`, or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
         );
+    }
+    if let Some((name, _)) = config.databases.iter().find(|(_, database)| database.path.is_empty()) {
+        bail!("databases.{name} has no path: write path = \"{name}.db\" under [databases.{name}]");
     }
     Ok(())
 }
@@ -299,7 +317,7 @@ mod tests {
     fn where_a_path_is_relative_to() {
         let path = |text: &str, typed: Option<&str>, file: Option<&str>| {
             let mut config = Config::load("", text, []).expect("valid");
-            set_path(&mut config, typed.map(Path::new), file.map(Path::new))
+            set_paths(&mut config, typed.map(Path::new), file.map(Path::new))
                 .map(|()| config.database().1.path.clone())
         };
         let named = "[databases.music]\npath = \"m.db\"\n";

@@ -8,9 +8,10 @@ use std::thread::available_parallelism;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, anyhow};
+use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::auth::error::AuthError;
 use sqlitrest_runtime::auth::{Authenticator, Verdict};
-use sqlitrest_runtime::config::{Config, ConfigError, Reference, reference};
+use sqlitrest_runtime::config::{Auth, Config, ConfigError, Reference, reference};
 use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
@@ -27,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who asks, of every request to a server.
 pub struct SignIn {
+    /// What it was made of.
+    made_of: [u8; 32],
     authenticator: Arc<Authenticator>,
     /// Each password takes a processor and megabytes for a while.
     passwords: Semaphore,
@@ -56,6 +59,7 @@ impl SignIn {
         getrandom::fill(&mut random).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
         // Before the files are read: what changes meanwhile is read again.
         let lists = lists(config);
+        let made_of = fingerprint(config);
         let authenticator = Arc::new(Authenticator::new(config, random, &mut settings::refer)?);
         let jwt = config.signing_in().and_then(|auth| auth.jwt());
         let url = jwt.and_then(|jwt| Some((jwt.jwks_url.clone()?, jwt.jwks_refresh_interval.0)));
@@ -65,12 +69,18 @@ impl SignIn {
         };
         let cores = available_parallelism().map_or(1, usize::from);
         Ok(SignIn {
+            made_of,
             authenticator,
             passwords: Semaphore::new((cores / 2).max(1)),
             lists,
             looked: AtomicI64::new(0),
             keys,
         })
+    }
+
+    /// Whether another one made now, of this configuration, would be the same.
+    pub fn is_of(&self, config: &Config) -> bool {
+        self.made_of == fingerprint(config)
     }
 
     /// Who asks.
@@ -97,6 +107,22 @@ impl SignIn {
             },
         }
     }
+}
+
+/// What `[auth]` says, with the contents of what it refers to.
+fn fingerprint(config: &Config) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    add(&format!("{:?} {:?}", config.auth, config.api.anonymous_role));
+    for text in config.auth.clone().iter_mut().flat_map(Auth::references) {
+        add(text);
+        let contents = reference(text).map(|reference| settings::refer(reference).unwrap_or_default());
+        add(&contents.unwrap_or_default());
+    }
+    hash.finalize().into()
 }
 
 /// The files of the configuration that may change, as they are now.

@@ -132,9 +132,7 @@ fn check_schema(config: &Config, request: &Request<'_>) -> Result<(), Error> {
     if config.database_of(request) == Some(config.database().0) {
         return Ok(());
     }
-    let field = if matches!(request.method, "GET" | "HEAD") { "accept-profile" } else { "content-profile" };
-    let name = request.header(field).unwrap_or_default().to_owned();
-    Err(Error::Schema { name, served: config.schemas().join(", ") })
+    Err(Error::unknown_schema(config, request))
 }
 
 impl ApiRequest {

@@ -121,10 +121,6 @@ pub fn respond(
     let mut timing = std::mem::take(&mut request.timing);
     let mut response = in_transaction(config, schema, &request, db, &mut timing)
         .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
-    if config.databases.len() > 1 && response.status < 400 {
-        let schema = config.database().0.to_owned();
-        response.headers.push(("content-profile".into(), schema));
-    }
     auth::response::mark(config, Some(&request.identity), &mut response);
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
@@ -309,7 +305,8 @@ fn answer(
     timing: &mut Timing,
     alone: bool,
 ) -> Result<Response, Error> {
-    let version = schema::schema_version(db).map_err(|e| classify(&e, schema, &request.relation))?;
+    let version = schema::schema_version(db, &config.database().1.attach)
+        .map_err(|e| classify(&e, schema, &request.relation))?;
     if schema.version != Some(version) {
         let read = schema::read_configured(config, db);
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);

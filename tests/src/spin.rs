@@ -45,6 +45,8 @@ pub struct Session {
 pub struct Spin {
     component: ProxyPre<State>,
     database: PathBuf,
+    /// Databases beside it, by their labels.
+    pub others: Vec<(&'static str, PathBuf)>,
     files: TempDir,
     /// The one host, with its port, that it may send requests to.
     pub allowed: Option<String>,
@@ -56,7 +58,7 @@ pub struct State {
     http: WasiHttpCtx,
     table: ResourceTable,
     hooks: Hooks,
-    database: PathBuf,
+    databases: Vec<(&'static str, PathBuf)>,
 }
 
 /// The hosts that the guest may send requests to, as in `allowed_outbound_hosts`.
@@ -112,7 +114,7 @@ impl Spin {
         let component = COMPONENT.get_or_init(load).clone();
         let files = TempDir::new().unwrap();
         std::fs::write(files.path().join("sqlitrest.toml"), config).unwrap();
-        Spin { component, database: database.to_owned(), files, allowed: None }
+        Spin { component, database: database.to_owned(), others: Vec::new(), files, allowed: None }
     }
 
     /// Mounts a file.
@@ -130,12 +132,14 @@ impl Spin {
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
         let mut wasi = WasiCtx::builder();
         wasi.inherit_stderr().preopened_dir(self.files.path(), "/", FsPerms::ReadOnly).unwrap();
+        let mut databases = self.others.clone();
+        databases.push(("default", self.database.clone()));
         let state = State {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
             hooks: Hooks { allowed: self.allowed.clone() },
-            database: self.database.clone(),
+            databases,
         };
         let mut store = Store::new(self.component.engine(), state);
         let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -206,10 +210,10 @@ impl Host for State {}
 
 impl HostConnection for State {
     fn open(&mut self, database: String) -> Result<Resource<Session>, Error> {
-        if database != "default" {
+        let Some((_, path)) = self.databases.iter().find(|(label, _)| *label == database) else {
             return Err(Error::AccessDenied);
-        }
-        let sqlite = rusqlite::Connection::open(&self.database).unwrap();
+        };
+        let sqlite = rusqlite::Connection::open(path).unwrap();
         sqlite.pragma_update(None, "foreign_keys", true).unwrap();
         Ok(self.table.push(Session { sqlite, broken: false }).unwrap())
     }

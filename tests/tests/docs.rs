@@ -121,7 +121,7 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    ["README.md", "docs/api.md", "docs/auth.md", "docs/policies.md"].map(file).concat()
+    ["README.md", "docs/api.md", "docs/auth.md", "docs/policies.md", "docs/databases.md"].map(file).concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.

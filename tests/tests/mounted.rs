@@ -1,4 +1,5 @@
-//! Under Spin the policy file is mounted beside the configuration, and what does not fit refuses instead of serving.
+//! Under Spin the policy file is mounted beside the configuration, and what does not fit refuses instead of serving; databases beside the
+//! default one go by their labels.
 
 use sqlitrest::Request;
 use sqlitrest_tests::fixture::Fixture;
@@ -40,4 +41,35 @@ async fn what_cannot_be_kept_refuses() {
     let misfit = spin(&fixture, Some(misfit));
     assert_eq!(get(&misfit, "/articles").await.0, 500);
     assert_eq!(get(&misfit, "/teams?select=team").await.0, 200, "what else there is can be kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_databases_go_by_their_labels() {
+    let fixture = Fixture::of_sql("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");
+    let other =
+        Fixture::of_sql("CREATE TABLE u(id INTEGER PRIMARY KEY, s TEXT); INSERT INTO u VALUES (2, 'x')");
+    let config = "[databases.logs]\nmode = \"readonly\"\n[[udf]]\nname = \"f\"\nexpose = true\ndatabase = \"logs\"\nsql = \"SELECT s FROM u\"\n";
+    let mut spin = Spin::new(&fixture.path("spin"), &format!("{config}[databases.main]\n"));
+    spin.others.push(("logs", other.path("spin")));
+    let ask = async |method, target, field: &'static str| {
+        let fields: &[(&str, &[u8])] =
+            &[("accept-profile", field.as_bytes()), ("content-profile", field.as_bytes())];
+        let body: &[u8] = if method == "POST" { b"{\"id\":9}" } else { b"" };
+        let answer = spin.handle(&Request { method, target, headers: fields, body }).await;
+        let schema = answer.header("content-profile").map(str::to_owned);
+        (answer.status, String::from_utf8(answer.body).unwrap(), schema)
+    };
+    let of = |status, body: &str, schema: &str| (status, body.to_owned(), Some(schema.to_owned()));
+    assert_eq!(ask("GET", "/t", "main").await, of(200, "[{\"id\":1}]", "main"));
+    assert_eq!(ask("GET", "/t", "public").await, of(200, "[{\"id\":1}]", "main"));
+    assert_eq!(ask("GET", "/u", "logs").await, of(200, "[{\"id\":2,\"s\":\"x\"}]", "logs"));
+    assert_eq!(ask("GET", "/rpc/f", "logs").await, of(200, "[{\"s\":\"x\"}]", "logs"));
+    assert_eq!(ask("GET", "/rpc/f", "main").await.0, 404);
+    assert_eq!(ask("POST", "/u", "logs").await.0, 405);
+    let unknown = ask("GET", "/t", "other").await;
+    assert_eq!((unknown.0, unknown.2), (406, None));
+    assert!(unknown.1.contains("exposed: main, logs"), "{}", unknown.1);
+    let attached =
+        Spin::new(&fixture.path("spin"), "[databases.main]\nattach = [\"logs\"]\n[databases.logs]\n");
+    assert_eq!(get(&attached, "/t").await.0, 500, "Spin attaches nothing");
 }

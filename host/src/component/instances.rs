@@ -1,10 +1,10 @@
 //! Instances of the guest: one for each request in flight, used again, dropped after a trap.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlitrest_runtime::database::{Database as _, DbError};
-use sqlitrest_runtime::schema::schema_version;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use wasmtime::component::ResourceTable;
@@ -19,10 +19,10 @@ use crate::writer::Turn;
 /// How long the start of an instance may take, in ticks of the clock by which guests are stopped.
 const START_TICKS: u64 = 200;
 
-/// The most instances at a time; wasmtime's pool has room for these.
+/// The most instances at a time, idle ones included; wasmtime's pool has room for these.
 pub const MOST: u32 = 256;
 
-/// How many idle instances are kept. More are made when many requests wait for a connection.
+/// How many idle instances are kept, of all databases. More are made when many requests wait for a connection.
 const MOST_IDLE: usize = 32;
 
 /// After so many requests an instance is replaced, so that nothing can pile up in it.
@@ -80,7 +80,7 @@ impl Reader {
     /// SQLite's.
     pub fn begin(mut loan: Loan, lane: Lane) -> Result<Reader, DbError> {
         loan.rows("BEGIN", &[], &mut |_| {})?;
-        let schema_version = schema_version(&mut loan)?;
+        let schema_version = loan.schema_version()?;
         let lane = match lane {
             Lane::Short => ReaderLane::Short(loan),
             Lane::Long => ReaderLane::Long(Some(Streaming::new(loan))),
@@ -119,15 +119,25 @@ pub struct Instance {
     uses: u32,
 }
 
-/// The instances of one component.
-pub struct Instances {
+/// The component, and the room that the instances of all databases share.
+pub struct Guests {
     component: NativePre<State>,
+    /// Instances that have served, each with the number of whose they are; the one that came last serves first.
+    idle: Mutex<Vec<(u64, Instance)>>,
+    /// One permit for each instance that may be at work.
+    permits: Semaphore,
+    /// How many have had instances so far.
+    owners: AtomicU64,
+}
+
+/// The instances of one database.
+pub struct Instances {
+    guests: Arc<Guests>,
+    /// By this number its instances are told apart from those of others.
+    owner: u64,
     pool: Arc<Pool>,
-    /// The configuration's text, the guest's only environment.
-    config: String,
-    idle: Mutex<Vec<Instance>>,
-    /// One permit for each instance that may read at a time; one more writes.
-    reading: Semaphore,
+    /// The configuration's text and the database of which it is: the guest's only environment.
+    environment: [(&'static str, String); 2],
     patience: Duration,
 }
 
@@ -138,17 +148,41 @@ impl Instance {
     }
 }
 
-impl Instances {
-    /// None yet.
-    pub fn new(component: NativePre<State>, pool: Arc<Pool>, config: String, patience: Duration) -> Self {
-        Instances {
+impl Guests {
+    /// No instances yet.
+    pub fn new(component: NativePre<State>) -> Self {
+        Guests {
             component,
-            pool,
-            config,
             idle: Mutex::default(),
-            reading: Semaphore::new(MOST as usize - 1),
-            patience,
+            permits: Semaphore::new(MOST as usize - MOST_IDLE),
+            owners: AtomicU64::new(0),
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<(u64, Instance)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Instances {
+    /// Nobody will use them again.
+    fn drop(&mut self) {
+        self.guests.idle().retain(|(owner, _)| *owner != self.owner);
+    }
+}
+
+impl Instances {
+    /// None yet. `config` is the text of the configuration of `database`.
+    pub fn new(
+        guests: Arc<Guests>,
+        pool: Arc<Pool>,
+        config: String,
+        database: &str,
+        patience: Duration,
+    ) -> Self {
+        let owner = guests.owners.fetch_add(1, Ordering::Relaxed);
+        let environment = [("SQLITREST_CONFIG", config), ("SQLITREST_DATABASE", database.to_owned())];
+        Instances { guests, owner, pool, environment, patience }
     }
 
     /// The connections.
@@ -156,11 +190,11 @@ impl Instances {
         &self.pool
     }
 
-    /// Waits for the right to have an instance that reads; `None` where too many wait.
+    /// Waits for the right to have an instance; `None` where too many wait.
     pub async fn permit(&self) -> Option<SemaphorePermit<'_>> {
-        match self.reading.try_acquire() {
+        match self.guests.permits.try_acquire() {
             Ok(permit) => Some(permit),
-            Err(_) => timeout(self.patience, self.reading.acquire()).await.ok()?.ok(),
+            Err(_) => timeout(self.patience, self.guests.permits.acquire()).await.ok()?.ok(),
         }
     }
 
@@ -169,9 +203,13 @@ impl Instances {
     /// # Errors
     /// wasmtime's, where an instance cannot be made.
     pub async fn get(&self) -> wasmtime::Result<Instance> {
-        let kept = self.lock().pop();
+        let kept = {
+            let mut idle = self.guests.idle();
+            let at = idle.iter().rposition(|(owner, _)| *owner == self.owner);
+            at.map(|at| idle.remove(at))
+        };
         match kept {
-            Some(instance) => Ok(instance),
+            Some((_, instance)) => Ok(instance),
             None => self.fresh().await,
         }
     }
@@ -180,33 +218,30 @@ impl Instances {
     pub fn put(&self, mut instance: Instance) {
         instance.uses += 1;
         if instance.uses < MOST_USES && instance.store.data().memory.used <= MEMORY_KEPT {
-            let mut idle = self.lock();
-            if idle.len() < MOST_IDLE {
-                idle.push(instance);
-            }
+            let mut idle = self.guests.idle();
+            // That which has waited longest makes room.
+            let oldest = (idle.len() >= MOST_IDLE).then(|| idle.remove(0));
+            idle.push((self.owner, instance));
+            drop((idle, oldest));
         }
     }
 
     async fn fresh(&self) -> wasmtime::Result<Instance> {
-        let wasi = WasiCtx::builder().env("SQLITREST_CONFIG", &self.config).inherit_stderr().build();
+        let wasi = WasiCtx::builder().envs(&self.environment).inherit_stderr().build();
         let state = State {
             wasi,
             table: ResourceTable::new(),
             access: Access::default(),
             memory: Memory { used: 0, refused: false },
         };
-        let mut store = Store::new(self.component.engine(), state);
+        let mut store = Store::new(self.guests.component.engine(), state);
         store.limiter(|state| &mut state.memory);
         // What the guest hands over at once is bounded by what it can have.
         store.set_hostcall_fuel(MEMORY_LIMIT);
         // Only for its start; each request sets its own.
         store.set_epoch_deadline(START_TICKS);
-        let guest = self.component.instantiate_async(&mut store).await?;
+        let guest = self.guests.component.instantiate_async(&mut store).await?;
         Ok(Instance { store, guest, uses: 0 })
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Instance>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -47,11 +47,17 @@ impl Client {
 
     /// Sends a request with its length.
     pub fn request(&mut self, method: &str, target: &str, body: &str) -> bool {
+        self.request_with(method, target, &[], body)
+    }
+
+    /// [`Client::request`] with header fields.
+    pub fn request_with(&mut self, method: &str, target: &str, fields: &[&str], body: &str) -> bool {
         let length = body.len();
-        let head = format!(
-            "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        self.send((head + body).as_bytes())
+        let mut head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n");
+        for field in fields.iter().chain(&["content-type: application/json"]) {
+            head += &format!("{field}\r\n");
+        }
+        self.send(format!("{head}content-length: {length}\r\n\r\n{body}").as_bytes())
     }
 
     /// Reads one reply; `None` where the connection ended before its first byte.
@@ -130,6 +136,13 @@ impl Client {
 pub fn reply_to(address: &str, method: &str, target: &str, body: &str) -> Reply {
     let mut client = Client::connect(address);
     assert!(client.request(method, target, body));
+    client.reply(method == "HEAD").expect("a reply")
+}
+
+/// The reply to one request with header fields.
+pub fn ask(address: &str, method: &str, target: &str, fields: &[&str], body: &str) -> Reply {
+    let mut client = Client::connect(address);
+    assert!(client.request_with(method, target, fields, body));
     client.reply(method == "HEAD").expect("a reply")
 }
 

@@ -8,9 +8,9 @@ mod client;
 mod mount;
 mod process;
 
-pub use client::{Client, Reply, get, reply_to};
+pub use client::{Client, Reply, ask, get, reply_to};
 pub use mount::Mount;
-pub use process::{Ended, Server, command, command_of, run, run_command, serve, serve_with};
+pub use process::{Ended, Server, command, command_of, run, run_command, serve, serve_config, serve_with};
 
 use std::fs;
 use std::path::{Path, PathBuf};

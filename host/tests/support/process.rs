@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub struct Server {
     stdout: BufReader<ChildStdout>,
     /// Reads what it logs as it comes, because a pipe that is full would stop it.
     stderr: Option<JoinHandle<String>>,
+    /// Its lines, as they come.
+    lines: Receiver<String>,
     /// What it said at the start.
     pub line: String,
     /// `127.0.0.1:PORT`
@@ -81,15 +84,30 @@ pub fn serve_with(engine: &str, database: &Path, more: &[&str], environment: &[(
     Server::start(command(&arguments, environment))
 }
 
+/// Serves what a configuration says, on a free port.
+pub fn serve_config(engine: &str, config: &Path, environment: &[(&str, &str)]) -> Server {
+    let mut arguments =
+        vec!["serve", "--config", path(config), "--engine", engine, "--listen", "127.0.0.1:0"];
+    if engine == "component" {
+        arguments.extend(["--guest", path(guest())]);
+    }
+    Server::start(command(&arguments, environment))
+}
+
 impl Server {
     /// Starts it and waits for the line that says where it listens.
     pub fn start(mut command: Command) -> Self {
         let mut child = spawn(&mut command);
         let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-        let mut log = child.stderr.take().expect("piped");
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let (told, lines) = channel();
         let stderr = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = log.read_to_string(&mut text);
+            let (mut text, mut line) = (String::new(), String::new());
+            while log.read_line(&mut line).is_ok_and(|read| read > 0) {
+                let _ = told.send(line.trim_end().to_owned());
+                text.push_str(&line);
+                line.clear();
+            }
             text
         });
         let mut line = String::new();
@@ -98,7 +116,17 @@ impl Server {
         let Some(address) = address.map(str::to_owned) else {
             panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
         };
-        Server { child: Some(child), stdout, stderr: Some(stderr), line, address }
+        Server { child: Some(child), stdout, stderr: Some(stderr), lines, line, address }
+    }
+
+    /// Waits until it logs a line with this in it, and returns that.
+    pub fn logs(&self, part: &str) -> String {
+        loop {
+            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("no line with {part:?}"));
+            if line.contains(part) {
+                return line;
+            }
+        }
     }
 
     /// Sends a signal, `TERM` or `INT`.

@@ -206,7 +206,7 @@ impl Auth {
     }
 
     /// The values that may be references.
-    fn references(&mut self) -> impl Iterator<Item = &mut String> {
+    pub fn references(&mut self) -> impl Iterator<Item = &mut String> {
         let secret = self.jwt.iter_mut().filter_map(|jwt| jwt.secret.as_mut()).map(|secret| &mut secret.0);
         let keys = self.apikey.iter_mut().map(|keys| &mut keys.source);
         secret.chain(keys).chain(self.basic.iter_mut().map(|basic| &mut basic.source))
@@ -346,6 +346,9 @@ impl Config {
             if let Some(path) = text.strip_prefix("file:") {
                 *text = format!("file:{}", place(path));
             }
+        }
+        for path in &mut self.attach.paths {
+            *path = place(path);
         }
     }
 

@@ -33,6 +33,22 @@ impl DatabaseFile {
     }
 }
 
+/// `[attach]`: which databases an administrator may attach and detach while the server runs, on hosts of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attach {
+    /// The directories, relative to the configuration file, in which the files have to be. Empty: none may be attached.
+    pub paths: Vec<String>,
+    /// The most databases that are served at a time. Each has connections, threads and memory of its own.
+    pub most: usize,
+}
+
+impl Default for Attach {
+    fn default() -> Self {
+        Attach { paths: Vec::new(), most: 100 }
+    }
+}
+
 /// Whether requests may write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

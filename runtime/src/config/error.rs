@@ -69,10 +69,13 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
 /// What TOML says, without the names of types that only a programmer knows.
 pub(super) fn words(error: &toml::de::Error) -> String {
     let message = error.message();
-    [("expected u16", "expected a whole number up to 65535"), ("expected u64", "expected a whole number")]
-        .into_iter()
-        .find_map(|(name, words)| Some(format!("{}{words}", message.strip_suffix(name)?)))
-        .unwrap_or_else(|| message.to_owned())
+    let known = [
+        ("expected u16", "expected a whole number up to 65535"),
+        ("expected u64", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+    ];
+    let told = known.into_iter().find_map(|(name, told)| Some((message.strip_suffix(name)?, told)));
+    told.map_or_else(|| message.to_owned(), |(before, told)| format!("{before}{told}"))
 }
 
 /// What TOML says of the text of a file, with its place:

@@ -21,6 +21,8 @@ pub struct Server {
     pub max_body: Size,
     /// What runs the core.
     pub engine: Engine,
+    /// Whether the native host looks at the files of its configuration and reads them again when they change.
+    pub watch: bool,
 }
 
 impl Default for Server {
@@ -31,6 +33,7 @@ impl Default for Server {
             shutdown_timeout: Span(Duration::from_secs(30)),
             max_body: Size(10 << 20),
             engine: Engine::Component,
+            watch: true,
         }
     }
 }

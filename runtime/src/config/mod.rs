@@ -21,7 +21,6 @@ mod validate;
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
@@ -29,7 +28,7 @@ use crate::policy;
 use crate::pre_request;
 pub use api::{Api, OpenApi, OpenApiVersion, TxEnd, Verbosity};
 pub use comments::Comments;
-pub use database::{DatabaseFile, Mode, Pool, Synchronous};
+pub use database::{Attach, DatabaseFile, Mode, Pool, Synchronous};
 pub use debug::Debug;
 pub use definitions::{
     ComputedColumn, ComputedRelationship, DataRepresentation, FullTextIndex, Udf, UdfParam,
@@ -50,8 +49,8 @@ use validate::Mistake;
 pub struct Config {
     /// `[server]`: where and how requests are taken.
     pub server: Server,
-    /// `[databases.NAME]`: what is served, in the order of the file. Each is a schema.
-    pub databases: IndexMap<String, DatabaseFile>,
+    /// `[databases.NAME]`: what is served. Each is a schema.
+    pub databases: BTreeMap<String, DatabaseFile>,
     /// `[pool]`: connections and durability.
     pub pool: Pool,
     /// `[api]`: PostgREST's settings of the same meaning.
@@ -78,6 +77,8 @@ pub struct Config {
     pub policies: Option<policy::Settings>,
     /// `[comments]`, for documents.
     pub comments: Comments,
+    /// `[attach]`: databases that come and go while the server runs.
+    pub attach: Attach,
     /// `[debug]`: what is told of the server itself, and to whom.
     pub debug: Debug,
     /// `[log]`. This and the sections below are the native host's, which reads them for itself: a component has no use for them.
@@ -98,6 +99,9 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// The database that stands first in the file.
+    #[serde(skip)]
+    pub first: Option<String>,
     /// Of which database this is the configuration, where there are several ([`Config::of_database`]); none: of the default one.
     #[serde(skip)]
     pub selected: Option<String>,
@@ -144,6 +148,7 @@ impl Config {
                 policies.policy = rules;
             }
         }
+        config.first = selection::first(text);
         config.udf.iter_mut().for_each(Udf::settle);
         config.asks_request = config.finds("request_value");
         let place = |mistake: &Mistake| match environment::variable_of(&mistake.key, &own) {

@@ -1,12 +1,48 @@
 //! Which of several databases a request is for, and what of a configuration is one database's.
 
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use toml::Spanned;
+
 use super::{Config, DatabaseFile};
+use crate::error::Error;
 use crate::http::Request;
 use crate::schema::matches_pattern;
 use crate::similar::closest;
 
+/// The most databases that SQLite attaches to a connection (<https://www.sqlite.org/limits.html#max_attached>).
+const MOST_ATTACHED: usize = 10;
+
 /// What clients of PostgreSQL call the schema where they are not told otherwise: the default database.
 const PUBLIC: &str = "public";
+
+/// The name of the first `[databases.NAME]` in the text of a file: a table itself has no order.
+pub(super) fn first(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Names {
+        #[serde(default)]
+        databases: BTreeMap<Spanned<String>, IgnoredAny>,
+    }
+    let names: Names = toml::from_str(text).ok()?;
+    let first = names.databases.into_keys().min_by_key(|name| name.span().start)?;
+    Some(first.into_inner())
+}
+
+/// The schema that a request names.
+fn named<'r>(request: &Request<'r>) -> Option<&'r str> {
+    let is_read = matches!(request.method, "GET" | "HEAD");
+    request.header(if is_read { "accept-profile" } else { "content-profile" })
+}
+
+impl Error {
+    /// For a request of which [`Config::database_of`] finds none.
+    pub fn unknown_schema(config: &Config, request: &Request<'_>) -> Error {
+        let name = named(request).unwrap_or_default().to_owned();
+        Error::Schema { name, served: config.schemas().join(", ") }
+    }
+}
 
 impl Config {
     /// The database that is served, or the one of several whose configuration this is, and its name, which is that of its schema.
@@ -19,15 +55,16 @@ impl Config {
 
     /// The one that is meant where a request names none: `main`, or the first.
     fn default_database(&self) -> Option<(&String, &DatabaseFile)> {
-        self.databases.get_key_value("main").or_else(|| self.databases.first())
+        let first = || self.databases.get_key_value(self.first.as_ref()?);
+        let any = || self.databases.first_key_value();
+        self.databases.get_key_value("main").or_else(first).or_else(any)
     }
 
     /// The name of the database whose schema a request names (`Accept-Profile`, `Content-Profile`), by default the default one's.
     /// None where there is no such database.
     /// <https://docs.postgrest.org/en/stable/references/api/schemas.html>
     pub fn database_of(&self, request: &Request<'_>) -> Option<&str> {
-        let is_read = matches!(request.method, "GET" | "HEAD");
-        let named = request.header(if is_read { "accept-profile" } else { "content-profile" });
+        let named = named(request);
         let default = self.default_database().map_or("main", |(name, _)| name.as_str());
         match named {
             None => Some(default),
@@ -45,7 +82,7 @@ impl Config {
         std::iter::once(default).chain(others).collect()
     }
 
-    /// The configuration of one of the databases: with what is of that one alone.
+    /// The configuration of one of the databases: with what is of that one alone. It changes only where something of it changes.
     pub fn of_database(&self, name: &str) -> Config {
         let default = self.default_database().map_or("main", |(name, _)| name.as_str());
         let is_default = name == default;
@@ -63,6 +100,10 @@ impl Config {
         };
         let mut config = self.clone();
         config.selected = Some(name.to_owned());
+        config.first = None;
+        // Of the others it knows those that it reads.
+        let reads = self.databases.get(name).map(|file| file.attach.clone()).unwrap_or_default();
+        config.databases.retain(|other, _| other == name || reads.contains(other));
         config.udf.retain(|own| is_of(&own.database));
         config.computed_column.retain(|own| is_of(&own.database));
         config.data_representation.retain(|own| is_of(&own.database));
@@ -111,6 +152,11 @@ impl Config {
                     "databases.{name}: SQLite means something else by this name; choose another"
                 ));
             }
+            if file.attach.len() > MOST_ATTACHED {
+                return Err(format!(
+                    "databases.{name}.attach names more than {MOST_ATTACHED}, which SQLite allows"
+                ));
+            }
             for other in &file.attach {
                 if other == name {
                     return Err(format!("databases.{name}.attach names the database itself"));
@@ -122,7 +168,9 @@ impl Config {
             }
         }
         for (kind, name, database) in self.belonging() {
+            // Others may come while the server runs.
             let is_there = database.contains('*')
+                || !self.attach.paths.is_empty()
                 || self.databases.contains_key(database)
                 || (self.databases.is_empty() && database == "main");
             if !is_there {

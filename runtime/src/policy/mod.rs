@@ -81,9 +81,14 @@ pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
     let columns = config.computed_column.iter().map(|own| ("computed column", &own.name, &own.sql));
     let relationships =
         config.computed_relationship.iter().map(|own| ("computed relationship", &own.name, &own.sql));
+    let attached = &config.database().1.attach;
     for (kind, name, sql) in functions.chain(columns).chain(relationships) {
-        if names_schema(sql) {
-            let what = "names tables with their schema, so that no rule can hold inside it";
+        let reads_attached = reads_attached(sql, attached, schema);
+        if names_schema(sql) || reads_attached {
+            let what = match reads_attached {
+                true => "reads an attached database, so that no rule can hold inside it",
+                false => "names tables with their schema, so that no rule can hold inside it",
+            };
             misfits.push(Misfit { place: "[policies]".to_owned(), message: format!("{kind} {name} {what}") });
         }
     }
@@ -94,6 +99,14 @@ pub fn check(config: &Config, schema: &SchemaCache) -> Vec<Misfit> {
 /// Whether SQL names a table with its schema.
 pub(crate) fn names_schema(sql: &str) -> bool {
     names_in(sql).any(|name| name.is_qualified_by("main") || name.is_qualified_by("temp"))
+}
+
+/// Whether SQL may read an attached database: it names one, or a table that only one of them has.
+fn reads_attached(sql: &str, attached: &[String], schema: &SchemaCache) -> bool {
+    names_in(sql).any(|name| {
+        attached.iter().any(|other| name.is_qualified_by(&other.to_ascii_lowercase()))
+            || schema.attached.iter().any(|table| name.is(table))
+    })
 }
 
 impl SchemaCache {

@@ -1,6 +1,9 @@
 //! What the configuration adds to a schema: types of view expressions, computed columns and relationships, and the relations
 //! that functions return.
 
+use std::collections::HashSet;
+
+use super::introspect::quoted;
 use super::{
     Column, ColumnType, Computed, Relation, RelationId, RelationKind, Representation, RowKey, SchemaCache,
     Warning, Writable, read_schema,
@@ -15,7 +18,11 @@ use crate::value::Value;
 /// # Errors
 /// What the database says.
 pub fn read_configured(config: &Config, db: &mut dyn Database) -> Result<SchemaCache, DbError> {
-    let mut schema = read_schema(db, &config.database().1.hidden)?;
+    let database = config.database().1;
+    let mut schema = read_schema(db, database)?;
+    for name in &database.attach {
+        add_attached(name, &mut schema, db)?;
+    }
     add_configured(config, &mut schema, db)?;
     Ok(schema)
 }
@@ -52,7 +59,7 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
         }
     }
     for computed in &config.computed_relationship {
-        let Some(target) = schema.names.get(&computed.target).copied() else {
+        let Some(target) = target(config, schema, &computed.target, db)? else {
             let (name, target) = (&computed.name, &computed.target);
             let what = format!("computed_relationship {name}: there is no {target}");
             schema.warn("computed_relationship", name, what);
@@ -73,8 +80,7 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
         match column_mut(schema, table, column) {
             Some(found) => {
                 let (read, write) = (read.clone(), write.clone());
-                let name = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-                let reads = read.as_ref().map(|sql| (sql.replace("{value}", &name(column)), name(table)));
+                let reads = read.as_ref().map(|sql| (sql.replace("{value}", &quoted(column)), quoted(table)));
                 let writes =
                     write.as_ref().map(|sql| (sql.replace("{value}", "NULL"), "(SELECT 1)".to_owned()));
                 for (sql, from) in reads.into_iter().chain(writes) {
@@ -126,6 +132,53 @@ fn add_comments(config: &Config, schema: &mut SchemaCache) {
             schema.warn("comments", "column", what);
         }
     }
+}
+
+/// Adds the names of an attached database.
+fn add_attached(name: &str, schema: &mut SchemaCache, db: &mut dyn Database) -> Result<(), DbError> {
+    let own: HashSet<String> = schema.relations.iter().map(|own| own.name.to_lowercase()).collect();
+    let names = format!("SELECT name FROM {}.sqlite_schema WHERE type IN ('table', 'view')", quoted(name));
+    db.rows(&names, &[], &mut |row| {
+        if let Some(Value::Text(name)) = row.first().map(|value| value.to_value()) {
+            let name = name.to_lowercase();
+            if !own.contains(&name) {
+                schema.attached.insert(name);
+            }
+        }
+    })
+}
+
+/// What a computed relationship leads to: an exposed relation, or one of an attached database (`NAME.relation`).
+fn target(
+    config: &Config,
+    schema: &mut SchemaCache,
+    name: &str,
+    db: &mut dyn Database,
+) -> Result<Option<RelationId>, DbError> {
+    if let Some(id) = schema.names.get(name) {
+        return Ok(Some(*id));
+    }
+    let attach = &config.database().1.attach;
+    let Some((database, table)) = name.split_once('.').filter(|(of, _)| attach.iter().any(|name| name == of))
+    else {
+        return Ok(None);
+    };
+    let mut columns = Vec::new();
+    let about = "SELECT name, type FROM pragma_table_xinfo(?1, ?2) WHERE hidden <> 1 ORDER BY cid";
+    let params = [Value::Text(table.to_owned()), Value::Text(database.to_owned())];
+    db.rows(about, &params, &mut |row| {
+        if let (Some(Value::Text(name)), Some(Value::Text(declared))) =
+            (row.first().map(|name| name.to_value()), row.get(1).map(|declared| declared.to_value()))
+        {
+            columns.push(column(&name, &declared));
+        }
+    })?;
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    schema.relations.push(returned(name, columns));
+    schema.referrers.push(Vec::new());
+    Ok(Some(schema.relations.len() - 1))
 }
 
 fn relation_mut<'s>(schema: &'s mut SchemaCache, name: &str) -> Option<&'s mut Relation> {

@@ -11,6 +11,7 @@ use super::{
     Writable,
 };
 use super::{hidden, lineage};
+use crate::config::DatabaseFile;
 use crate::database::{Database, DbError};
 use crate::value::Value;
 
@@ -50,8 +51,9 @@ const TRIGGERS: &str = "SELECT tbl_name, sql FROM sqlite_schema WHERE type = 'tr
 ///
 /// # Errors
 /// What the database says.
-pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCache, DbError> {
-    let mut schema = SchemaCache { version: Some(schema_version(db)?), ..SchemaCache::default() };
+pub fn read_schema(db: &mut dyn Database, database: &DatabaseFile) -> Result<SchemaCache, DbError> {
+    let DatabaseFile { hidden, attach, .. } = database;
+    let mut schema = SchemaCache { version: Some(schema_version(db, attach)?), ..SchemaCache::default() };
     let mut ddl = Vec::new();
     let rows = texts_and_integers(db, RELATIONS, &[])?;
     let is_hidden = |name: &str| hidden.iter().any(|pattern| matches_pattern(pattern, name));
@@ -100,18 +102,30 @@ pub fn read_schema(db: &mut dyn Database, hidden: &[String]) -> Result<SchemaCac
     Ok(schema)
 }
 
-/// `PRAGMA schema_version`, which changes with every change of the schema.
+/// `PRAGMA schema_version`, which changes with every change of the schema, that of attached databases included.
 ///
 /// # Errors
 /// What the database says; this is the first statement to notice a file that is not a database.
-pub fn schema_version(db: &mut dyn Database) -> Result<i64, DbError> {
+pub fn schema_version(db: &mut dyn Database, attached: &[String]) -> Result<i64, DbError> {
     let mut version = 0;
-    db.rows(VERSION, &[], &mut |row| {
-        if let Some(crate::value::ValueRef::Integer(v)) = row.first() {
-            version = *v;
-        }
-    })?;
+    let mut add = |db: &mut dyn Database, sql: &str| {
+        db.rows(sql, &[], &mut |row| {
+            if let Some(crate::value::ValueRef::Integer(v)) = row.first() {
+                // Of one database it is what SQLite says.
+                version = i64::wrapping_add(i64::wrapping_mul(version, 1_000_003), *v);
+            }
+        })
+    };
+    add(db, VERSION)?;
+    for name in attached {
+        add(db, &format!("PRAGMA {}.schema_version", quoted(name)))?;
+    }
     Ok(version)
+}
+
+/// A name in SQL.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 fn texts_and_integers(

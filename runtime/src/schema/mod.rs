@@ -49,6 +49,9 @@ pub struct SchemaCache {
     /// Whether an index is there that has rows of some values alone, of which SQLite has to see that they are those asked for
     /// (<https://www.sqlite.org/partialindex.html>).
     pub has_partial_indexes: bool,
+    /// What tables and views the attached databases have (`databases.NAME.attach`) and this one has not, in lower case: SQLite finds
+    /// them also where SQL does not say in which database they are.
+    pub attached: HashSet<String>,
     /// The DDL of tables and views.
     pub definitions: HashMap<RelationId, String>,
     /// The schema as the roles know it that have asked.

@@ -1,0 +1,380 @@
+//! What changes while a server runs: its configuration, its policies and its databases. Requests in flight end as they began, none is
+//! lost, and what is broken changes nothing.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::scope;
+
+use rusqlite::Connection;
+use support::{Client, ENGINES, Reply, Scratch, Server, ask, path, run, serve_config};
+
+const CONFIG: &str = r#"
+[server]
+watch = false
+[databases.main]
+path = "main.db"
+[api]
+anonymous_role = "anon"
+[auth]
+enabled = true
+[auth.jwt]
+secret = "env:TEST_SECRET"
+[debug]
+enabled = true
+[attach]
+paths = ["./tenants"]
+most = 4
+[policies]
+file = "policies.toml"
+"#;
+
+const OPEN: &str = "[[policy]]\nname = \"all\"\ndatabase = \"*\"\ntable = \"*\"\n";
+const SECRET: [(&str, &str); 1] = [("TEST_SECRET", "a secret of at least thirty-two bytes")];
+
+struct Site {
+    scratch: Scratch,
+    server: Server,
+    admin: String,
+    user: String,
+}
+
+impl Site {
+    fn new(engine: &str, more: &str) -> Site {
+        let scratch = Scratch::new();
+        scratch.database("main.db");
+        fs::create_dir(scratch.path("tenants")).expect("directory");
+        scratch.database("tenants/a.db");
+        scratch.database("outside.db");
+        scratch.file("policies.toml", OPEN);
+        let config = scratch.file("sqlitrest.toml", CONFIG.to_owned() + more);
+        let token = |role: &str| {
+            let ended = run(&["token", "--role", role, "--config", path(&config)], &SECRET);
+            format!("authorization: Bearer {}", ended.stdout.trim())
+        };
+        let (admin, user) = (token("admin"), token("user"));
+        Site { server: serve_config(engine, &config, &SECRET), scratch, admin, user }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.scratch.path("sqlitrest.toml")
+    }
+
+    fn ask(&self, who: Option<&str>, method: &str, target: &str, body: &str) -> Reply {
+        let fields: Vec<&str> = who.into_iter().collect();
+        ask(&self.server.address, method, target, &fields, body)
+    }
+
+    fn deed(&self, method: &str, target: &str, body: &str) -> Reply {
+        self.ask(Some(&self.admin), method, target, body)
+    }
+
+    fn get_of(&self, schema: &str, target: &str) -> Reply {
+        ask(&self.server.address, "GET", target, &[&format!("accept-profile: {schema}")], "")
+    }
+}
+
+#[test]
+fn a_signal_reads_everything_again() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        assert_eq!(site.ask(None, "GET", "/albums?select=id", "").body, r#"[{"id":1},{"id":2}]"#);
+        site.scratch.file("policies.toml", format!("{OPEN}using = \"id = 2\"\n"));
+        site.server.signal("HUP");
+        site.server.logs("SIGHUP: the configuration is read again");
+        assert_eq!(site.ask(None, "GET", "/albums?select=id", "").body, r#"[{"id":2}]"#, "{engine}");
+        // Broken files, policies that do not fit, and databases that are not there change nothing.
+        for (file, text, expected) in [
+            ("policies.toml", "[[policy]]\nnmae = \"x\"\n".to_owned(), "policies.toml:2"),
+            ("policies.toml", "[[policy]]\nname = \"x\"\ntable = \"albms\"\n".to_owned(), "perhaps albums"),
+            ("sqlitrest.toml", format!("{CONFIG}[databases.b]\npath = \"none.db\"\n"), "none.db"),
+            ("sqlitrest.toml", format!("{CONFIG}[api]\n"), "sqlitrest.toml:"),
+        ] {
+            let before = fs::read_to_string(site.scratch.path(file)).expect("file");
+            site.scratch.file(file, text);
+            site.server.signal("HUP");
+            let line = site.server.logs("SIGHUP: what was read before is kept");
+            assert!(line.contains(expected), "{line}");
+            assert_eq!(site.ask(None, "GET", "/albums?select=id", "").body, r#"[{"id":2}]"#, "{engine}");
+            let reply = site.deed("POST", "/_debug/reload-schema", "");
+            assert_eq!(reply.status, 422, "{reply:?}");
+            assert!(reply.body.contains(expected), "{}", reply.body);
+            site.scratch.file(file, before);
+        }
+        let text = fs::read_to_string(site.config()).expect("file");
+        site.scratch.file("sqlitrest.toml", text.replace("[server]", "[server]\nport = 1"));
+        let reply = site.deed("POST", "/_debug/reload-schema", "");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert!(
+            reply.body.contains("server.port has changed, which is taken up at the next start"),
+            "{}",
+            reply.body
+        );
+        site.server.stop();
+    }
+}
+
+#[test]
+fn changed_files_are_noticed() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        site.server.signal("TERM");
+        assert_eq!(site.server.wait().code, Some(0));
+        let text = CONFIG.replace("watch = false", "watch = true");
+        let config = site.scratch.file("sqlitrest.toml", text);
+        let server = serve_config(engine, &config, &SECRET);
+        let get = || ask(&server.address, "GET", "/albums?select=id", &[], "").body;
+        // Written in place, and replaced as editors do.
+        site.scratch.file("policies.toml", format!("{OPEN}using = \"id = 2\"\n"));
+        server.logs("files have changed: the configuration is read again");
+        assert_eq!(get(), r#"[{"id":2}]"#, "{engine}");
+        let new = site.scratch.file("policies.toml~", format!("{OPEN}using = \"id = 1\"\n"));
+        fs::rename(new, site.scratch.path("policies.toml")).expect("renamed");
+        server.logs("files have changed: the configuration is read again");
+        assert_eq!(get(), r#"[{"id":1}]"#, "{engine}");
+        site.scratch.file("policies.toml", "[[policy]\n");
+        server.logs("files have changed: what was read before is kept");
+        assert_eq!(get(), r#"[{"id":1}]"#, "{engine}");
+        server.stop();
+    }
+}
+
+#[test]
+fn reloading_loses_no_request() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        let (end, reads, writes) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+        scope(|scope| {
+            for thread in 0..3 {
+                let (site, end, reads, writes) = (&site, &end, &reads, &writes);
+                scope.spawn(move || {
+                    let mut client = Client::connect(&site.server.address);
+                    for at in 0.. {
+                        if end.load(Ordering::Relaxed) {
+                            return;
+                        }
+                        let id = 1_000 + thread * 1_000_000 + at;
+                        let row = format!(r#"{{"id":{id},"title":"t"}}"#);
+                        assert!(client.request("POST", "/albums", &row));
+                        assert_eq!(client.reply(false).expect("a reply").status, 201);
+                        assert!(client.request("GET", &format!("/albums?id=eq.{id}&select=id"), ""));
+                        let reply = client.reply(false).expect("a reply");
+                        assert_eq!((reply.status, reply.body), (200, format!(r#"[{{"id":{id}}}]"#)));
+                        writes.fetch_add(1, Ordering::Relaxed);
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            let text = fs::read_to_string(site.config()).expect("file");
+            for round in 0..40 {
+                // What is opened anew, what only the core goes by, and nothing at all.
+                let more = match round % 3 {
+                    0 => format!("[pool]\nreaders_per_db = {}\n", 2 + round % 4),
+                    1 => format!("[[udf]]\nname = \"f{round}\"\nexpose = true\nsql = \"SELECT 1\"\n"),
+                    _ => String::new(),
+                };
+                site.scratch.file("sqlitrest.toml", format!("{text}{more}"));
+                let reply = site.deed("POST", "/_debug/reload-schema", "");
+                assert_eq!(reply.status, 200, "{engine}: {reply:?}");
+            }
+            end.store(true, Ordering::Relaxed);
+        });
+        let written = writes.load(Ordering::Relaxed);
+        assert!(written > 0 && reads.load(Ordering::Relaxed) > 0);
+        site.server.stop();
+        let all = support::count(&site.scratch.path("main.db"), "albums");
+        assert_eq!(all, 2 + i64::try_from(written).expect("few"), "{engine}");
+    }
+}
+
+#[test]
+fn only_the_administrator_may() {
+    let site = Site::new("native", "");
+    for (method, target) in [
+        ("POST", "/_debug/reload-schema"),
+        ("GET", "/_debug/databases"),
+        ("POST", "/_debug/databases"),
+        ("DELETE", "/_debug/databases/main"),
+    ] {
+        assert_eq!(site.ask(None, method, target, "").status, 401, "{method} {target}");
+        let reply = site.ask(Some(&site.user), method, target, "");
+        assert_eq!(reply.status, 403, "{method} {target}");
+        assert!(reply.body.contains("42501"), "{}", reply.body);
+        let wrong = site.ask(Some("authorization: Bearer x.y.z"), method, target, "");
+        assert_eq!(wrong.status, 401, "{method} {target}");
+    }
+    assert_eq!(site.deed("GET", "/_debug/reload-schema", "").status, 405);
+    assert_eq!(site.deed("PUT", "/_debug/databases", "").status, 405);
+    assert_eq!(site.deed("GET", "/_debug/databases/main", "").status, 405);
+    site.server.stop();
+    // Where nobody signs in, nobody is the administrator; where it is off, there is nothing.
+    let scratch = Scratch::new();
+    scratch.database("main.db");
+    let main = "[databases.main]\npath = \"main.db\"\n";
+    for (debug, expected) in [("[debug]\nenabled = true\nrequire_admin = false\n", 401), ("", 404)] {
+        let config = scratch.file("sqlitrest.toml", format!("{main}{debug}"));
+        let server = serve_config("native", &config, &[]);
+        let reply = ask(&server.address, "POST", "/_debug/reload-schema", &[], "");
+        assert_eq!(reply.status, expected, "{reply:?}");
+        server.stop();
+    }
+}
+
+#[test]
+fn databases_come_and_go() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        let reply = site.deed("POST", "/_debug/databases", r#"{"name":"a","path":"a.db"}"#);
+        assert_eq!((reply.status, reply.header("location")), (201, Some("/_debug/databases/a")), "{reply:?}");
+        assert_eq!(site.get_of("a", "/albums?select=id").body, r#"[{"id":1},{"id":2}]"#, "{engine}");
+        let list = site.deed("GET", "/_debug/databases", "").body;
+        let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
+        assert_eq!((&list[0]["name"], &list[0]["default"]), (&"main".into(), &true.into()), "{list}");
+        assert_eq!((&list[1]["name"], &list[1]["tables"]), (&"a".into(), &2.into()), "{list}");
+        assert_eq!(site.deed("POST", "/_debug/databases", r#"{"name":"a","path":"a.db"}"#).status, 409);
+        // It outlives a reload.
+        assert_eq!(site.deed("POST", "/_debug/reload-schema", "").status, 200);
+        assert_eq!(site.get_of("a", "/albums?select=id").status, 200);
+        assert_eq!(site.deed("DELETE", "/_debug/databases/a", "").status, 200);
+        assert_eq!(site.get_of("a", "/albums").status, 406, "{engine}");
+        assert_eq!(site.deed("DELETE", "/_debug/databases/a", "").status, 404);
+        assert_eq!(site.deed("DELETE", "/_debug/databases/main", "").status, 409);
+        assert_eq!(site.ask(None, "GET", "/albums?select=id", "").status, 200);
+        site.server.stop();
+    }
+}
+
+#[test]
+fn what_may_not_be_attached() {
+    let site = Site::new("native", "");
+    let outside = site.scratch.path("outside.db");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&outside, site.scratch.path("tenants/link.db")).expect("link");
+    site.scratch.file("tenants/text.db", "no database, but more than a hundred bytes of text. ".repeat(9));
+    let attach = |name: &str, file: &str| {
+        let body = serde_json::json!({ "name": name, "path": file }).to_string();
+        site.deed("POST", "/_debug/databases", &body)
+    };
+    for file in ["../outside.db", path(&outside), "link.db", "none.db", "", ".", "/etc/passwd"] {
+        let reply = attach("x", file);
+        assert_eq!(reply.status, 403, "{file}: {reply:?}");
+        assert!(reply.body.contains("no such file in a directory of attach.paths"), "{}", reply.body);
+    }
+    assert_eq!(attach("x", "text.db").status, 422);
+    for name in ["", "main", "temp", "public", "a b", "a\"b", "a\r\nb", "ä", &"x".repeat(64)] {
+        let status = attach(name, "a.db").status;
+        assert!(matches!(status, 409 | 422), "{name:?}: {status}");
+    }
+    for body in [
+        "",
+        "[]",
+        "{}",
+        r#"{"name":"x"}"#,
+        r#"{"name":"x","path":"a.db","more":1}"#,
+        r#"{"name":"x","path":1}"#,
+    ] {
+        assert_eq!(site.deed("POST", "/_debug/databases", body).status, 400, "{body}");
+    }
+    for name in ["a1", "a2", "a3"] {
+        assert_eq!(attach(name, "a.db").status, 201, "{name}");
+    }
+    let full = attach("a4", "a.db");
+    assert_eq!(full.status, 422);
+    assert!(full.body.contains("attach.most"), "{}", full.body);
+    site.server.stop();
+}
+
+#[test]
+fn what_is_persisted_is_there_at_the_next_start() {
+    let site = Site::new("native", "# the end\n");
+    let body = r#"{"name":"a","path":"a.db","mode":"readonly","hidden":["tracks"],"persist":true}"#;
+    assert_eq!(site.deed("POST", "/_debug/databases", body).body, r#"{"ok":true,"warnings":[]}"#);
+    let config = site.config();
+    let text = fs::read_to_string(&config).expect("file");
+    assert!(text.contains("[databases.a]") && text.contains("mode = \"readonly\""), "{text}");
+    assert!(text.contains("# the end") && text.contains("[attach]\npaths = [\"./tenants\"]"), "{text}");
+    site.server.stop();
+    let server = serve_config("native", &config, &SECRET);
+    let field = "accept-profile: a";
+    assert_eq!(ask(&server.address, "GET", "/albums?select=id", &[field], "").status, 200);
+    assert_eq!(ask(&server.address, "GET", "/tracks", &[field], "").status, 404);
+    let gone = ask(&server.address, "DELETE", "/_debug/databases/a?persist=true", &[&site.admin], "");
+    assert_eq!((gone.status, gone.body.as_str()), (200, r#"{"ok":true,"warnings":[]}"#));
+    assert!(!fs::read_to_string(&config).expect("file").contains("databases.a"));
+    server.stop();
+}
+
+/// Threads and open files of a process.
+fn held(id: u32) -> (usize, usize) {
+    let count = |what: &str| fs::read_dir(format!("/proc/{id}/{what}")).map_or(0, Iterator::count);
+    (count("task"), count("fd"))
+}
+
+/// Waits until a process holds no more than it did. (It closes what nobody uses beside its answers.)
+fn settles(id: u32, before: (usize, usize)) {
+    let begun = std::time::Instant::now();
+    while held(id).0 > before.0 || held(id).1 > before.1 {
+        assert!(begun.elapsed() < support::LIMIT, "{:?} before, {:?} now", before, held(id));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_thousand_cycles_leak_nothing() {
+    if !Path::new("/proc/self/fd").exists() {
+        return;
+    }
+    for engine in ENGINES {
+        let site = Site::new(engine, "[pool]\nreaders_per_db = 2\n");
+        let id = site.server.id();
+        let mut administrator = Client::connect(&site.server.address);
+        let mut deed = |method: &str, target: &str, body: &str| {
+            assert!(administrator.request_with(method, target, &[&site.admin], body));
+            administrator.reply(false).expect("a reply").status
+        };
+        let end = AtomicBool::new(false);
+        scope(|scope| {
+            for schema in ["main", "a"] {
+                let (site, end) = (&site, &end);
+                scope.spawn(move || {
+                    let mut client = Client::connect(&site.server.address);
+                    let field = format!("accept-profile: {schema}");
+                    while !end.load(Ordering::Relaxed) {
+                        assert!(client.request_with("GET", "/albums?select=id", &[&field], ""));
+                        let reply = client.reply(false).expect("a reply");
+                        // Now there is such a database, now there is none; those of `main` are never in doubt.
+                        let expected = if reply.status == 200 { r#"[{"id":1},{"id":2}]"# } else { "" };
+                        assert!(reply.status == 200 || (schema == "a" && reply.status == 406), "{reply:?}");
+                        assert!(reply.status != 200 || reply.body == expected, "{reply:?}");
+                    }
+                });
+            }
+            let mut cycle = || {
+                assert_eq!(deed("POST", "/_debug/databases", r#"{"name":"a","path":"a.db"}"#), 201);
+                assert_eq!(deed("DELETE", "/_debug/databases/a", ""), 200);
+            };
+            // What is made once is made by then.
+            (0..50).for_each(|_| cycle());
+            let before = held(id);
+            let memory = resident(id);
+            (0..1_000).for_each(|_| cycle());
+            settles(id, before);
+            let grown = resident(id).saturating_sub(memory);
+            // A database that stays takes more than 100 KiB: a thousand of them would be 100 MiB.
+            assert!(grown < 32 << 20, "{engine}: {grown} bytes more");
+            end.store(true, Ordering::Relaxed);
+        });
+        let sql = Connection::open(site.scratch.path("tenants/a.db")).expect("free");
+        sql.execute_batch("BEGIN EXCLUSIVE; COMMIT").expect("nobody has it");
+        site.server.stop();
+    }
+}
+
+/// The resident memory of a process, in bytes.
+fn resident(id: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").trim().parse::<usize>().expect("a number") << 10
+}
