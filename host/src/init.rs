@@ -70,7 +70,14 @@ const TODO: Project = Project {
 };
 const MULTI_TENANT: Project = Project {
     database: "tenants.db",
-    files: of!("multi-tenant", "sqlitrest.toml", "policies.toml", "policy_tests.toml", "schema.sql", "README.md"),
+    files: of!(
+        "multi-tenant",
+        "sqlitrest.toml",
+        "policies.toml",
+        "policy_tests.toml",
+        "schema.sql",
+        "README.md"
+    ),
     lists: &[],
 };
 const MINIMAL: Project = Project {
@@ -114,7 +121,8 @@ pub fn init(flags: &InitFlags) -> Result<()> {
     };
     let database = database.unwrap_or_else(|| project.database.to_owned());
     let mut files = texts(project, &directory, &database, is_there)?;
-    let lists = project.lists.iter().map(|name| ((*name).to_owned(), "# Written by `sqlitrest`.\n".to_owned()));
+    let lists =
+        project.lists.iter().map(|name| ((*name).to_owned(), "# Written by `sqlitrest`.\n".to_owned()));
     let secrets: Vec<(String, String)> =
         lists.chain([(SECRET.to_owned(), URL_SAFE_NO_PAD.encode(random()?) + "\n")]).collect();
     let made = (!is_there).then(|| database.clone());
@@ -124,12 +132,12 @@ pub fn init(flags: &InitFlags) -> Result<()> {
     let is_new = !directory.exists();
     fs::create_dir_all(&directory).with_context(|| format!("{} cannot be made", directory.display()))?;
     let schema = files.iter().position(|(name, _)| name == SCHEMA).map(|at| files.swap_remove(at).1);
-    let written = write(&directory, &files, false)
-        .and_then(|()| write(&directory, &secrets, true))
-        .and_then(|()| match (&schema, &made) {
+    let written = write(&directory, &files, false).and_then(|()| write(&directory, &secrets, true)).and_then(
+        |()| match (&schema, &made) {
             (Some(schema), Some(made)) => make(&directory, made, schema),
             _ => Ok(()),
-        });
+        },
+    );
     if written.is_err() {
         // None of them was there before.
         names.iter().for_each(|name| drop(fs::remove_file(directory.join(name))));
@@ -145,7 +153,8 @@ pub fn init(flags: &InitFlags) -> Result<()> {
 
 /// The directory of the project, and the name of the database where one is named.
 fn place(at: &Path, example: Option<Name>) -> Result<(PathBuf, Option<String>)> {
-    let ends_like_one = || at.extension().is_some_and(|end| ["db", "sqlite", "sqlite3"].iter().any(|e| end == *e));
+    let ends_like_one =
+        || at.extension().is_some_and(|end| ["db", "sqlite", "sqlite3"].iter().any(|e| end == *e));
     if at.is_dir() || (!at.exists() && !ends_like_one()) {
         return Ok((at.to_owned(), None));
     }
@@ -188,8 +197,9 @@ fn texts(
 fn requests(database: &Path) -> Result<Vec<String>> {
     let path = database.display().to_string();
     let text = format!("[databases.main]\nmode = \"readonly\"\npath = {}\n", toml::Value::from(path));
-    let (_, mut connection) = File::check(&Config::load("", &text, [])?)?;
-    let schema = read_schema(&mut connection, &[]);
+    let config = Config::load("", &text, [])?;
+    let (_, mut connection) = File::check(&config)?;
+    let schema = read_schema(&mut connection, config.database().1);
     let schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
     let line = |target| {
         format!("curl 'localhost:3000{target}' -H \"Authorization: Bearer $(sqlitrest token --role user)\"")
@@ -201,7 +211,9 @@ fn requests(database: &Path) -> Result<Vec<String>> {
 fn with_requests(text: &str, lines: &[String]) -> String {
     let before = text.rsplit_once("```sh\n").map_or(text, |(before, _)| before);
     match lines {
-        [] => text.split("Then, in another terminal:").next().unwrap_or_default().trim_end().to_owned() + "\n",
+        [] => {
+            text.split("Then, in another terminal:").next().unwrap_or_default().trim_end().to_owned() + "\n"
+        }
         lines => format!("{before}```sh\n{}\n```\n", lines.join("\n")),
     }
 }
@@ -222,7 +234,10 @@ fn refuse_what_is_there(
         None => "sqlitrest init DIR".to_owned(),
     };
     let shown = directory.display();
-    bail!("{shown} has {} already, and nothing is overwritten; name another directory: `{elsewhere}`", taken.join(", "))
+    bail!(
+        "{shown} has {} already, and nothing is overwritten; name another directory: `{elsewhere}`",
+        taken.join(", ")
+    )
 }
 
 /// Writes files that were not there. What is secret is nobody else's to read.

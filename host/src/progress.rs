@@ -1,6 +1,7 @@
 //! How far long work has come, for a person at a terminal: on standard error, and gone when the work is done. Anywhere else nothing
-//! is written.
+//! is written, nor where a server does the same work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,19 +18,34 @@ const BYTES: &str = "{msg} [{bar:40}] {binary_bytes} of {binary_total_bytes} {et
 /// Work of which nobody knows how long it takes.
 const SPINNER: &str = "{spinner} {msg} {elapsed}";
 
+/// Whether a person waits for the work.
+static IS_WAITED_FOR: AtomicBool = AtomicBool::new(false);
+
+/// From now on a person waits for what this process does.
+pub fn show() {
+    IS_WAITED_FOR.store(true, Ordering::Relaxed);
+}
+
+fn target() -> ProgressDrawTarget {
+    match IS_WAITED_FOR.load(Ordering::Relaxed) {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    }
+}
+
 /// Work of so many steps.
 pub fn bar(what: String, steps: u64) -> Progress {
-    Progress::new(ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr()), BAR, what)
+    Progress::new(ProgressBar::with_draw_target(Some(steps), target()), BAR, what)
 }
 
 /// Work of so many bytes.
 pub fn bytes(what: String, bytes: u64) -> Progress {
-    Progress::new(ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr()), BYTES, what)
+    Progress::new(ProgressBar::with_draw_target(Some(bytes), target()), BYTES, what)
 }
 
 /// Work of which nobody knows how long it takes.
 pub fn spinner(what: String) -> Progress {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let bar = ProgressBar::with_draw_target(None, target());
     if !bar.is_hidden() {
         bar.enable_steady_tick(TICK);
     }

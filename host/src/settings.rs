@@ -66,6 +66,11 @@ pub struct Of {
 }
 
 impl Of {
+    /// What `serve` would be told of the database and the configuration file.
+    pub fn flags(&self) -> Flags {
+        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+    }
+
     /// What `serve` would be told.
     ///
     /// # Errors
@@ -84,11 +89,6 @@ impl Of {
         let settings = Settings::resolve(&Flags { path: self.database.clone(), config, ..Flags::default() })?;
         let name = settings.config.database().0.to_owned();
         Ok(Settings { config: settings.config.of_database(&name), ..settings })
-    }
-
-    /// Whether the answer is printed as JSON.
-    pub fn json(&self) -> bool {
-        self.json
     }
 
     /// Prints an answer.
@@ -179,23 +179,58 @@ impl Settings {
 /// # Errors
 /// One sentence on what is wrong with it.
 pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
-    let environment = environment()?;
-    let by_environment = || {
-        let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
-        found.map(|(_, value)| PathBuf::from(value))
-    };
-    let (file, text) = read(named.or_else(by_environment))?;
-    let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
-    let pairs = environment
-        .iter()
-        .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut config = Config::load(&origin, &text, pairs)?;
-    let sections = Sections::load(&origin, &text, &config)?;
-    if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        config.relocate(|path| directory.join(path).display().to_string());
+    let found = Found::read(named)?;
+    let (origin, text) = (found.origin(), &found.text);
+    let mut config = Config::load(&origin, text, found.variables())?;
+    let sections = Sections::load(&origin, text, &config)?;
+    found.relocate(&mut config);
+    Ok((config, sections, found.file))
+}
+
+/// The configuration file and the environment as they are, not yet understood.
+pub struct Found {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Its text.
+    pub text: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Found {
+    /// This file, or that of the environment's `SQLITREST_CONFIG`, or the default one.
+    ///
+    /// # Errors
+    /// One sentence on what cannot be read.
+    pub fn read(named: Option<PathBuf>) -> Result<Found> {
+        let environment = environment()?;
+        let by_environment = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+        let named = named.or_else(|| by_environment.map(|(_, value)| PathBuf::from(value)));
+        let (file, text) = read(named)?;
+        Ok(Found { file, text, environment })
     }
-    Ok((config, sections, file))
+
+    /// What the file is called in messages.
+    pub fn origin(&self) -> String {
+        self.file.as_ref().map_or_else(String::new, |file| file.display().to_string())
+    }
+
+    /// The variables that set keys.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let keys = self.environment.iter().filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()));
+        keys.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where files lie that are named relative to this one.
+    pub fn directory(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// Makes paths in the configuration relative to the working directory.
+    pub fn relocate(&self, config: &mut Config) {
+        if self.file.is_some() {
+            config.relocate(|path| self.directory().join(path).display().to_string());
+        }
+    }
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -247,7 +282,7 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
 ///
 /// # Errors
 /// One sentence.
-fn beside(directory: &Path, reference: Reference<'_>, read: &mut Vec<PathBuf>) -> Result<String, String> {
+pub fn beside(directory: &Path, reference: Reference<'_>, read: &mut Vec<PathBuf>) -> Result<String, String> {
     let Reference::File(path) = reference else { return refer(reference) };
     let path = directory.join(path);
     let text = refer(Reference::File(&path.display().to_string()));
@@ -257,7 +292,7 @@ fn beside(directory: &Path, reference: Reference<'_>, read: &mut Vec<PathBuf>) -
 
 /// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the
 /// environment says is relative to the working directory.
-fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
     let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
     let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
     for (name, database) in &mut config.databases {
