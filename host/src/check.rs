@@ -7,7 +7,7 @@ mod trial;
 use std::fmt::{Display, Write as _};
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -126,7 +126,8 @@ fn look(of: &Of, report: &mut Report) {
     };
     report.config.clone_from(&found.file);
     let (origin, directory) = (found.origin(), found.directory().to_owned());
-    let text = mend::mended(&origin, &found.text, &mut |mistake| report.error(mistake));
+    let (text, mistakes) = mend::mended(&origin, &found.text);
+    mistakes.into_iter().for_each(|mistake| report.error(mistake));
     let mut config = match Config::read(&origin, &text, found.variables()) {
         Ok((config, mistakes)) => {
             mistakes.into_iter().for_each(|mistake| report.error(mistake));
@@ -144,7 +145,11 @@ fn look(of: &Of, report: &mut Report) {
         if place == origin { sentence.to_owned() } else { format!("{place}: {sentence}") }
     };
     found.relocate(&mut config);
-    if let Err(error) = settings::set_paths(&mut config, flags.path.as_deref(), found.file.as_deref()) {
+    // `--database` is a file, or the name of one of them.
+    let typed = flags.path.as_deref();
+    let named = typed.and_then(Path::to_str).filter(|name| config.databases.contains_key(*name));
+    let typed = typed.filter(|_| named.is_none());
+    if let Err(error) = settings::set_paths(&mut config, typed, found.file.as_deref()) {
         report.error(format!("{error:#}"));
     }
     let mut read = Vec::new();
@@ -161,7 +166,7 @@ fn look(of: &Of, report: &mut Report) {
         report.warn(placed(&format!("{key}: not enforced by this version")));
     }
     address(&config, report, &placed);
-    for name in config.schemas() {
+    for name in config.schemas().into_iter().filter(|name| named.is_none_or(|named| *name == named)) {
         database(&config, name, &origin, &text, report);
     }
 }

@@ -113,7 +113,7 @@ impl ListFlags {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
-        let (config, _, _) = configuration(self.config.clone())?;
+        let config = configuration(self.config.clone())?.config;
         let Some(source) = source(&config) else { return Ok(default.into()) };
         match reference(&source) {
             Some(Reference::File(path)) => Ok(path.into()),
@@ -126,7 +126,7 @@ impl ListFlags {
 
 /// Prints a token.
 pub(crate) fn token(flags: &TokenFlags) -> Result<()> {
-    let (config, _, _) = configuration(flags.config.clone())?;
+    let config = configuration(flags.config.clone())?.config;
     let jwt = config.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
     let jwt = jwt.context("the configuration has no [auth.jwt]; name another with `--config FILE`")?;
     let mut claims = Map::new();

@@ -9,7 +9,9 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Mode};
+use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::http::Request;
+use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
 use crate::engine::Engine;
@@ -98,9 +100,9 @@ async fn is_administrator(engine: &Engine, request: &Request<'_>) -> Result<(), 
     {
         return Ok(());
     }
-    let status = if asker.identity.is_anonymous { 401 } else { 403 };
-    let hint = "Sign in with the role of debug.admin_role.";
-    Err(Answer::problem(status, "42501", "permission denied: this is for the administrator", hint))
+    let message = "permission denied: this is for the administrator".to_owned();
+    let refusal = Error::Forbidden { message, anonymous: asker.identity.is_anonymous };
+    Err(refuse(config, request, &refusal).into())
 }
 
 fn databases(engine: &Engine) -> Answer {

@@ -177,11 +177,15 @@ impl Engine {
     pub async fn close_but(&self, wait: Duration, kept: &[Arc<Served>]) -> Result<()> {
         let mut result = Ok(());
         for served in &self.served {
-            let is_kept = kept.iter().any(|kept| Arc::ptr_eq(kept.pool(), served.pool()));
-            if !is_kept {
-                let closed = served.pool().close(wait).await;
-                result = result.and(closed.with_context(|| format!("databases.{}", served.name())));
+            let pool = served.pool();
+            if kept.iter().any(|kept| Arc::ptr_eq(kept.pool(), pool)) {
+                continue;
             }
+            let closed = match kept.iter().any(|kept| kept.pool().file().path == pool.file().path) {
+                true => pool.leave(wait).await.map(drop),
+                false => pool.close(wait).await,
+            };
+            result = result.and(closed.with_context(|| format!("databases.{}", served.name())));
         }
         result
     }

@@ -42,7 +42,7 @@ pub const CHECK: &str = "Examples:
 Exit codes: 0 it can be served; 2 it cannot";
 
 pub const SCHEMA: &str = help!(
-    "  sqlitrest schema --database my.db
+    "  sqlitrest schema --database my.db         or the name of one in the configuration
   sqlitrest schema --role anon --json"
 );
 

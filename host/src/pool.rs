@@ -201,6 +201,22 @@ impl Pool {
     /// # Errors
     /// One sentence on what could not be done.
     pub async fn close(&self, wait: Duration) -> Result<()> {
+        if let Some(writer) = self.leave(wait).await?.filter(|_| self.file().writable) {
+            let stays = "the write-ahead log stays beside the database, which loses nothing";
+            match writer.checkpoint("TRUNCATE") {
+                Ok(true) => {}
+                Ok(false) => log(format_args!("another process reads from the database; {stays}")),
+                Err(error) => bail!("{stays}: {}", error.message),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every connection back and closes all but the one that wrote, for others in this process go on with the file.
+    ///
+    /// # Errors
+    /// One sentence, where a connection is lent for longer than `wait`.
+    pub async fn leave(&self, wait: Duration) -> Result<Option<Connection>> {
         // Held to the end, so that nothing is lent any more.
         let all = timeout(wait, async {
             let readers = self.readers.free.acquire_many(self.readers.size).await;
@@ -214,15 +230,7 @@ impl Pool {
         if let Some(checkpointer) = checkpointer {
             checkpointer.end();
         }
-        if let Some(writer) = writer.filter(|_| self.file().writable) {
-            let stays = "the write-ahead log stays beside the database, which loses nothing";
-            match writer.checkpoint("TRUNCATE") {
-                Ok(true) => {}
-                Ok(false) => log(format_args!("another process reads from the database; {stays}")),
-                Err(error) => bail!("{stays}: {}", error.message),
-            }
-        }
-        Ok(())
+        Ok(writer)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use sqlitrest_runtime::SchemaCache;
-use sqlitrest_runtime::config::{Config, Udf};
+use sqlitrest_runtime::config::{Config, Mode, Udf};
 use sqlitrest_runtime::schema::{self, RelationId};
 
 use crate::asking::Opened;
@@ -20,9 +20,6 @@ pub struct SchemaFlags {
     /// As this role knows it; without, the whole of what is exposed
     #[arg(long)]
     role: Option<String>,
-    /// Of this schema, where several databases are served; without, of the default one
-    #[arg(long, value_name = "NAME")]
-    schema: Option<String>,
     #[command(flatten)]
     of: Of,
 }
@@ -113,13 +110,11 @@ struct Parameter {
 /// A database that cannot be opened; a configuration that does not fit it.
 pub fn schema(flags: &SchemaFlags) -> Result<()> {
     let settings = flags.of.settings()?;
-    let names = settings.config.schemas();
-    let name = flags.schema.as_deref().or(names.first().copied()).unwrap_or_default();
-    ensure!(names.contains(&name), "there is no schema {name}; there are: {}", names.join(", "));
-    let mut config = settings.config.of_database(name);
+    let mut config = settings.config;
+    let name = config.database().0.to_owned();
     // Nothing is written, and the file stays as it is.
-    if let Some(file) = config.databases.get_mut(name) {
-        file.mode = sqlitrest_runtime::config::Mode::ReadOnly;
+    if let Some(file) = config.databases.get_mut(&name) {
+        file.mode = Mode::ReadOnly;
     }
     let opened = Opened::new(&config)?;
     let role = flags.role.as_deref();
@@ -133,7 +128,7 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
     };
     let about = Schema {
         database: PathBuf::from(&config.database().1.path),
-        schema: name.to_owned(),
+        schema: name,
         role: flags.role.clone(),
         relations: known.exposed().filter_map(|(id, own)| relation(&config, &known, id, own)).collect(),
         functions: config.udf.iter().filter(is_mine).map(function).collect(),

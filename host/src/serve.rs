@@ -59,6 +59,8 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
+        // Held any longer it could not be given up when another takes its place.
+        drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
             match watch(&settings, Arc::clone(&serving)) {
                 Ok(watching) => drop(tokio::spawn(watching)),

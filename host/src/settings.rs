@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference};
 
 use crate::component::Guest;
@@ -124,6 +125,25 @@ pub enum EngineName {
     Native,
 }
 
+/// What was read.
+pub struct Configuration {
+    /// Of the file and the environment, with paths relative to the working directory.
+    pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
+    /// The file.
+    pub file: Option<PathBuf>,
+    digest: Option<Digest>,
+}
+
+/// By which it is seen whether a file has changed.
+pub type Digest = [u8; 32];
+
+/// That of the contents of a file.
+pub fn digest(contents: &[u8]) -> Digest {
+    Sha256::digest(contents).into()
+}
+
 /// What a server needs to begin.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -137,8 +157,8 @@ pub struct Settings {
     pub guest: Guest,
     /// What was typed.
     pub flags: Flags,
-    /// The files beside it that were read.
-    pub read: Vec<PathBuf>,
+    /// The configuration file and those that it names, with the digests of what was read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Settings {
@@ -147,7 +167,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, sections, file) = configuration(flags.config.clone())?;
+        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
+        let read = file.clone().zip(read);
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -159,7 +180,7 @@ impl Settings {
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let mut read = Vec::new();
+        let mut read = Vec::from_iter(read);
         ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
@@ -178,13 +199,14 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
+pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let found = Found::read(named)?;
     let (origin, text) = (found.origin(), &found.text);
     let mut config = Config::load(&origin, text, found.variables())?;
     let sections = Sections::load(&origin, text, &config)?;
     found.relocate(&mut config);
-    Ok((config, sections, found.file))
+    let digest = found.file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file: found.file, digest })
 }
 
 /// The configuration file and the environment as they are, not yet understood.
@@ -282,12 +304,16 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
 ///
 /// # Errors
 /// One sentence.
-pub fn beside(directory: &Path, reference: Reference<'_>, read: &mut Vec<PathBuf>) -> Result<String, String> {
+pub fn beside(
+    directory: &Path,
+    reference: Reference<'_>,
+    read: &mut Vec<(PathBuf, Digest)>,
+) -> Result<String, String> {
     let Reference::File(path) = reference else { return refer(reference) };
     let path = directory.join(path);
-    let text = refer(Reference::File(&path.display().to_string()));
-    read.push(path);
-    text
+    let text = refer(Reference::File(&path.display().to_string()))?;
+    read.push((path, digest(text.as_bytes())));
+    Ok(text)
 }
 
 /// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the

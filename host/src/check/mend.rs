@@ -10,22 +10,20 @@ use crate::sections::Sections;
 /// How many mistakes are told at the most.
 const MOST: usize = 100;
 
-/// The text without what is wrong in it, which is told; each mistake stands where it stood. What cannot be taken out is left in.
-pub fn mended(origin: &str, text: &str, tell: &mut dyn FnMut(ConfigError)) -> String {
+/// The text without what is wrong in it, and what that is, in the order of its lines. What cannot be taken out is left in: whoever reads
+/// it next says so.
+pub fn mended(origin: &str, text: &str) -> (String, Vec<ConfigError>) {
     let mut mended = text.to_owned();
-    for _ in 0..MOST {
+    let mut mistakes: Vec<(usize, ConfigError)> = Vec::new();
+    while mistakes.len() < MOST {
         let Some(error) = first_mistake(&mended) else { break };
-        let wrong = in_file(origin, text, &error);
-        match without(&mended, &error) {
-            Some(rest) => {
-                tell(wrong);
-                mended = rest;
-            }
-            // Whoever reads it next says so.
-            None => break,
-        }
+        let Some(rest) = without(&mended, &error) else { break };
+        // Everything stands where it stood.
+        mistakes.push((error.span().map_or(0, |span| span.start), in_file(origin, text, &error)));
+        mended = rest;
     }
-    mended
+    mistakes.sort_by_key(|(at, _)| *at);
+    (mended, mistakes.into_iter().map(|(_, mistake)| mistake).collect())
 }
 
 /// An unknown key or a wrong type, of the core's sections or of this host's.
@@ -100,9 +98,8 @@ mod tests {
     use super::*;
 
     fn mistakes(text: &str) -> (Vec<String>, String) {
-        let mut told = Vec::new();
-        let rest = mended("s.toml", text, &mut |error| told.push(error.0));
-        (told, rest)
+        let (rest, told) = mended("s.toml", text);
+        (told.into_iter().map(|error| error.0).collect(), rest)
     }
 
     #[test]

@@ -281,3 +281,32 @@ fn mistakes_are_explained() {
         ]],
     );
 }
+
+#[test]
+fn several_databases() {
+    let text = "[databases.shop]\nattach = [\"logs\"]\n[databases.logs]\nmode = \"readonly\"\n[[udf]]\nname = \"a\"\nsql = \"1\"\n[[udf]]\nname = \"b\"\nsql = \"1\"\ndatabase = \"l*\"\n[fts.\"logs.t\"]\nindex = \"i\"\ncolumns = []\n[fts.u]\nindex = \"j\"\ncolumns = []\n";
+    let config = Config::load("sqlitrest.toml", text, []).expect("valid");
+    assert_eq!((config.database().0, config.schemas()), ("shop", vec!["shop", "logs"]));
+    let named = |method, name: Option<&'static str>| {
+        let field = if method == "GET" { "accept-profile" } else { "content-profile" };
+        let headers: Vec<(&str, &[u8])> = name.map(|name| (field, name.as_bytes())).into_iter().collect();
+        let request = crate::http::Request { method, target: "/", headers: &headers, body: b"" };
+        config.database_of(&request).map(str::to_owned)
+    };
+    assert_eq!(named("GET", None).as_deref(), Some("shop"));
+    assert_eq!(named("POST", Some("logs")).as_deref(), Some("logs"));
+    assert_eq!(named("GET", Some("public")).as_deref(), Some("shop"));
+    assert_eq!(named("GET", Some("other")), None);
+    let of = |name| {
+        let own = config.of_database(name);
+        let functions: Vec<String> = own.udf.iter().map(|udf| udf.name.clone()).collect();
+        let indexes: Vec<String> = own.fts.keys().cloned().collect();
+        let known: Vec<String> = own.databases.keys().cloned().collect();
+        // What is of one database stays as it is when it is asked again.
+        assert_eq!(own.of_database(name), own);
+        assert_eq!(own.database().0, name);
+        (functions.concat(), indexes.concat(), known.concat())
+    };
+    assert_eq!(of("shop"), ("a".to_owned(), "u".to_owned(), "logsshop".to_owned()));
+    assert_eq!(of("logs"), ("b".to_owned(), "t".to_owned(), "logs".to_owned()));
+}
