@@ -58,13 +58,14 @@ fn load() -> Result<Config, String> {
     if !is_ours && config.databases.values().any(|database| !database.attach.is_empty()) {
         return Err(format!("{origin}: databases.NAME.attach: this host attaches no database to another"));
     }
-    // Our own host sees to it that nobody else is served; of another, we cannot know.
-    match config.unenforced().as_slice() {
+    // Our own host does it itself.
+    match config.across_requests().as_slice() {
         [] => Ok(config),
         _ if is_ours => Ok(config),
         asked => Err(format!(
-            "{origin}: this version does not enforce {} yet, so it serves nothing",
-            asked.join(", ")
+            "{origin}: {} cannot be kept here, where nothing is remembered from one request to the next: have what stands in front \
+             limit the rate, and take it out; until then nothing is served",
+            asked.join(" and ")
         )),
     }
 }

@@ -18,6 +18,7 @@ use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
 use crate::cli::Failure;
+use crate::front;
 use crate::open::File;
 use crate::progress;
 use crate::sections::Sections;
@@ -135,16 +136,17 @@ fn look(of: &Of, report: &mut Report) {
         }
         Err(error) => return report.error(error),
     };
-    if let Err(error) = Sections::load(&origin, &text, &config) {
+    let mut sections = Sections::load(&origin, &text, &config).unwrap_or_else(|error| {
         report.error(error);
-    }
+        Sections::default()
+    });
     // Where the key of a sentence is, which begins with it.
     let placed = |sentence: &str| {
         let key = sentence.split([':', ' ']).next().unwrap_or_default();
         let place = if key.contains('.') { place(&origin, &text, key.split('.')) } else { origin.clone() };
         if place == origin { sentence.to_owned() } else { format!("{place}: {sentence}") }
     };
-    found.relocate(&mut config);
+    found.relocate(&mut config, &mut sections);
     // `--database` is a file, or the name of one of them.
     let typed = flags.path.as_deref();
     let named = typed.and_then(Path::to_str).filter(|name| config.databases.contains_key(*name));
@@ -162,8 +164,8 @@ fn look(of: &Of, report: &mut Report) {
         report.error(placed(&wrong));
     }
     config.auth_warnings().into_iter().for_each(|warning| report.warn(placed(&warning)));
-    for key in config.unenforced() {
-        report.warn(placed(&format!("{key}: not enforced by this version")));
+    for wrong in front::mistakes(&config, &sections) {
+        report.error(placed(&wrong));
     }
     address(&config, report, &placed);
     for name in config.schemas().into_iter().filter(|name| named.is_none_or(|named| *name == named)) {
@@ -213,6 +215,9 @@ fn secrets(config: &Config) -> Vec<String> {
 /// Whether somebody can listen there.
 fn address(config: &Config, report: &mut Report, placed: &dyn Fn(&str) -> String) {
     let (host, port) = (config.server.host.as_str(), config.server.port);
+    if !config.server.unix_socket.is_empty() {
+        return;
+    }
     let Err(error) = TcpListener::bind((host, port)) else { return };
     match error.kind() {
         // It may well be the server whose configuration this is.

@@ -5,7 +5,6 @@
 //! [`help`]: crate::help
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,10 +17,10 @@ use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
 use crate::init::InitFlags;
+use crate::observe::logging;
 use crate::policy_test::PolicyCommand;
 use crate::schema::SchemaFlags;
 use crate::settings::{Flags, Settings};
-use crate::terminal::{ERROR, To};
 use crate::{check, component, credentials, db, explain, help, init, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
@@ -127,9 +126,7 @@ pub fn main() -> ExitCode {
     // A library's message may have several lines; ours has one.
     let words = format!("{error:#}");
     let words: Vec<&str> = words.split_whitespace().collect();
-    let name = To::Error.paint(ERROR, "sqlitrest:");
-    // Standard error may be closed.
-    let _ = writeln!(std::io::stderr(), "{name} {}", words.join(" "));
+    logging::error(format_args!("{}", words.join(" ")));
     ExitCode::from(code)
 }
 

@@ -8,6 +8,7 @@ mod instances;
 mod link;
 mod load;
 mod sqlite;
+mod stderr;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +22,14 @@ use tokio::runtime::Handle;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
-use crate::log;
+use crate::observe::errors;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
 use crate::writer::Turn;
 use bindings::exports::sqlitrest::component::handler;
 use instances::{Access, Instances, Missed, Reader};
 
-pub use instances::Guests;
+pub use instances::{Counts, Guests};
 
 pub use load::{Guest, compile};
 
@@ -154,7 +155,7 @@ impl Running {
     async fn answer(&self, request: &Request<'_>, asked: &Asked<'_>, access: Access) -> (Answer, Access) {
         let mut instance = match self.instances.get().await {
             Ok(instance) => instance,
-            Err(error) => return (failed(request, &error, false), access),
+            Err(error) => return (failed(&error, false), access),
         };
         let schema_version = access.reader.as_ref().map(|reader| reader.schema_version);
         instance.store.data_mut().access = access;
@@ -182,7 +183,9 @@ impl Running {
             // The instance is dropped, and with it what it held: its transaction is rolled back, even if it had been committed.
             Err(error) => {
                 access.turn.as_mut().map(Turn::undo);
-                failed(request, &error, instance.out_of_memory())
+                let answer = failed(&error, instance.out_of_memory());
+                self.instances.drop_trapped(instance);
+                answer
             }
         };
         (answer, access)
@@ -246,9 +249,8 @@ fn lines(headers: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn failed(request: &Request<'_>, error: &wasmtime::Error, out_of_memory: bool) -> Answer {
-    let (method, target) = (request.method, request.target);
-    log(format_args!("{method} {target}: the component failed: {}", error.root_cause()));
+fn failed(error: &wasmtime::Error, out_of_memory: bool) -> Answer {
+    errors::internal(format_args!("the component failed: {}", error.root_cause()));
     if let Some(Trap::Interrupt) = error.downcast_ref::<Trap>() {
         return Answer::problem(504, "57014", "The request took too long", "Ask for less at once.");
     }

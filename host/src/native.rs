@@ -13,8 +13,8 @@ use sqlitrest_runtime::{Access, ApiRequest, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
-use crate::log;
 use crate::long;
+use crate::observe::errors;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
 use crate::streaming::{Rest, Streaming};
@@ -65,7 +65,7 @@ impl Native {
         };
         let Some(response) = response else { return Answer::internal() };
         if let Some(line) = &response.log {
-            log(format_args!("{} {}: {line}", request.method, request.target));
+            errors::internal(format_args!("{line}"));
         }
         Answer { rest, ..response.into() }
     }

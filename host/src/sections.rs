@@ -1,12 +1,28 @@
 //! The sections of the configuration that only this host reads. Each is declared where it is used.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
-use sqlitrest_runtime::config::{Config, ConfigError, in_file};
+use sqlitrest_runtime::config::{Config, ConfigError, Reference, Secret, in_file, reference};
+
+use crate::admin_listener::Admin;
+use crate::observe::logging::Log;
+use crate::observe::telemetry::Telemetry;
+use crate::tls;
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Sections {}
+pub struct Sections {
+    /// `[log]`
+    pub log: Log,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[telemetry]`
+    pub telemetry: Telemetry,
+    /// `[tls]`: certificate and key of the port.
+    pub tls: Option<tls::Section>,
+}
 
 impl Sections {
     /// The sections of a file (`origin` is its name, for messages), with what the environment says otherwise, which `config` knows.
@@ -19,5 +35,21 @@ impl Sections {
         let wrong = |message: &str| ConfigError(format!("environment: {message}"));
         let text = toml::to_string(&config.host_sections()).map_err(|error| wrong(&error.to_string()))?;
         toml::from_str(&text).map_err(|error| wrong(error.message()))
+    }
+
+    /// Says where the files are that the sections name, by how `place` sees their paths.
+    pub fn relocate(&mut self, place: &dyn Fn(&str) -> String) {
+        let files = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
+        for file in files {
+            *file = PathBuf::from(place(&file.display().to_string()));
+        }
+        if let Some(path) = &mut self.admin.unix_socket {
+            *path = place(path);
+        }
+        for Secret(value) in self.telemetry.headers.values_mut() {
+            if let Some(Reference::File(path)) = reference(value) {
+                *value = format!("file:{}", place(path));
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference};
+use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference, Server};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -38,7 +38,7 @@ pub struct Flags {
     /// What runs the core: the WebAssembly component, or the same code compiled into this program
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
-    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose
+    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose; unix:PATH is a Unix socket
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
@@ -176,7 +176,7 @@ impl Settings {
             };
         }
         if let Some(listen) = &flags.listen {
-            (config.server.host, config.server.port) = address(listen)?;
+            set_address(&mut config.server, listen)?;
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
@@ -203,8 +203,8 @@ pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let found = Found::read(named)?;
     let (origin, text) = (found.origin(), &found.text);
     let mut config = Config::load(&origin, text, found.variables())?;
-    let sections = Sections::load(&origin, text, &config)?;
-    found.relocate(&mut config);
+    let mut sections = Sections::load(&origin, text, &config)?;
+    found.relocate(&mut config, &mut sections);
     let digest = found.file.is_some().then(|| digest(text.as_bytes()));
     Ok(Configuration { config, sections, file: found.file, digest })
 }
@@ -248,9 +248,11 @@ impl Found {
     }
 
     /// Makes paths in the configuration relative to the working directory.
-    pub fn relocate(&self, config: &mut Config) {
+    pub fn relocate(&self, config: &mut Config, sections: &mut Sections) {
         if self.file.is_some() {
-            config.relocate(|path| self.directory().join(path).display().to_string());
+            let place = |path: &str| self.directory().join(path).display().to_string();
+            sections.relocate(&place);
+            config.relocate(place);
         }
     }
 }
@@ -345,6 +347,20 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
     Ok(())
 }
 
+/// `unix:PATH`, or an address with its port, which then counts and not the configuration's Unix socket.
+fn set_address(server: &mut Server, text: &str) -> Result<()> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() {
+            bail!("--listen {text} names no socket; write unix:./sqlitrest.sock");
+        }
+        server.unix_socket = path.to_owned();
+        return Ok(());
+    }
+    (server.host, server.port) = address(text)?;
+    server.unix_socket.clear();
+    Ok(())
+}
+
 /// `127.0.0.1:3000`, `[::1]:3000`, `localhost:0`
 fn address(text: &str) -> Result<(String, u16)> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
@@ -355,7 +371,7 @@ fn address(text: &str) -> Result<(String, u16)> {
         Some((host.to_owned(), port.parse().ok()?)).filter(|_| whole)
     });
     parsed.with_context(|| {
-        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000 or 0.0.0.0:80")
+        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000, 0.0.0.0:80 or unix:PATH")
     })
 }
 
@@ -372,6 +388,16 @@ mod tests {
         for bad in ["", "3000", ":3000", "::1", "a:b", "a:70000", "a:"] {
             assert!(address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_or_an_address() {
+        let mut server = Server::default();
+        set_address(&mut server, "unix:./s.sock").expect("a path");
+        assert_eq!(server.unix_socket, "./s.sock");
+        set_address(&mut server, "localhost:80").expect("an address");
+        assert_eq!((server.host.as_str(), server.port, server.unix_socket.as_str()), ("localhost", 80, ""));
+        assert!(set_address(&mut server, "unix:").is_err());
     }
 
     #[test]

@@ -71,12 +71,13 @@ async fn follow(
 fn files(settings: &Settings) -> Vec<(PathBuf, Option<Digest>)> {
     let mut auth = settings.config.auth.clone();
     let secrets = auth.iter_mut().flat_map(Auth::references).filter_map(|text| match reference(text) {
-        Some(Reference::File(path)) => {
-            Some((PathBuf::from(path), fs::read(path).ok().map(|read| digest(&read))))
-        }
+        Some(Reference::File(path)) => Some(PathBuf::from(path)),
         _ => None,
     });
-    settings.read.iter().map(|(file, digest)| (file.clone(), Some(*digest))).chain(secrets).collect()
+    let tls = settings.sections.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+    let others: Vec<PathBuf> = secrets.chain(tls).collect();
+    let read = settings.read.iter().map(|(file, digest)| (file.clone(), Some(*digest)));
+    read.chain(others.iter().cloned().zip(contents(&others))).collect()
 }
 
 fn directory(file: &Path) -> &Path {

@@ -192,6 +192,21 @@ fn addresses_that_cannot_be_had() {
 }
 
 #[test]
+fn what_stands_before_the_api() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let config = scratch.file(
+        "s.toml",
+        "[server]\nmax_connections = 0\n[middleware]\ntrusted_proxies = [\"lan\"]\n[tls]\ncertificate = \"none.pem\"\nkey = \"none.key\"\n",
+    );
+    let edges = check(&config, &["--database", path(&database)]);
+    for words in ["server.max_connections must be", "`lan` is no network", "none.pem cannot be read"] {
+        assert!(edges.stdout.contains(words), "{words}: {edges:?}");
+    }
+    assert!(run(&["completions", "bash"], &[]).stdout.contains("migrate"));
+}
+
+#[test]
 fn mistakes_of_the_environment_name_the_variable() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");

@@ -94,8 +94,7 @@ pub fn parse(
     };
     parse().map_err(|mut response| {
         auth::response::mark(config, Some(identity), &mut response);
-        cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-        response.headers.extend(api_request::trace(config, request));
+        mark(config, request, &mut response);
         response
     })
 }
@@ -105,9 +104,14 @@ pub fn refuse(config: &Config, request: &Request<'_>, error: &Error) -> Response
     let mut response = reply::error(error, config.api.error_verbosity);
     auth::response::challenge(config, error, &mut response);
     auth::response::mark(config, None, &mut response);
-    cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-    response.headers.extend(api_request::trace(config, request));
+    mark(config, request, &mut response);
     response
+}
+
+/// Gives an answer the fields that every one has, whoever made it: which pages may read it, and what it is traced by.
+pub fn mark(config: &Config, request: &Request<'_>, response: &mut Response) {
+    cors::allow_origin(config, &cors::Asked::of(request), response);
+    response.headers.extend(api_request::trace(config, request));
 }
 
 /// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the

@@ -28,7 +28,7 @@ pub struct Server {
     lines: Mutex<Receiver<String>>,
     /// What it said at the start.
     pub line: String,
-    /// `127.0.0.1:PORT`
+    /// `127.0.0.1:PORT`, or the path of a Unix socket
     pub address: String,
 }
 
@@ -113,7 +113,8 @@ impl Server {
         });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
+        let address = ["http://", "https://", "unix:"].iter().find_map(|scheme| line.split_once(scheme));
+        let address = address.and_then(|(_, rest)| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
             panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
         };
@@ -129,6 +130,13 @@ impl Server {
                 return line;
             }
         }
+    }
+
+    /// The next line that it says.
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line
     }
 
     /// Sends a signal, `TERM` or `INT`.

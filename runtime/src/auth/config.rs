@@ -342,6 +342,9 @@ impl Config {
 
     /// Lets a shell say where files lie that are named relative to the configuration file.
     pub fn relocate(&mut self, place: impl Fn(&str) -> String) {
+        if !self.server.unix_socket.is_empty() {
+            self.server.unix_socket = place(&self.server.unix_socket);
+        }
         for text in self.auth.iter_mut().flat_map(Auth::references) {
             if let Some(path) = text.strip_prefix("file:") {
                 *text = format!("file:{}", place(path));

@@ -53,7 +53,10 @@ impl Config {
         });
         let functions =
             self.udf.iter_mut().map(|udf| (format!("function {}: roles", udf.name), &mut udf.roles));
-        let origins = [("middleware.cors_origins".to_owned(), &mut self.middleware.cors_origins)];
+        let origins = [
+            ("middleware.cors_origins".to_owned(), &mut self.middleware.cors_origins),
+            ("middleware.trusted_proxies".to_owned(), &mut self.middleware.trusted_proxies),
+        ];
         let policies = self.policies.iter_mut();
         let bypass =
             policies.map(|policies| ("policies.bypass_roles".to_owned(), &mut policies.bypass_roles));

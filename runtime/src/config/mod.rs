@@ -40,7 +40,7 @@ pub(crate) use error::line_of;
 pub use error::{in_file, place};
 pub use http::{Engine, Middleware, Server};
 pub(crate) use list::{Texts, texts};
-pub use units::{Size, Span};
+pub use units::{FileMode, Size, Span};
 use validate::Mistake;
 
 /// Everything that can be configured, resolved.
@@ -161,13 +161,16 @@ impl Config {
         Ok((config, wrong))
     }
 
-    /// What the configuration asks for to protect the database, and this version does not do yet. Where there is any, only who
-    /// is on the machine itself may be served.
-    pub fn unenforced(&self) -> Vec<&'static str> {
-        [("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0)]
-            .into_iter()
-            .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
-            .collect()
+    /// What the configuration asks for that takes memory across requests, which a host that has none of it cannot do. It must serve
+    /// nothing then, because each is there to protect.
+    pub fn across_requests(&self) -> Vec<&'static str> {
+        [
+            ("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip),
+            ("middleware.rate_limit_per_identity", self.middleware.rate_limit_per_identity),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit)| (limit > 0).then_some(name))
+        .collect()
     }
 
     /// The sections that only a native host reads, as they came out of file and environment, with their names.
