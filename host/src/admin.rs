@@ -194,7 +194,7 @@ fn text(body: Vec<u8>, content_type: &'static str) -> Answer {
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Answer { status: 200, headers, body, content_length: None, rest: None }
+    Answer { status: 200, headers, body, content_length: None, rest: None, acts: Vec::new() }
 }
 
 fn without_body(answer: Answer) -> Answer {

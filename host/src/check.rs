@@ -17,6 +17,7 @@ use sqlitrest_runtime::config::{Config, Mode, place};
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
+use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
 use crate::front;
 use crate::open::File;
@@ -166,6 +167,18 @@ fn look(of: &Of, report: &mut Report) {
     config.auth_warnings().into_iter().for_each(|warning| report.warn(placed(&warning)));
     for wrong in front::mistakes(&config, &sections) {
         report.error(placed(&wrong));
+    }
+    if let Some(audit) = &sections.audit {
+        let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));
+        refused.err().into_iter().for_each(|error| report.error(placed(&format!("{error:#}"))));
+    }
+    if let Some(backup) = &sections.backup {
+        let directory = Path::new(&backup.directory);
+        let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if !parent.is_none_or(Path::exists) {
+            let shown = directory.display();
+            report.error(placed(&format!("backup.directory {shown} is not there and cannot be made")));
+        }
     }
     address(&config, report, &placed);
     for name in config.schemas().into_iter().filter(|name| named.is_none_or(|named| *name == named)) {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sqlitrest_runtime::audit::{Audits, from_json};
 use sqlitrest_runtime::batch;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
@@ -22,6 +23,7 @@ use tokio::runtime::Handle;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
+use crate::audit;
 use crate::observe::errors;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
@@ -48,6 +50,8 @@ struct Running {
     tells_identity: bool,
     /// Whether every request writes (`api.pre_request`).
     always_writes: bool,
+    /// Of which requests it tells what they did.
+    audits: handler::Audits,
     /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
     /// so many ticks.
     deadline: u64,
@@ -67,6 +71,11 @@ impl Component {
             instances: Instances::new(guests, pool, text, config.database().0, patience),
             tells_identity: config.signing_in().is_some(),
             always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
+            audits: match audit::audits(config) {
+                Audits::None => handler::Audits::None,
+                Audits::Writes => handler::Audits::Writes,
+                Audits::All => handler::Audits::All,
+            },
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         };
         Ok(Component { guest: Arc::new(guest) })
@@ -170,15 +179,17 @@ impl Running {
             identity: identity.as_deref(),
             identified_in: u64::try_from(asked.identified_in.as_nanos()).unwrap_or(u64::MAX),
             schema_version,
+            audits: self.audits,
         };
         let handler = instance.guest.sqlitrest_component_handler();
         let result = handler.call_handle(&mut instance.store, flat).await;
         let mut access = std::mem::take(&mut instance.store.data_mut().access);
         let answer = match result {
-            Ok(handler::Response { status, headers, body, content_length, tail }) => {
+            Ok(handler::Response { status, headers, body, content_length, tail, acts }) => {
                 self.instances.put(instance);
                 let rest = access.reader.take().and_then(|reader| reader.into_rest(tail));
-                Answer { rest, ..Answer::from_lines(status, &headers, body, content_length) }
+                let acts = acts.map(|json| from_json(&json)).unwrap_or_default();
+                Answer { rest, acts, ..Answer::from_lines(status, &headers, body, content_length) }
             }
             // The instance is dropped, and with it what it held: its transaction is rolled back, even if it had been committed.
             Err(error) => {

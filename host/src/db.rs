@@ -1,6 +1,7 @@
 //! `sqlitrest db`: what an operator does with a database file. Everything but `restore` works beside a running server.
 
-mod backup;
+mod audit;
+pub(crate) mod backup;
 mod check;
 mod info;
 mod migrate;
@@ -12,6 +13,8 @@ use anyhow::{Result, anyhow};
 use clap::Subcommand;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
+
+pub(crate) use backup::hex;
 
 use crate::cli::Failure;
 use crate::help;
@@ -62,8 +65,10 @@ impl Of {
 
 /// Whether a connection writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(crate) enum Access {
+    /// It reads.
     Read,
+    /// It writes.
     Write,
 }
 
@@ -84,7 +89,7 @@ pub fn run(command: &DbCommand) -> Result<(), Failure> {
 }
 
 /// A connection to a file that is a database.
-fn open(path: &Path, access: Access) -> Result<Connection> {
+pub(crate) fn open(path: &Path, access: Access) -> Result<Connection> {
     check_path(path)?;
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -151,7 +156,7 @@ fn vacuum(of: &Of) -> Result<(), Failure> {
 }
 
 /// A number of bytes for people: `5.7 MiB`.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
         Some((unit, shift)) => format!("{:.1} {unit}", bytes as f64 / (1_u64 << shift) as f64),

@@ -248,5 +248,12 @@ fn not_allowed(methods: &'static str) -> Answer {
 
 fn json(status: u16, body: &Json) -> Answer {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Answer { status, headers, body: body.to_string().into_bytes(), content_length: None, rest: None }
+    Answer {
+        status,
+        headers,
+        body: body.to_string().into_bytes(),
+        content_length: None,
+        rest: None,
+        acts: Vec::new(),
+    }
 }

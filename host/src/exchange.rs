@@ -10,10 +10,12 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
+use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
 use crate::admin::{self, Origin};
 use crate::answer::Answer;
+use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
 use crate::edge::Passage;
@@ -47,10 +49,9 @@ pub async fn exchange(
     let (rules, tags) = (serving.front().edge.rules(), Tags::take(&mut head.headers));
     let mut passage = Passage::new(&rules, peer, &head, &tags);
     let work = answer(&serving, origin, rules.max_body(), &mut passage, &head, body);
-    let Answered { mut answer, page, asker, received } =
-        context::scope(Arc::clone(&watch.context), work).await;
+    let Answered { mut answer, page, who, received } = context::scope(Arc::clone(&watch.context), work).await;
     let coder = passage.leave(&mut answer);
-    let role = asker.as_ref().and_then(|asker| asker.identity.role.as_deref());
+    let role = who.as_ref().and_then(|who| who.role.as_deref());
     let mut ending = watch.answered(answer.status, page, role, received);
     if answer.rest.is_none()
         && let Some(ending) = ending.take()
@@ -68,7 +69,7 @@ struct Answered {
     /// The path, where it is one of the server itself.
     page: Option<&'static str>,
     /// Who it is for.
-    asker: Option<Asker>,
+    who: Option<Arc<Identity>>,
     /// The size of the body that asked for it.
     received: u64,
 }
@@ -76,7 +77,7 @@ struct Answered {
 impl From<Answer> for Answered {
     /// One that was made before it was known who asks.
     fn from(answer: Answer) -> Answered {
-        Answered { answer, page: None, asker: None, received: 0 }
+        Answered { answer, page: None, who: None, received: 0 }
     }
 }
 
@@ -114,22 +115,13 @@ async fn answer(
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let (mut answer, page, asker) = match admin::answer(serving, &engine, &request, origin).await {
-        Some((answer, page)) => (answer, Some(page), None),
-        None => match identify(&engine, &request).await {
-            Ok(asker) => match passage.identify(&asker.identity) {
-                Ok(()) => (engine.answer(&request, &asker).await, None, Some(asker)),
-                Err(refusal) => (passage.refuse(refusal), None, Some(asker)),
-            },
-            Err(refusal) => (refusal, None, None),
-        },
-    };
+    let (mut answer, page, who) = route(serving, &engine, &request, origin, passage).await;
     names::refresh_later(serving);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;
     }
-    Answered { answer, page, asker, received: body.len() as u64 }
+    Answered { answer, page, who, received: body.len() as u64 }
 }
 
 /// Finds out who asks.
@@ -140,6 +132,48 @@ async fn identify(engine: &Engine, request: &http::Request<'_>) -> Result<Asker,
         telemetry::stage("sign in", begin.elapsed());
     }
     asker
+}
+
+/// The answer of the server itself, with its path, or of the engine, with who asks; recorded where a record is kept.
+async fn route(
+    serving: &Arc<Serving>,
+    engine: &Arc<Engine>,
+    request: &http::Request<'_>,
+    origin: Origin,
+    passage: &mut Passage<'_>,
+) -> (Answer, Option<&'static str>, Option<Arc<Identity>>) {
+    // Where there is no room for a record, nothing is done.
+    let recording = match serving.audit() {
+        Some(audit) => match Recording::begin(audit, request, passage.client()).await {
+            Ok(recording) => Some(recording),
+            Err(refusal) => return (passage.refuse(refusal), None, None),
+        },
+        None => None,
+    };
+    if let Some((answer, page)) = admin::answer(serving, engine, request, origin).await {
+        let answer = match recording {
+            Some(recording) => recording.administered(engine, request, answer).await,
+            None => answer,
+        };
+        return (answer, Some(page), None);
+    }
+    let asker = match identify(engine, request).await {
+        Ok(asker) => asker,
+        Err(refusal) => {
+            let answer = match recording {
+                Some(recording) => recording.refused(engine, request, refusal).await,
+                None => refusal,
+            };
+            return (answer, None, None);
+        }
+    };
+    let who = Arc::clone(&asker.identity);
+    let answer = match (passage.identify(&who), recording) {
+        (Ok(()), Some(recording)) => recording.carry_out(engine, request, asker).await,
+        (Ok(()), None) => engine.answer(request, &asker).await,
+        (Err(refusal), _) => passage.refuse(refusal),
+    };
+    (answer, None, Some(who))
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.
@@ -231,7 +265,7 @@ pub(crate) fn response(
     ending: Option<Ending>,
     method: &Method,
 ) -> Response<SentBody> {
-    let Answer { status, headers: fields, body, content_length, rest } = answer;
+    let Answer { status, headers: fields, body, content_length, rest, .. } = answer;
     let body = AnswerBody::new(body, rest, ending.map(Box::new));
     let mut response = Response::new(SentBody::new(body, coder));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -13,6 +13,8 @@ mod admin;
 mod admin_listener;
 mod answer;
 mod asking;
+pub mod audit;
+pub mod backup;
 mod check;
 mod checkpoint;
 pub mod cli;

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use sqlitrest_runtime::config::{Config, ConfigError, Reference, Secret, in_file, reference};
 
 use crate::admin_listener::Admin;
+use crate::audit;
+use crate::backup;
 use crate::observe::logging::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::tls;
@@ -20,6 +22,10 @@ pub struct Sections {
     pub admin: Admin,
     /// `[telemetry]`
     pub telemetry: Telemetry,
+    /// `[audit]`: who wrote what, and who was refused.
+    pub audit: Option<audit::settings::Settings>,
+    /// `[backup]`: backups while the server runs.
+    pub backup: Option<backup::settings::Settings>,
     /// `[tls]`: certificate and key of the port.
     pub tls: Option<tls::Section>,
 }
@@ -34,7 +40,14 @@ impl Sections {
         // The file is in order; from here on a mistake is the environment's.
         let wrong = |message: &str| ConfigError(format!("environment: {message}"));
         let text = toml::to_string(&config.host_sections()).map_err(|error| wrong(&error.to_string()))?;
-        toml::from_str(&text).map_err(|error| wrong(error.message()))
+        let sections: Sections = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
+        if let Some(audit) = &sections.audit {
+            audit.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+        }
+        if let Some(backup) = &sections.backup {
+            backup.check(config).map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+        }
+        Ok(sections)
     }
 
     /// Says where the files are that the sections name, by how `place` sees their paths.
@@ -50,6 +63,12 @@ impl Sections {
             if let Some(Reference::File(path)) = reference(value) {
                 *value = format!("file:{}", place(path));
             }
+        }
+        if let Some(audit) = &mut self.audit {
+            audit.relocate(place);
+        }
+        if let Some(backup) = &mut self.backup {
+            backup.relocate(place);
         }
     }
 }

@@ -10,6 +10,8 @@ use sqlitrest_runtime::config::Engine as Kind;
 
 use crate::admin::Origin;
 use crate::admin_listener::Listeners;
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
@@ -20,7 +22,7 @@ use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{admin, log, observe, server};
+use crate::{admin, backup, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -52,6 +54,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
         let warnings = engine.warnings().await.map_err(Failure::Start)?;
         names::refresh(&serving).await;
+        keep_records(&settings, &serving).map_err(Failure::Start)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
             (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
             _ => Vec::new(),
@@ -78,6 +81,20 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Begins to record requests and to make backups, where that is configured.
+fn keep_records(settings: &Settings, serving: &Arc<Serving>) -> Result<()> {
+    if let Some(backup) = &settings.sections.backup {
+        backup::usable(backup)?;
+    }
+    if let Some(audit) = &settings.sections.audit {
+        serving.record(Audit::open(&settings.config, audit)?);
+    }
+    if let Some(backup) = &settings.sections.backup {
+        serving.back_up(Backups::start(backup, Arc::clone(serving))?);
+    }
+    Ok(())
 }
 
 fn open(settings: &Settings) -> Result<Engine> {
@@ -160,7 +177,15 @@ async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: S
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
         engine.interrupt();
     }
-    engine.close(LAST_WAIT).await
+    if let Some(backups) = serving.backups() {
+        tokio::task::block_in_place(|| backups.close(LAST_WAIT));
+    }
+    let closed = engine.close(LAST_WAIT).await;
+    // What was written last has its record.
+    if let Some(audit) = serving.audit() {
+        audit.close(LAST_WAIT).await?;
+    }
+    closed
 }
 
 /// From now on SIGHUP means that everything is read again.

@@ -92,6 +92,14 @@ impl Of {
         Ok(Settings { config: settings.config.of_database(&name), ..settings })
     }
 
+    /// What of the configuration only this host reads; a database need not be named.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the configuration.
+    pub fn sections(&self) -> Result<Sections> {
+        Ok(configuration(self.config.clone())?.sections)
+    }
+
     /// Prints an answer.
     ///
     /// # Errors

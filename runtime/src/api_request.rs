@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::asker::{Asker, Said};
+use crate::audit::Audits;
 use crate::batch;
 use crate::config::{Config, TxEnd, Udf};
 use crate::cors::Asked;
@@ -55,6 +56,8 @@ pub struct ApiRequest {
     pub by_body: bool,
     /// The call that is made before, if one is configured.
     pub pre_request: Option<Box<ApiRequest>>,
+    /// Whether the shell wants to be told what it does. Set by [`ApiRequest::audit`].
+    pub audits: Audits,
 }
 
 /// What a request does to its relation.
@@ -209,7 +212,16 @@ impl ApiRequest {
             content_location: config.api.base_path.clone() + &content_location(path, query),
             by_body: false,
             pre_request,
+            audits: Audits::None,
         })
+    }
+
+    /// Has what it does told to the shell, in [`Response::acts`](crate::http::Response::acts).
+    pub fn audit(&mut self, audits: Audits) {
+        self.audits = audits;
+        if let Action::Batch(operations) = &mut self.action {
+            operations.iter_mut().for_each(|operation| operation.audits = audits);
+        }
     }
 
     /// Whether the body of the answer is left out.

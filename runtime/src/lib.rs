@@ -12,6 +12,7 @@
 pub mod api_request;
 pub mod array;
 pub mod asker;
+pub mod audit;
 pub mod auth;
 pub mod authorize;
 pub mod batch;
@@ -55,6 +56,7 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use asker::Asker;
+use audit::Audits;
 use authorize::Authorized;
 use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
@@ -123,8 +125,11 @@ pub fn respond(
     db: &mut dyn Database,
 ) -> Response {
     let mut timing = std::mem::take(&mut request.timing);
-    let mut response = in_transaction(config, schema, &request, db, &mut timing)
-        .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
+    let mut response = in_transaction(config, schema, &request, db, &mut timing).unwrap_or_else(|error| {
+        let mut response = reply::error(&error, config.api.error_verbosity);
+        response.acts = audit::refused(&request, &error, response.status);
+        response
+    });
     auth::response::mark(config, Some(&request.identity), &mut response);
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
@@ -232,8 +237,13 @@ fn in_transaction(
         Action::Batch(operations) => batch(config, schema, operations, db, timing),
         _ => answer(config, schema, request, db, timing, true),
     };
-    let result = answered.and_then(|response| match statement(db, end) {
-        Ok(()) => Ok(response),
+    let result = answered.and_then(|mut response| match statement(db, end) {
+        Ok(()) => {
+            if end == "ROLLBACK" {
+                response.acts.retain(|act| !act.operation.writes());
+            }
+            Ok(response)
+        }
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
     if result.is_err() {
@@ -252,10 +262,11 @@ fn batch(
     db: &mut dyn Database,
     timing: &mut Timing,
 ) -> Result<Response, Error> {
-    let mut body = Vec::new();
+    let (mut body, mut acts) = (Vec::new(), Vec::new());
     for (at, operation) in operations.iter().enumerate() {
         match answer(config, schema, operation, db, timing, false) {
-            Ok(response) => {
+            Ok(mut response) => {
+                acts.append(&mut response.acts);
                 batch::append(&response, &mut body);
                 encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
             }
@@ -264,7 +275,8 @@ fn batch(
     }
     body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
     let headers = vec![("content-type".into(), MediaType::Json.content_type())];
-    Ok(Response { status: 200, headers, body, ..Response::default() })
+    audit::bound(&mut acts);
+    Ok(Response { status: 200, headers, body, acts, ..Response::default() })
 }
 
 /// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
@@ -281,7 +293,7 @@ fn undoes(config: &Config, request: &ApiRequest) -> bool {
 /// How the rows of a page are told.
 fn output(request: &ApiRequest) -> Output {
     let zone = request.preferences.timezone.as_ref().map(|timezone| timezone.zone.clone());
-    Output { shape: shape(request), zone }
+    Output { shape: shape(request), zone, names_written: request.audits != Audits::None }
 }
 
 /// What the rows of a page become.
@@ -334,9 +346,10 @@ fn answer(
     let outcome = run::run(program, db).map_err(|failure| failed(failure, schema, request))?;
     timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
+    let acts = audit::acts(schema, request, &plan, &outcome);
     let response = reply::reply(config, request, &plan, relation, outcome);
     timing.spend(Stage::Response);
-    response
+    Ok(Response { acts, ..response? })
 }
 
 /// Whether the rows may be sent before they are all there: nothing in the head of the response goes by them.

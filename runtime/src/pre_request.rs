@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::api_request::{Action, ApiRequest, CallRequest};
 use crate::asker::{Asker, Said};
+use crate::audit::Audits;
 use crate::config::{Config, Udf};
 use crate::cors::Asked;
 use crate::database::Database;
@@ -74,6 +75,7 @@ pub(crate) fn of(
         content_location: String::new(),
         by_body: false,
         pre_request: None,
+        audits: Audits::None,
         said: Some(said),
     })))
 }

@@ -129,6 +129,8 @@ fn documents() -> String {
         "docs/http.md",
         "docs/observability.md",
         "docs/policies.md",
+        "docs/audit.md",
+        "docs/operations.md",
     ]
     .map(file)
     .concat()
@@ -183,12 +185,14 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "runtime/src/error.rs",
     "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
     "runtime/src/full_text.rs",
     "host/src/answer.rs",
+    "host/src/audit/mod.rs",
+    "host/src/audit/note.rs",
     "host/src/component.rs",
     "host/src/edge.rs",
     "host/src/exchange.rs",

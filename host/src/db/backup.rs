@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,19 @@ const PAGES: i32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the checksum of `a.db` is called behind that.
-const CHECKSUM: &str = ".sha256";
+pub const CHECKSUM: &str = ".sha256";
+
+/// What a backup is called behind its name until it is whole.
+pub const PART: &str = ".part";
+
+/// And its checksum.
+pub const CHECKSUM_PART: &str = ".sha256.part";
+
+/// Is set where a copy is to be given up.
+pub type Stop = Arc<AtomicBool>;
+
+/// After so many instructions of SQLite's virtual machine the check of a copy looks whether it is to be given up.
+const LOOK: i32 = 100_000;
 
 /// What `sqlitrest db backup` can be told.
 #[derive(Args, Debug)]
@@ -83,7 +97,7 @@ pub fn backup(flags: &BackupFlags) -> Result<(), Failure> {
         return Err(Failure::Start(anyhow!("{taken} is there already; remove it, or name another file")));
     }
     let since = Instant::now();
-    let (bytes, sha256) = copy(&path, &sql, output).map_err(Failure::Run)?;
+    let (bytes, sha256) = copy(&path, &sql, output, &Stop::default()).map_err(Failure::Run)?;
     let made =
         Made { file: path, backup: output.clone(), bytes, sha256, milliseconds: since.elapsed().as_millis() };
     let text = || {
@@ -94,13 +108,16 @@ pub fn backup(flags: &BackupFlags) -> Result<(), Failure> {
     of.tell(&made, text).map_err(Failure::Run)
 }
 
-/// A verified copy of a database, and its checksum beside it. Until it is whole it has another name.
-fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
-    let part = beside(output, ".part");
-    let made = copy_to(path, sql, &part).and_then(|()| {
+/// A verified copy of a database, and its checksum beside it. Until it is whole it has another name. Returns its length and the checksum.
+///
+/// # Errors
+/// No room, a file that cannot be written, a copy that is damaged; it was stopped. Nothing of it is left then.
+pub fn copy(path: &Path, sql: &Connection, output: &Path, stop: &Stop) -> Result<(u64, String)> {
+    let part = beside(output, PART);
+    let made = copy_to(path, sql, &part, stop).and_then(|()| {
         let (bytes, sha256) = checksum(&part)?;
         let name = output.file_name().unwrap_or_default().to_string_lossy();
-        let (sums, sums_part) = (beside(output, CHECKSUM), beside(output, ".sha256.part"));
+        let (sums, sums_part) = (beside(output, CHECKSUM), beside(output, CHECKSUM_PART));
         fs::write(&sums_part, format!("{sha256}  {name}\n"))?;
         sync(&sums_part)?;
         fs::rename(&sums_part, &sums)?;
@@ -109,7 +126,7 @@ fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
         Ok((bytes, sha256))
     });
     if made.is_err() {
-        for left in [".part", ".part-journal", ".sha256.part"] {
+        for left in [PART, ".part-journal", CHECKSUM_PART] {
             let _ = fs::remove_file(beside(output, left));
         }
     }
@@ -119,8 +136,8 @@ fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
 /// Copies a database as it is at this moment, and verifies the copy.
 ///
 /// # Errors
-/// A file that cannot be written; a copy that is damaged.
-pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
+/// A file that cannot be written; a copy that is damaged; it was stopped.
+pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Result<()> {
     // What an earlier try has left.
     remove(part)?;
     let wrong = |error: rusqlite::Error| explain(part, &error);
@@ -132,6 +149,9 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
     let mut since = Instant::now();
     let shown = progress::bar(format!("copying {}", path.display()), 0);
     loop {
+        if stop.load(Ordering::Relaxed) {
+            bail!("it was stopped");
+        }
         let step = running.step(PAGES).map_err(wrong)?;
         let pages = running.progress();
         let number = |count: i32| u64::try_from(count).unwrap_or(0);
@@ -147,6 +167,8 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
     let _ = sql.execute_batch("ROLLBACK");
     // Complete in itself, without a log beside it.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(wrong)?;
+    let stop = Arc::clone(stop);
+    copy.progress_handler(LOOK, Some(move || stop.load(Ordering::Relaxed))).map_err(wrong)?;
     verify(part, &copy)?;
     drop(copy);
     sync(part)

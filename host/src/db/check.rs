@@ -9,7 +9,9 @@ use clap::Args;
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::audit::{self, AuditFlags};
 use super::{Access, explain, migrate, number, quoted, size};
+use crate::audit::verify::Verified;
 use crate::cli::Failure;
 use crate::open::beside;
 use crate::progress;
@@ -36,6 +38,8 @@ pub struct CheckFlags {
     /// The directory of migrations, to be told which are not applied
     #[arg(long, value_name = "DIR")]
     migrations: Option<PathBuf>,
+    #[command(flatten)]
+    audit: AuditFlags,
 }
 
 /// What was found.
@@ -45,20 +49,26 @@ struct Checked {
     /// Whether there is no damage.
     ok: bool,
     found: Vec<Finding>,
+    /// The audit logs of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    audit: Vec<Verified>,
 }
 
 /// One thing, and what to do about it.
 #[derive(Serialize)]
-struct Finding {
-    level: Level,
-    what: String,
-    mend: String,
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What it is.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
 }
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub enum Level {
     /// Data is lost or contradicts itself.
     Damage,
     /// It could be better.
@@ -71,9 +81,14 @@ enum Level {
 /// A file that cannot be opened; damage.
 pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
     let of = &flags.of;
+    if flags.audit.is_all() {
+        return audit::check(of, &flags.audit);
+    }
     let (path, sql) = of.open(Access::Read).map_err(Failure::Start)?;
     let found = look(&path, &sql, flags.quick).map_err(|error| Failure::Run(explain(&path, &error)))?;
-    let mut checked = Checked { file: path, ok: true, found };
+    let (logs, of_logs) = audit::configured(of, &flags.audit).map_err(Failure::Start)?;
+    let mut checked = Checked { file: path, ok: true, found, audit: logs };
+    checked.found.extend(of_logs);
     if let Some(directory) = &flags.migrations {
         let status = migrate::status(&sql, directory).map_err(Failure::Start)?;
         checked.found.extend(status.findings().map(|(damaged, what, mend)| Finding {
@@ -243,15 +258,22 @@ fn storage(path: &Path, sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
     Ok(found)
 }
 
-fn text(checked: &Checked) -> String {
+/// Findings for people.
+pub fn tell_findings(found: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { level, what, mend } in &checked.found {
+    for Finding { level, what, mend } in found {
         let level = match level {
             Level::Damage => To::Output.paint(ERROR, "damage:"),
             Level::Advice => To::Output.paint(WARNING, "advice:"),
         };
         let _ = writeln!(text, "{level} {what}\n    {mend}");
     }
+    text
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = tell_findings(&checked.found);
+    text.extend(checked.audit.iter().map(audit::told));
     let advice = checked.found.iter().filter(|finding| finding.level == Level::Advice).count();
     if checked.ok {
         let found = if advice == 0 { String::new() } else { format!(", {advice} advice") };

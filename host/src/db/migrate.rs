@@ -15,7 +15,7 @@ use rusqlite::{Batch, Connection, OptionalExtension as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::backup::{copy_to, hex};
+use super::backup::{Stop, copy_to, hex};
 use super::{Access, explain, number};
 use crate::cli::Failure;
 use crate::open::beside;
@@ -255,7 +255,7 @@ fn try_on_copy(
 ) -> Result<(Vec<Applied>, Option<anyhow::Error>)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let copy = std::env::temp_dir().join(format!("sqlitrest-{}-{name}", std::process::id()));
-    let tried = copy_to(path, sql, &copy).and_then(|()| {
+    let tried = copy_to(path, sql, &copy, &Stop::default()).and_then(|()| {
         let mut sql = super::open(&copy, Access::Write)?;
         apply(&copy, &mut sql, pending)
     });

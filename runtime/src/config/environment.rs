@@ -95,6 +95,26 @@ pub const KEYS: &[&str] = &[
     "telemetry.service_name",
     "telemetry.sample_ratio",
     "telemetry.timeout",
+    "audit.file",
+    "audit.database",
+    "audit.denied",
+    "audit.reads",
+    "audit.values",
+    "audit.queue",
+    "audit.on_full",
+    "audit.before_answer",
+    "audit.sync",
+    "audit.key",
+    "audit.rotate_size",
+    "audit.rotate_every",
+    "audit.keep",
+    "audit.keep_for",
+    "backup.directory",
+    "backup.every",
+    "backup.at",
+    "backup.timezone",
+    "backup.keep",
+    "backup.databases",
     "attach.paths",
     "attach.most",
     "comments.schema",
@@ -106,7 +126,7 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Keys whose value is a text, whatever it looks like: a secret of digits is no number.
-const TEXTS: [&str; 1] = ["auth.jwt.secret"];
+const TEXTS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
 
 /// The configuration of a file, which is in order, and of the environment, which overrides it. (It has a type, so that what reads a
 /// configuration is compiled once, where [`Config::load`] is.)
