@@ -271,7 +271,14 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value")));
-        Answer { status, headers: headers.collect(), body: body.into(), content_length: None, rest: None }
+        Answer {
+            status,
+            headers: headers.collect(),
+            body: body.into(),
+            content_length: None,
+            rest: None,
+            acts: Vec::new(),
+        }
     }
 
     fn gzip() -> HeaderMap {

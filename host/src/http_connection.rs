@@ -24,6 +24,7 @@ use crate::activity::{Activity, Counted, Quiet};
 use crate::coding::SentBody;
 use crate::head_timer::{EVERY, HeadTimer};
 use crate::listener::{Accepted, Stream};
+use crate::observe::http::Open;
 use crate::places::Place;
 use crate::server::{Limits, Peer};
 use crate::target::Lenient;
@@ -83,6 +84,7 @@ pub(crate) async fn serve<A, F>(
     A: Fn(Peer, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<SentBody>> + Send + 'static,
 {
+    let _open = Open::new();
     let peer = Peer { address: accepted.address };
     let patience = protocols.patience;
     let Ok(Ok(stream)) = timeout(patience, accepted.open()).await else { return };

@@ -10,8 +10,11 @@
 
 mod activity;
 mod admin;
+mod admin_listener;
 mod answer;
 mod asking;
+pub mod audit;
+pub mod backup;
 mod check;
 mod checkpoint;
 pub mod cli;
@@ -32,19 +35,24 @@ mod forwarded;
 mod front;
 pub mod functions;
 mod head_timer;
+mod help;
 mod http_connection;
+mod init;
 mod key_set;
 pub mod listener;
 mod long;
 mod native;
+mod observe;
 mod open;
 mod owned;
 mod persist;
 mod places;
 mod policy_test;
 mod pool;
+mod progress;
 mod rate_limit;
 mod reopen;
+mod schema;
 mod sections;
 mod serve;
 mod served;
@@ -54,6 +62,7 @@ pub mod settings;
 mod sign_in;
 mod streaming;
 mod target;
+mod terminal;
 pub mod tls;
 #[cfg(unix)]
 mod unix_socket;
@@ -62,8 +71,8 @@ mod watch;
 mod writer;
 
 use std::fmt::Arguments;
-use std::io::Write as _;
 
+pub use admin::Origin;
 pub use answer::Answer;
 pub use component::Guest;
 pub use engine::Engine;
@@ -75,7 +84,7 @@ pub use sqlitrest_runtime::http::Request;
 /// `sqlitrest/0.1.0`
 pub const SERVER: &str = concat!("sqlitrest/", env!("CARGO_PKG_VERSION"));
 
-/// One line to standard error, which may be closed.
+/// A line of the log, of something that should not stay so.
 fn log(line: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "sqlitrest: {line}");
+    observe::logging::warn(line);
 }

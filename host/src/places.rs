@@ -72,7 +72,7 @@ pub(crate) fn refusal() -> Response<SentBody> {
     let hint = "Try again, or raise server.max_connections.";
     let mut answer = Answer::problem(503, "53300", "There are too many connections", hint);
     answer.headers.push((CONNECTION, HeaderValue::from_static("close")));
-    crate::exchange::response(answer, None, &Method::GET)
+    crate::exchange::response(answer, None, None, &Method::GET)
 }
 
 #[cfg(test)]

@@ -8,23 +8,33 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use sqlitrest_runtime::config::Engine as Kind;
 
+use crate::admin::Origin;
+use crate::admin_listener::Listeners;
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
 use crate::exchange::exchange;
 use crate::listener::Listener;
+use crate::observe::{logging, names};
 use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{log, server};
+use crate::{admin, backup, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the log is waited for where nobody wants to wait.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
+    // Before there is anything to observe, and to the end.
+    let _observing = observe::begin(&settings.sections).map_err(Failure::Start)?;
     let engine = open(&settings).map_err(Failure::Start)?;
     let serving = Serving::made_of(&settings, engine).map_err(Failure::Start)?;
     let engine = serving.engine();
@@ -41,15 +51,24 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         #[cfg(unix)]
         reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
         let listener = serving.front().listen(&config.server).await.map_err(Failure::Start)?;
+        let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
         let warnings = engine.warnings().await.map_err(Failure::Start)?;
+        names::refresh(&serving).await;
+        keep_records(&settings, &serving).map_err(Failure::Start)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
             (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
             _ => Vec::new(),
         };
-        announce(&settings, &engine, &listener, &examples);
+        announce(&settings, &engine, &listener, &admin.places, &examples);
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
+        for page in admin::hidden_pages(config) {
+            log(format_args!(
+                "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
+            ));
+        }
+        let _admin = admin.serve(&serving);
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
@@ -64,6 +83,20 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     result
 }
 
+/// Begins to record requests and to make backups, where that is configured.
+fn keep_records(settings: &Settings, serving: &Arc<Serving>) -> Result<()> {
+    if let Some(backup) = &settings.sections.backup {
+        backup::usable(backup)?;
+    }
+    if let Some(audit) = &settings.sections.audit {
+        serving.record(Audit::open(&settings.config, audit)?);
+    }
+    if let Some(backup) = &settings.sections.backup {
+        serving.back_up(Backups::start(backup, Arc::clone(serving))?);
+    }
+    Ok(())
+}
+
 fn open(settings: &Settings) -> Result<Engine> {
     match settings.config.server.engine {
         Kind::Native => Engine::native(&settings.config),
@@ -72,7 +105,13 @@ fn open(settings: &Settings) -> Result<Engine> {
 }
 
 /// To standard output, which may be closed: what is served, and where.
-fn announce(settings: &Settings, engine: &Engine, listener: &Listener, examples: &[String]) {
+fn announce(
+    settings: &Settings,
+    engine: &Engine,
+    listener: &Listener,
+    admin: &[String],
+    examples: &[String],
+) {
     let what: Vec<String> = engine.served().iter().map(|served| about(served)).collect();
     let mut out = std::io::stdout();
     let _ = writeln!(
@@ -82,6 +121,9 @@ fn announce(settings: &Settings, engine: &Engine, listener: &Listener, examples:
         what.join(", "),
         engine.name(),
     );
+    if !admin.is_empty() {
+        let _ = writeln!(out, "administrator: {}", admin.join(", "));
+    }
     if settings.file.is_none() {
         let writable = engine.served().iter().any(|served| served.pool().file().writable);
         let deeds = if writable { "reading and writing" } else { "reading" };
@@ -108,8 +150,10 @@ fn about(served: &Served) -> String {
 
 async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: Signals) -> Result<()> {
     let (began, begin) = tokio::sync::oneshot::channel();
+    let drains = Arc::clone(serving);
     let shutdown = async move {
         signals.next().await;
+        drains.drain();
         let _ = began.send(signals);
     };
     // Whoever asks twice does not want to wait. SQLite repairs what is left at the next start.
@@ -117,6 +161,7 @@ async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: S
         if let Ok(mut signals) = begin.await {
             signals.next().await;
             log(format_args!("stopped by a second signal"));
+            logging::end(SHORT_WAIT);
             std::process::exit(1);
         }
     });
@@ -125,14 +170,22 @@ async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: S
         async move { serving.front().edge.forget().await }
     });
     let api = Arc::clone(serving);
-    let answer = move |peer, request| exchange(Arc::clone(&api), peer, request);
+    let answer = move |peer, request| exchange(Arc::clone(&api), peer, Origin::Api, request);
     let cut = server::run(vec![listener], &serving.front().limits, answer, shutdown).await;
     let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
         engine.interrupt();
     }
-    engine.close(LAST_WAIT).await
+    if let Some(backups) = serving.backups() {
+        tokio::task::block_in_place(|| backups.close(LAST_WAIT));
+    }
+    let closed = engine.close(LAST_WAIT).await;
+    // What was written last has its record.
+    if let Some(audit) = serving.audit() {
+        audit.close(LAST_WAIT).await?;
+    }
+    closed
 }
 
 /// From now on SIGHUP means that everything is read again.

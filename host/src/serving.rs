@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -13,9 +14,12 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::engine::Engine;
 use crate::front::Front;
 use crate::log;
+use crate::observe::{self, logging, names};
 use crate::sections::Sections;
 use crate::settings::{Flags, Settings};
 
@@ -26,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(10);
 pub struct Serving {
     engine: ArcSwap<Engine>,
     front: Front,
+    is_draining: AtomicBool,
+    audit: OnceLock<Arc<Audit>>,
+    backups: OnceLock<Backups>,
     /// One change at a time.
     changes: Mutex<Changes>,
     /// What was typed, by which the configuration is read again. None: there is nothing to read.
@@ -72,6 +79,9 @@ impl Serving {
         Ok(Arc::new(Serving {
             engine: ArcSwap::from_pointee(engine),
             front,
+            is_draining: AtomicBool::new(false),
+            audit: OnceLock::new(),
+            backups: OnceLock::new(),
             changes: Mutex::new(changes),
             flags: settings.map(|settings| settings.flags.clone()),
             file: settings.and_then(|settings| settings.file.clone()),
@@ -83,9 +93,40 @@ impl Serving {
         self.engine.load_full()
     }
 
+    /// Has requests recorded from now on.
+    pub fn record(&self, audit: Arc<Audit>) {
+        // There is one log for as long as the server runs.
+        let _ = self.audit.set(audit);
+    }
+
+    /// Where requests are recorded, if they are.
+    pub fn audit(&self) -> Option<&Arc<Audit>> {
+        self.audit.get()
+    }
+
+    /// Has what makes backups be known.
+    pub fn back_up(&self, backups: Backups) {
+        let _ = self.backups.set(backups);
+    }
+
+    /// What makes backups, if they are made.
+    pub fn backups(&self) -> Option<&Backups> {
+        self.backups.get()
+    }
+
     /// What stands in front of it.
     pub fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// No more is begun; what is begun comes to its end.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Whether it comes to its end.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// The configuration file, where there is one.
@@ -103,12 +144,15 @@ impl Serving {
         let settings = spawn_blocking(move || Settings::resolve(&flags)).await??;
         let mut warnings = until_next_start(&changes.configured, &settings.config);
         let front = self.front.prepare(&settings.config, &settings.sections)?;
-        let configured = settings.config;
+        // The log and what it asks of the core are those of the start.
+        let mut configured = settings.config;
+        configured.audit.clone_from(&changes.configured.audit);
         // What was attached stays, unless the file has one of that name now.
         changes.attached.retain(|name, _| !configured.databases.contains_key(name));
         warnings.extend(self.change(&with_attached(&configured, &changes.attached)).await?);
         self.front.take(front);
         changes.configured = configured;
+        warnings.extend(observe::change(&settings.sections));
         Ok(Changed { warnings })
     }
 
@@ -155,6 +199,7 @@ impl Serving {
             }
         };
         self.engine.store(Arc::clone(&engine));
+        names::outdate();
         tokio::spawn(retire(before, engine));
         Ok(warnings)
     }
@@ -193,6 +238,8 @@ fn until_next_start(before: &Config, now: &Config) -> Vec<String> {
         ("tls", before.tls.is_some() != now.tls.is_some()),
         ("server.engine", server.0.engine != server.1.engine),
         ("server.watch", server.0.watch != server.1.watch),
+        ("[audit]", before.audit != now.audit),
+        ("[backup]", before.backup != now.backup),
     ];
     let changed = changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key));
     changed.map(|key| format!("{key} has changed, which is taken up at the next start")).collect()
@@ -203,7 +250,7 @@ impl Serving {
     pub async fn reload_and_tell(&self, why: &str) {
         match self.reload().await {
             Ok(changed) => {
-                log(format_args!("{why}: the configuration is read again"));
+                logging::info(format_args!("{why}: the configuration is read again"));
                 for warning in changed.warnings {
                     log(format_args!("warning: {warning}"));
                 }

@@ -121,9 +121,20 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    let names =
-        ["README.md", "docs/api.md", "docs/auth.md", "docs/databases.md", "docs/http.md", "docs/policies.md"];
-    names.map(file).concat()
+    [
+        "README.md",
+        "docs/api.md",
+        "docs/auth.md",
+        "docs/configuration.md",
+        "docs/databases.md",
+        "docs/http.md",
+        "docs/observability.md",
+        "docs/policies.md",
+        "docs/audit.md",
+        "docs/operations.md",
+    ]
+    .map(file)
+    .concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.
@@ -175,12 +186,14 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 11] = [
     "runtime/src/error.rs",
     "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
     "runtime/src/full_text.rs",
     "host/src/answer.rs",
+    "host/src/audit/mod.rs",
+    "host/src/audit/note.rs",
     "host/src/component.rs",
     "host/src/edge.rs",
     "host/src/exchange.rs",

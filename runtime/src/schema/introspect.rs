@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::ddl::{InsteadOf, instead_of, named_foreign_keys, raise_messages};
 use super::tokens::tokens;
 use super::{
-    Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
+    Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Warning,
+    Writable,
 };
 use super::{hidden, lineage};
 use crate::config::DatabaseFile;
@@ -175,7 +176,11 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]
             // It is not the relation that cannot be read: kept so, it would not be there until the schema changes.
             Err(error) if error.is_passing() => return Err(error),
             Err(_) if *hidden => {}
-            Err(error) => schema.warnings.push(format!("{name} cannot be read: {}", error.message)),
+            Err(error) => schema.warnings.push(Warning {
+                section: "",
+                name: name.clone(),
+                message: format!("{name} cannot be read: {}", error.message),
+            }),
         }
     }
     for row in &rows {
