@@ -223,7 +223,7 @@ fn mistakes_are_explained() {
         "[server]\nprot = 1\n",
         &[],
         expect![[
-            r#"sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`; perhaps `port`"#
+            r#"sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `unix_socket`, `unix_socket_mode`, `shutdown_timeout`, `max_body`, `max_header_size`, `max_headers`, `max_connections`, `header_timeout`, `engine`, `watch`; perhaps `port`"#
         ]],
     );
     check_error(
@@ -236,6 +236,11 @@ fn mistakes_are_explained() {
         "[server]\nmax_body = \"ten\"\n",
         &[],
         expect!["sqlitrest.toml:2:12: `ten` is not a size: write 512, 64KiB, 10MiB or 1GiB"],
+    );
+    check_error(
+        "[server]\nunix_socket_mode = \"999\"\n",
+        &[],
+        expect![[r#"sqlitrest.toml:2:20: `999` is no mode of a file: write "660", from "600" to "777""#]],
     );
     check_error(
         "[pool]\nreaders_per_db = 0\n",
