@@ -19,12 +19,13 @@ const DEFAULT_FILE: &str = "sqlitrest.toml";
 
 /// Variables that are no keys of the configuration: the environment's form of `--config` and `--guest`, and what
 /// building and testing read.
-const OWN_VARIABLES: [&str; 6] = [
+const OWN_VARIABLES: [&str; 7] = [
     CONFIG_VARIABLE,
     GUEST_VARIABLE,
     "SQLITREST_BIN",
     "SQLITREST_COMPONENT",
     "SQLITREST_PROJ_DB",
+    "SQLITREST_PROMTOOL",
     "SQLITREST_WASM_TOOLCHAIN",
 ];
 const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";

@@ -7,6 +7,7 @@ mod debian;
 mod node;
 mod peers;
 mod proj_db;
+mod promtool;
 mod python;
 mod serve;
 mod shell;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::build;
 use crate::clients;
 use crate::proj_db::proj_db;
+use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
 use crate::wasm::{self, TARGET, Wasm};
 
@@ -35,7 +36,8 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         .args(MEMBERS)
         .env("SQLITREST_GUEST", build::component())
         .env("SQLITREST_BIN", build::server())
-        .env("SQLITREST_PROJ_DB", proj_db()?);
+        .env("SQLITREST_PROJ_DB", proj_db()?)
+        .envs(promtool().map(|program| ("SQLITREST_PROMTOOL", program)));
     // Random cases are the same each time, so that what passes here passes elsewhere; `SQLITREST_NIGHTLY` and `cargo test` draw others.
     if env::var_os("SQLITREST_NIGHTLY").is_none() && env::var_os(SEED).is_none() {
         tests.env(SEED, "1");
