@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use spin_sdk::variables;
-use sqlitrest_runtime::config::{Config, KEYS, Reference};
+use sqlitrest_runtime::config::{Config, ConfigError, KEYS, Reference};
 use sqlitrest_runtime::http::Response;
 use sqlitrest_runtime::internal_error;
 
@@ -54,7 +54,7 @@ fn load() -> Result<Config, String> {
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
     config.selected = database.filter(|_| is_ours);
-    config.read_files(&|name| read(Reference::File(name))).map_err(|error| error.to_string())?;
+    ConfigError::all(config.read_files(&mut read)).map_err(|error| error.to_string())?;
     // Our own host keeps the log itself, and hands the section over to nobody.
     if config.audit.is_some() {
         return Err(format!(

@@ -48,6 +48,8 @@ struct Running {
     instances: Instances,
     /// Whether the guest is told who asks; where credentials are not looked at it knows.
     tells_identity: bool,
+    /// Whether every request writes (`api.pre_request`).
+    always_writes: bool,
     /// Of which requests it tells what they did.
     audits: handler::Audits,
     /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
@@ -68,6 +70,7 @@ impl Component {
         let guest = Running {
             instances: Instances::new(guests, pool, text, config.database().0, patience),
             tells_identity: config.signing_in().is_some(),
+            always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
             audits: match audit::audits(config) {
                 Audits::None => handler::Audits::None,
                 Audits::Writes => handler::Audits::Writes,
@@ -86,7 +89,8 @@ impl Component {
         identified_in: Duration,
     ) -> Answer {
         let asked = Asked { identity, identified_in };
-        let mut missed = writes(request).then_some(Missed::Turn);
+        let writes = writes(request) || self.guest.always_writes && request.method != "OPTIONS";
+        let mut missed = writes.then_some(Missed::Turn);
         if missed.is_none() {
             let (answer, access) = self.guest.read(request, &asked, Lane::Short).await;
             if access.missed.is_none() {

@@ -18,7 +18,7 @@ pub async fn curl_lines(pool: &Arc<Pool>, config: &Config, listener: &Listener) 
 }
 
 /// A page, a page with what it refers to, and the end of the first column.
-fn targets(schema: &SchemaCache) -> Vec<String> {
+pub(crate) fn targets(schema: &SchemaCache) -> Vec<String> {
     let plain = |relation: &&Relation| is_plain(&relation.name) && schema.names.contains_key(&relation.name);
     let embed = schema.relations.iter().filter(plain).find_map(|relation| {
         let (id, _) = schema.relation(&relation.name)?;

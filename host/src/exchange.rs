@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, SERVER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
@@ -104,7 +104,8 @@ async fn answer(
     let mut headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     // HTTP/2 has the host in front of the path.
-    if let Some(host) = head.uri.authority().filter(|_| head.version == Version::HTTP_2) {
+    let has_host = head.version != Version::HTTP_2 || head.headers.contains_key(HOST);
+    if let Some(host) = head.uri.authority().filter(|_| !has_host) {
         headers.push(("host", host.as_str().as_bytes()));
     }
     let request = http::Request {

@@ -17,7 +17,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, interval_at, timeout};
 
 use crate::activity::{Activity, Counted, Quiet};
@@ -98,9 +98,14 @@ pub(crate) async fn serve<A, F>(
     let Ok(Ok((is_http2, stream))) = opened else { return };
     let activity = Arc::new(Activity::default());
     let is_served = place.is_served();
+    // Who is one too many has the answer to one request, and no more.
+    let told = Arc::new(Notify::new());
     let answer = Arc::new(answer);
     let service = service_fn(|request| {
         let (turn, activity, answer) = (activity.turn(), Arc::clone(&activity), Arc::clone(&answer));
+        if !is_served {
+            told.notify_one();
+        }
         async move {
             let response = match is_served {
                 true => answer(peer, request).await,
@@ -111,8 +116,9 @@ pub(crate) async fn serve<A, F>(
         }
     });
     let end = async {
-        if is_served {
-            let _ = closing.wait_for(|closing| *closing).await;
+        tokio::select! {
+            _ = closing.wait_for(|closing| *closing) => {}
+            () = told.notified() => {}
         }
     };
     let io = TokioIo::new(stream);

@@ -35,7 +35,9 @@ mod forwarded;
 mod front;
 pub mod functions;
 mod head_timer;
+mod help;
 mod http_connection;
+mod init;
 mod key_set;
 pub mod listener;
 mod long;
@@ -47,8 +49,10 @@ mod persist;
 mod places;
 mod policy_test;
 mod pool;
+mod progress;
 mod rate_limit;
 mod reopen;
+mod schema;
 mod sections;
 mod serve;
 mod served;
@@ -58,6 +62,7 @@ pub mod settings;
 mod sign_in;
 mod streaming;
 mod target;
+mod terminal;
 pub mod tls;
 #[cfg(unix)]
 mod unix_socket;
@@ -67,6 +72,7 @@ mod writer;
 
 use std::fmt::Arguments;
 
+pub use admin::Origin;
 pub use answer::Answer;
 pub use component::Guest;
 pub use engine::Engine;

@@ -1,6 +1,5 @@
 //! From flags, environment and file to one resolved configuration: flag > environment > file > default.
 
-use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -10,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference, Server};
+use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference, Server};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -69,6 +68,11 @@ pub struct Of {
 }
 
 impl Of {
+    /// What `serve` would be told of the database and the configuration file.
+    pub fn flags(&self) -> Flags {
+        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+    }
+
     /// What `serve` would be told.
     ///
     /// # Errors
@@ -102,15 +106,23 @@ impl Of {
     /// # Errors
     /// Standard output is closed.
     pub fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
-        let mut text = match self.json {
-            true => serde_json::to_string_pretty(answer)?,
-            false => text(),
-        };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
+        tell(self.json, answer, text)
     }
+}
+
+/// Prints an answer, as JSON or as a person reads it.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn tell(json: bool, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
+    let mut text = match json {
+        true => serde_json::to_string_pretty(answer)?,
+        false => text(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
 }
 
 /// The engines by the names that the configuration uses.
@@ -177,13 +189,8 @@ impl Settings {
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let read = RefCell::new(Vec::from_iter(read));
-        config.read_files(&|name| {
-            let path = directory.join(name);
-            let text = fs::read_to_string(&path).map_err(|error| error.to_string())?;
-            read.borrow_mut().push((path, digest(text.as_bytes())));
-            Ok(text)
-        })?;
+        let mut read = Vec::from_iter(read);
+        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
@@ -191,7 +198,7 @@ impl Settings {
             file,
             guest: guest.map_or(Guest::Embedded, Guest::File),
             flags: flags.clone(),
-            read: read.into_inner(),
+            read,
         })
     }
 }
@@ -202,25 +209,61 @@ impl Settings {
 /// # Errors
 /// One sentence on what is wrong with it.
 pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
-    let environment = environment()?;
-    let by_environment = || {
-        let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
-        found.map(|(_, value)| PathBuf::from(value))
-    };
-    let (file, text) = read(named.or_else(by_environment))?;
-    let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
-    let pairs = environment
-        .iter()
-        .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut config = Config::load(&origin, &text, pairs)?;
-    let mut sections = Sections::load(&origin, &text, &config)?;
-    if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        sections.relocate(&|path| directory.join(path).display().to_string());
-        config.relocate(|path| directory.join(path).display().to_string());
+    let found = Found::read(named)?;
+    let (origin, text) = (found.origin(), &found.text);
+    let mut config = Config::load(&origin, text, found.variables())?;
+    let mut sections = Sections::load(&origin, text, &config)?;
+    found.relocate(&mut config, &mut sections);
+    let digest = found.file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file: found.file, digest })
+}
+
+/// The configuration file and the environment as they are, not yet understood.
+pub struct Found {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Its text.
+    pub text: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Found {
+    /// This file, or that of the environment's `SQLITREST_CONFIG`, or the default one.
+    ///
+    /// # Errors
+    /// One sentence on what cannot be read.
+    pub fn read(named: Option<PathBuf>) -> Result<Found> {
+        let environment = environment()?;
+        let by_environment = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+        let named = named.or_else(|| by_environment.map(|(_, value)| PathBuf::from(value)));
+        let (file, text) = read(named)?;
+        Ok(Found { file, text, environment })
     }
-    let digest = file.is_some().then(|| digest(text.as_bytes()));
-    Ok(Configuration { config, sections, file, digest })
+
+    /// What the file is called in messages.
+    pub fn origin(&self) -> String {
+        self.file.as_ref().map_or_else(String::new, |file| file.display().to_string())
+    }
+
+    /// The variables that set keys.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let keys = self.environment.iter().filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()));
+        keys.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where files lie that are named relative to this one.
+    pub fn directory(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// Makes paths in the configuration relative to the working directory.
+    pub fn relocate(&self, config: &mut Config, sections: &mut Sections) {
+        if self.file.is_some() {
+            let place = |path: &str| self.directory().join(path).display().to_string();
+            sections.relocate(&place);
+            config.relocate(place);
+        }
+    }
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -268,9 +311,25 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
     }
 }
 
+/// [`refer`], of paths that are relative to a directory; notes which files were read.
+///
+/// # Errors
+/// One sentence.
+pub fn beside(
+    directory: &Path,
+    reference: Reference<'_>,
+    read: &mut Vec<(PathBuf, Digest)>,
+) -> Result<String, String> {
+    let Reference::File(path) = reference else { return refer(reference) };
+    let path = directory.join(path);
+    let text = refer(Reference::File(&path.display().to_string()))?;
+    read.push((path, digest(text.as_bytes())));
+    Ok(text)
+}
+
 /// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the
 /// environment says is relative to the working directory.
-fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
     let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
     let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
     for (name, database) in &mut config.databases {

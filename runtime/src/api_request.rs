@@ -18,6 +18,7 @@ use crate::identity::Identity;
 use crate::media::{Accept, MediaType, is_lines};
 use crate::payload::{Payload, form_pairs};
 use crate::plan;
+use crate::pre_request;
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
 use crate::timing::Timing;
@@ -53,6 +54,8 @@ pub struct ApiRequest {
     pub content_location: String,
     /// Whether the parameters stood in the body, so that there is no such location.
     pub by_body: bool,
+    /// The call that is made before, if one is configured.
+    pub pre_request: Option<Box<ApiRequest>>,
     /// Whether the shell wants to be told what it does. Set by [`ApiRequest::audit`].
     pub audits: Audits,
 }
@@ -188,6 +191,11 @@ impl ApiRequest {
                 (name, action, params, media_type)
             }
         };
+        let pre_request = match action {
+            // Operations have their own.
+            Action::Options | Action::Batch(_) => None,
+            _ => pre_request::of(config, identity, request)?,
+        };
         Ok(ApiRequest {
             identity: Arc::clone(identity),
             said: config.asks_request.then(|| Said::of(request)),
@@ -203,6 +211,7 @@ impl ApiRequest {
             origin: Asked::of(request),
             content_location: config.api.base_path.clone() + &content_location(path, query),
             by_body: false,
+            pre_request,
             audits: Audits::None,
         })
     }
@@ -227,6 +236,9 @@ impl ApiRequest {
 
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
+        if self.pre_request.as_ref().is_some_and(|call| call.access() == Access::Write) {
+            return Access::Write;
+        }
         match &self.action {
             Action::Batch(operations) => {
                 let writes = operations.iter().any(|operation| operation.access() == Access::Write);

@@ -37,6 +37,7 @@ pub mod order;
 pub mod payload;
 pub mod plan;
 pub mod policy;
+mod pre_request;
 pub mod preferences;
 pub mod query_params;
 mod reply;
@@ -169,15 +170,20 @@ pub fn explain(
     request: &ApiRequest,
     db: &mut dyn Database,
 ) -> Result<(Vec<schema::RelationId>, Vec<run::Explained>), Error> {
+    let (mut relations, mut explained) = match &request.pre_request {
+        Some(call) => explain(config, schema, call, db)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    explained.iter_mut().for_each(|statement| statement.step = "pre-request");
     let view = schema.for_role(config, request.identity.role.as_deref());
     let (authorized, program) = authorize_and_compile(config, &view, request)?;
-    let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
-    let mut relations = authorized.relations().to_vec();
-    for statement in program.steps.iter().flat_map(compile::Step::statements) {
-        for relation in &statement.defines {
-            if !relations.contains(relation) {
-                relations.push(*relation);
-            }
+    let own = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    explained.extend(own);
+    let statements = program.steps.iter().flat_map(compile::Step::statements);
+    let defined = statements.flat_map(|statement| &statement.defines);
+    for relation in authorized.relations().iter().chain(defined) {
+        if !relations.contains(relation) {
+            relations.push(*relation);
         }
     }
     Ok((relations, explained))
@@ -323,6 +329,10 @@ fn answer(
     }
     timing.spend(Stage::Transaction);
     let schema = &schema.for_role(config, request.identity.role.as_deref());
+    if let Some(call) = &request.pre_request {
+        pre_request::call(config, schema, call, db)?;
+        timing.spend(Stage::Transaction);
+    }
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);
     let (plan, mut program) = planned?;
@@ -333,10 +343,7 @@ fn answer(
         let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
         return Ok(reply::explained(request, &explained, json, verbose));
     }
-    let outcome = run::run(program, db).map_err(|failure| match failure {
-        run::Failure::Database(error) => classify(&error, schema, &request.relation),
-        run::Failure::Policy(violation) => violates(&violation).to(request.identity.is_anonymous),
-    })?;
+    let outcome = run::run(program, db).map_err(|failure| failed(failure, schema, request))?;
     timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
     let acts = audit::acts(schema, request, &plan, &outcome);
@@ -361,6 +368,14 @@ fn may_stream(request: &ApiRequest, plan: &Plan) -> bool {
         && shapes.contains(&shape(request))
         && request.conditional.is_none()
         && request.preferences.limit().is_none()
+}
+
+/// What a program that did not come to its end is to who asks.
+fn failed(failure: run::Failure, schema: &SchemaCache, request: &ApiRequest) -> Error {
+    match failure {
+        run::Failure::Database(error) => classify(&error, schema, &request.relation),
+        run::Failure::Policy(violation) => violates(&violation).to(request.identity.is_anonymous),
+    }
 }
 
 /// A row that breaks a policy, in PostgreSQL's words.

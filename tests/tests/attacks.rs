@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use sqlitrest::server::{self, Limits};
-use sqlitrest::{Config, Serving, exchange};
+use sqlitrest::{Config, Origin, Serving, exchange};
 use sqlitrest_tests::fixture::Fixture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +70,7 @@ async fn sites() -> Vec<Site> {
                 let _ = stopped.await;
             };
             let limits = Limits::new(&config).unwrap();
-            let answer = move |peer, request| exchange(serving.clone(), peer, request);
+            let answer = move |peer, request| exchange(serving.clone(), peer, Origin::Api, request);
             server::run(vec![listener.into()], &limits, answer, shutdown).await
         });
         sites.push(Site { address, engine: name, _fixture: fixture, _stop: stop });

@@ -125,6 +125,7 @@ fn documents() -> String {
         "README.md",
         "docs/api.md",
         "docs/auth.md",
+        "docs/configuration.md",
         "docs/databases.md",
         "docs/http.md",
         "docs/observability.md",

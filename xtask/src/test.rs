@@ -29,7 +29,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
     let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
-    build::all(&wasm)?;
+    build::all(&wasm, &MEMBERS)?;
     let mut tests = cargo();
     build::with_component(&mut tests)
         .args(["test", "--release", "--no-fail-fast"])

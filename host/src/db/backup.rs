@@ -20,6 +20,7 @@ use super::{Access, PATIENCE, explain, open, size};
 use crate::cli::Failure;
 use crate::log;
 use crate::open::beside;
+use crate::progress;
 use crate::settings::Of;
 
 /// How many pages are copied at once.
@@ -146,18 +147,23 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Resul
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(wrong)?;
     let running = Backup::new(sql, &mut copy).map_err(wrong)?;
     let mut since = Instant::now();
+    let shown = progress::bar(format!("copying {}", path.display()), 0);
     loop {
         if stop.load(Ordering::Relaxed) {
             bail!("it was stopped");
         }
-        match running.step(PAGES).map_err(wrong)? {
+        let step = running.step(PAGES).map_err(wrong)?;
+        let pages = running.progress();
+        let number = |count: i32| u64::try_from(count).unwrap_or(0);
+        shown.set(number(pages.pagecount - pages.remaining), number(pages.pagecount));
+        match step {
             StepResult::Done => break,
             StepResult::More => since = Instant::now(),
             _ if since.elapsed() > PATIENCE => bail!("{} is locked by another process", path.display()),
             _ => sleep(PAUSE),
         }
     }
-    drop(running);
+    drop((running, shown));
     let _ = sql.execute_batch("ROLLBACK");
     // Complete in itself, without a log beside it.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(wrong)?;
@@ -170,6 +176,7 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Resul
 
 /// Whether a database has no damage.
 fn verify(path: &Path, sql: &Connection) -> Result<()> {
+    let _shown = progress::spinner(format!("checking {}", path.display()));
     let mut statement = sql.prepare("PRAGMA integrity_check(1)").map_err(|error| explain(path, &error))?;
     let said: String = statement.query_row([], |row| row.get(0)).map_err(|error| explain(path, &error))?;
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
@@ -221,8 +228,10 @@ fn compare(backup: &Path, sha256: &str) -> Result<bool> {
 fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> {
     let part = beside(path, ".restoring");
     let done = (|| {
+        let shown = progress::spinner(format!("copying {}", backup.display()));
         fs::copy(backup, &part)
             .with_context(|| format!("{} cannot be copied beside {}", backup.display(), path.display()))?;
+        drop(shown);
         sync(&part)?;
         if checksum(&part)?.1 != sha256 {
             bail!("{} was changed while it was copied", backup.display());
@@ -301,6 +310,8 @@ fn keep(path: &Path) -> Result<PathBuf> {
 fn checksum(path: &Path) -> Result<(u64, String)> {
     let cannot = || format!("{} cannot be read", path.display());
     let mut file = fs::File::open(path).with_context(cannot)?;
+    let all = file.metadata().map_or(0, |about| about.len());
+    let shown = progress::bytes(format!("reading {}", path.display()), all);
     let (mut hash, mut length, mut room) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
         let read = file.read(&mut room).with_context(cannot)?;
@@ -309,6 +320,7 @@ fn checksum(path: &Path) -> Result<(u64, String)> {
         }
         hash.update(room.get(..read).unwrap_or_default());
         length += read as u64;
+        shown.advance(read as u64);
     }
     Ok((length, hex(&hash.finalize())))
 }

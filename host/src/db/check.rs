@@ -14,7 +14,9 @@ use super::{Access, explain, migrate, number, quoted, size};
 use crate::audit::verify::Verified;
 use crate::cli::Failure;
 use crate::open::beside;
+use crate::progress;
 use crate::settings::Of;
+use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// How many of one kind are told.
 const MOST: usize = 100;
@@ -105,9 +107,11 @@ pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
 }
 
 fn look(path: &Path, sql: &Connection, quick: bool) -> rusqlite::Result<Vec<Finding>> {
+    let shown = progress::spinner(format!("looking for damage in {}", path.display()));
     // Of one moment.
     sql.execute_batch("BEGIN")?;
     let mut found = integrity(path, sql, quick)?;
+    shown.say(format!("looking for dangling references in {}", path.display()));
     found.extend(dangling(sql)?);
     found.extend(unindexed(sql)?);
     found.extend(storage(path, sql)?);
@@ -258,8 +262,11 @@ fn storage(path: &Path, sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
 pub fn tell_findings(found: &[Finding]) -> String {
     let mut text = String::new();
     for Finding { level, what, mend } in found {
-        let level = if *level == Level::Damage { "damage" } else { "advice" };
-        let _ = writeln!(text, "{level}: {what}\n    {mend}");
+        let level = match level {
+            Level::Damage => To::Output.paint(ERROR, "damage:"),
+            Level::Advice => To::Output.paint(WARNING, "advice:"),
+        };
+        let _ = writeln!(text, "{level} {what}\n    {mend}");
     }
     text
 }
@@ -270,7 +277,8 @@ fn text(checked: &Checked) -> String {
     let advice = checked.found.iter().filter(|finding| finding.level == Level::Advice).count();
     if checked.ok {
         let found = if advice == 0 { String::new() } else { format!(", {advice} advice") };
-        let _ = writeln!(text, "{}: no damage{found}", checked.file.display());
+        let well = To::Output.paint(WELL, "no damage");
+        let _ = writeln!(text, "{}: {well}{found}", checked.file.display());
     }
     text
 }

@@ -17,6 +17,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Registry, reload};
 
 use super::line::{Line, Lines};
+use crate::terminal::{ERROR, To};
 
 /// What our own lines come from.
 pub const OURS: &str = "sqlitrest";
@@ -186,7 +187,10 @@ pub fn lost() -> u64 {
 pub fn error(line: Arguments<'_>) {
     match OUTPUT.get() {
         Some(_) => tracing::error!(target: OURS, "{line}"),
-        None => plain(line),
+        None => {
+            let name = To::Error.paint(ERROR, &format!("{OURS}:"));
+            let _ = writeln!(std::io::stderr(), "{name} {line}");
+        }
     }
 }
 

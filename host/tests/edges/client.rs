@@ -94,18 +94,25 @@ impl Connection {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         version: Version,
     ) -> Connection {
+        Connection::try_over(stream, version).await.expect("a handshake")
+    }
+
+    /// [`Connection::over`] of a server that may be ending.
+    pub async fn try_over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        version: Version,
+    ) -> Result<Connection, hyper::Error> {
         let io = TokioIo::new(stream);
-        match version {
+        Ok(match version {
             Version::Http1 => {
-                let (sender, connection) = http1::handshake(io).await.expect("a handshake");
+                let (sender, connection) = http1::handshake(io).await?;
                 Connection { sender: Sender::Http1(sender), task: tokio::spawn(connection) }
             }
             Version::Http2 => {
-                let (sender, connection) =
-                    http2::handshake(TokioExecutor::new(), io).await.expect("a handshake");
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
                 Connection { sender: Sender::Http2(sender), task: tokio::spawn(connection) }
             }
-        }
+        })
     }
 
     /// Sends a request, as soon as the connection takes it.
@@ -135,6 +142,12 @@ impl Connection {
 
     pub async fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Got {
         self.ask(request("GET", target, headers, "")).await
+    }
+
+    /// The status of the answer to a GET; none where the server ends the connection instead.
+    pub async fn status(&mut self, target: &str) -> Option<u16> {
+        let answer = self.send(request("GET", target, &[], "")).await.ok()?;
+        Some(collect(answer).await.status)
     }
 
     /// Another of HTTP/2, for a request beside others.

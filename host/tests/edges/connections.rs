@@ -10,20 +10,19 @@ use crate::support::{Client, ENGINES, LIMIT, Scratch, get, serve_with};
 const FIRST: &str = "/tracks?id=eq.1&select=id";
 const FIRST_BODY: &str = "[{\"id\":1}]";
 
-/// Asks on connections of its own until one is served: a place has come free.
-async fn served(address: &str, version: Version) {
+/// Asks on connections of its own until one is served: a place has come free, which is that of the connection that comes back.
+async fn served(address: &str, version: Version) -> Connection {
     let asks = async {
         loop {
             let mut connection = Connection::open(address, version).await;
-            // One that is refused may be closed before it has asked.
-            let Ok(answer) = connection.send(request("GET", FIRST, &[], "")).await else { continue };
-            match answer.status().as_u16() {
-                200 => return,
-                status => assert_eq!(status, 503),
+            match connection.status(FIRST).await {
+                Some(200) => return connection,
+                // One that is refused may be closed before it has asked.
+                status => assert!(matches!(status, None | Some(503)), "{status:?}"),
             }
         }
     };
-    timeout(LIMIT, asks).await.expect("a place");
+    timeout(LIMIT, asks).await.expect("a place")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,28 +32,8 @@ async fn one_more_is_told_so() {
     for engine in ENGINES {
         let server = serve_with(engine, &database, &[], &[("SQLITREST_SERVER_MAX_CONNECTIONS", "2")]);
         for version in VERSIONS {
-            let (mut one, mut two) = (
-                Connection::open(&server.address, version).await,
-                Connection::open(&server.address, version).await,
-            );
-            // Those of the round before may not be gone yet.
-            served(&server.address, version).await;
-            drop((one, two));
-            served(&server.address, version).await;
-            let places = async {
-                loop {
-                    one = Connection::open(&server.address, version).await;
-                    two = Connection::open(&server.address, version).await;
-                    let both = [
-                        one.send(request("GET", FIRST, &[], "")).await.map(|answer| answer.status().as_u16()),
-                        two.send(request("GET", FIRST, &[], "")).await.map(|answer| answer.status().as_u16()),
-                    ];
-                    if both.iter().all(|status| matches!(status, Ok(200))) {
-                        return (one, two);
-                    }
-                }
-            };
-            let (one, mut two) = timeout(LIMIT, places).await.expect("two places");
+            let one = served(&server.address, version).await;
+            let mut two = served(&server.address, version).await;
             let mut three = Connection::open(&server.address, version).await;
             let refused = three.get(FIRST, &[]).await;
             assert_eq!(
@@ -66,7 +45,7 @@ async fn one_more_is_told_so() {
             three.closed().await;
             assert_eq!(two.get(FIRST, &[]).await.text(), FIRST_BODY, "others are served");
             drop(one);
-            served(&server.address, version).await;
+            drop(served(&server.address, version).await);
         }
         server.stop();
     }
@@ -119,24 +98,13 @@ async fn who_takes_nothing_is_cut_off() {
     for engine in ENGINES {
         let server = serve_with(engine, &database, &[], &environment);
         // As it comes, and as a whole.
-        for headers in [&[][..], &[("prefer", "count=exact")]] {
+        for headers in [&[][..], &[("prefer", "count=exact")][..]] {
             for version in VERSIONS {
-                served(&server.address, version).await;
-                let asks = async {
-                    loop {
-                        let mut lazy = Connection::open(&server.address, version).await;
-                        let Ok(answer) = lazy.send(request("GET", "/albums?id=gte.10", headers, "")).await
-                        else {
-                            continue;
-                        };
-                        if answer.status() != 503 {
-                            return (lazy, answer);
-                        }
-                    }
-                };
-                let (lazy, answer) = timeout(LIMIT, asks).await.expect("a place");
+                let mut lazy = served(&server.address, version).await;
+                let asked = request("GET", "/albums?id=gte.10", headers, "");
+                let answer = lazy.send(asked).await.expect("an answer");
                 assert!(answer.status().is_success(), "{answer:?}");
-                served(&server.address, version).await;
+                drop(served(&server.address, version).await);
                 drop((lazy, answer));
             }
         }

@@ -52,37 +52,33 @@ async fn the_same_answers_as_of_http_1() {
             &[],
             &[("SQLITREST_SERVER_MAX_BODY", "64KiB")],
         );
-        let mut connections = Vec::new();
-        for version in VERSIONS {
-            connections.push(Connection::open(&server.address, version).await);
-        }
         let large = format!(r#"{{"id":9,"title":"{}"}}"#, "x".repeat(70 << 10));
-        for (method, target, headers, body) in [
+        let preflight = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
+        // An arrow in the clear would be no target of HTTP/2. What is written is taken back, so that both find the same.
+        let requests = [
             ("GET", "/tracks?order=id&select=name,album:albums(title)", &[][..], ""),
-            ("HEAD", "/tracks?order=id", &[("prefer", "count=exact")], ""),
-            ("GET", "/tracks?limit=2&order=id", &[("prefer", "count=exact")], ""),
-            ("GET", "/tracks?name=in.(%22a%22,%22c%22)&select=name->>x", &[], ""),
-            ("GET", "/nope", &[], ""),
-            ("GET", "/tracks?nope=eq.1", &[("origin", "https://app.example")], ""),
-            (
-                "OPTIONS",
-                "/tracks",
-                &[("origin", "https://app.example"), ("access-control-request-method", "GET")],
-                "",
-            ),
-            ("POST", "/albums", &[("prefer", "return=representation")], r#"{"id":7,"title":"Seven"}"#),
-            ("DELETE", "/albums?id=eq.7", &[("prefer", "return=representation")], ""),
-            ("POST", "/albums", &[], "[{"),
-            ("POST", "/albums", &[], &large),
-        ] {
-            // An arrow in the clear would be no target of HTTP/2.
-            let target = &target.replace('>', "%3E");
-            let mut answers = Vec::new();
-            for connection in &mut connections {
+            ("HEAD", "/tracks?order=id", &[("prefer", "count=exact")][..], ""),
+            ("GET", "/tracks?limit=2&order=id", &[("prefer", "count=exact")][..], ""),
+            ("GET", "/tracks?name=in.(%22a%22,%22c%22)&select=name-%3E%3Ex", &[][..], ""),
+            ("GET", "/nope", &[][..], ""),
+            ("GET", "/tracks?nope=eq.1", &[("origin", "https://app.example")][..], ""),
+            ("OPTIONS", "/tracks", &preflight[..], ""),
+            ("POST", "/albums", &[("prefer", "return=representation")][..], r#"{"id":7,"title":"Seven"}"#),
+            ("DELETE", "/albums?id=eq.7", &[("prefer", "return=representation")][..], ""),
+            ("POST", "/albums", &[][..], "[{"),
+            ("POST", "/albums", &[][..], &large),
+        ];
+        let mut answers = Vec::new();
+        for version in VERSIONS {
+            let mut connection = Connection::open(&server.address, version).await;
+            for (method, target, headers, body) in requests {
                 answers.push(connection.ask(request(method, target, headers, body)).await);
             }
-            assert_eq!(lasting(&answers[0]), lasting(&answers[1]), "{engine} {method} {target}");
-            assert_eq!(answers[1].header("connection"), None);
+        }
+        let (first, second) = answers.split_at(requests.len());
+        for ((one, other), (method, target, ..)) in first.iter().zip(second).zip(requests) {
+            assert_eq!(lasting(one), lasting(other), "{engine} {method} {target}");
+            assert_eq!(other.header("connection"), None);
         }
         server.stop();
     }
@@ -201,7 +197,7 @@ async fn stopped_under_load_nothing_is_lost() {
         let writes = async |client: i64| {
             for number in 0.. {
                 let Ok(stream) = TcpStream::connect(&server.address).await else { return };
-                let mut connection = Connection::over(stream, Version::Http2).await;
+                let Ok(mut connection) = Connection::try_over(stream, Version::Http2).await else { return };
                 for row in 0.. {
                     let row = format!(r#"{{"name":"load {client} {number} {row}"}}"#);
                     let Ok(answer) = connection.send(request("POST", "/tracks", &[], &row)).await else {

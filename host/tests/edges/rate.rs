@@ -1,10 +1,11 @@
 //! How many requests somebody may send. Limits are one a second, so that a test is over before there is another.
 
-use jwt_simple::prelude::{Claims, Duration, HS256Key, MACLike as _};
+use std::path::Path;
+
 use tokio::net::TcpSocket;
 
 use crate::client::{Connection, Got, VERSIONS, Version, request};
-use crate::support::{ENGINES, Scratch, path, serve, serve_with};
+use crate::support::{ENGINES, Scratch, path, run, serve, serve_with};
 
 const FIRST: &str = "/tracks?id=eq.1&select=id";
 
@@ -26,11 +27,11 @@ async fn exhaust(connection: &mut Connection, headers: &[(&str, &str)]) -> (Vec<
     panic!("{MANY} requests are not too many");
 }
 
-/// A token of this subject.
-fn token(subject: &str) -> String {
-    let claims = Claims::create(Duration::from_hours(1)).with_subject(subject);
-    let token = HS256Key::from_bytes(SECRET.as_bytes()).authenticate(claims).expect("a token");
-    format!("Bearer {token}")
+/// A token of this subject that the configuration takes.
+fn token(config: &Path, subject: &str) -> String {
+    let ended = run(&["token", "--config", path(config), "--role", "user", "--sub", subject], &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    format!("Bearer {}", ended.stdout.trim())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,8 +72,16 @@ async fn by_address() {
             let (_, refused) = exhaust(&mut other, &[]).await;
             assert_eq!(refused.status, 429);
             let large = format!("[{}]", "1,".repeat(1 << 20));
-            assert_eq!(other.ask(request("POST", "/tracks", &[], &large)).await.status, 429);
-            // Another address has a limit of its own.
+            let mut statuses = Vec::new();
+            while statuses.last() != Some(&429) && statuses.len() < MANY {
+                statuses.push(other.ask(request("POST", "/tracks", &[], &large)).await.status);
+            }
+            assert_eq!(statuses.last(), Some(&429));
+            // Another address has a limit of its own. (Elsewhere than on Linux, loopback is one address.)
+            if cfg!(not(target_os = "linux")) {
+                server.stop();
+                continue;
+            }
             let socket = TcpSocket::new_v4().expect("a socket");
             socket.bind("127.0.0.2:0".parse().expect("an address")).expect("bound");
             let stream =
@@ -136,7 +145,7 @@ async fn by_identity() {
     for engine in ENGINES {
         let server = serve(engine, &database, &["--config", path(&config)]);
         let mut connection = Connection::open(&server.address, Version::Http2).await;
-        let (ida, bo) = (token("ida"), token("bo"));
+        let (ida, bo) = (token(&config, "ida"), token(&config, "bo"));
         let (before, refused) = exhaust(&mut connection, &[("authorization", &ida)]).await;
         assert!(before.len() >= 2 && before.iter().all(|got| got.status == 200), "{engine}");
         assert_eq!(before[0].header("ratelimit-policy"), Some("\"identity\";q=2;w=2"));
@@ -144,7 +153,7 @@ async fn by_identity() {
         assert!(refused.text().contains("too many requests of this user"), "{refused:?}");
         assert_eq!(refused.header("retry-after"), Some("1"));
         // Another token of the same subject is the same identity; another subject is another.
-        let again = token("ida");
+        let again = token(&config, "ida");
         exhaust(&mut connection, &[("authorization", &again)]).await;
         assert_eq!(connection.get(FIRST, &[("authorization", &bo)]).await.status, 200);
         // Nobody in particular has no such limit, and no such fields.
@@ -170,7 +179,7 @@ async fn addresses_are_counted_before_credentials() {
     for engine in ENGINES {
         let server = serve(engine, &database, &["--config", path(&config)]);
         let mut connection = Connection::open(&server.address, Version::Http1).await;
-        let ida = token("ida");
+        let ida = token(&config, "ida");
         let got = connection.get(FIRST, &[("authorization", &ida)]).await;
         assert_eq!(got.header("ratelimit-policy"), Some("\"ip\";q=4;w=4, \"identity\";q=5;w=1"));
         assert_eq!(got.header("ratelimit"), Some("\"ip\";r=3;t=1, \"identity\";r=4;t=1"));

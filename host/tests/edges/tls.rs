@@ -9,7 +9,7 @@ use rustls::version::{TLS12, TLS13};
 use sqlitrest::listener::Listener;
 use sqlitrest::server::{self, Limits};
 use sqlitrest::tls::{Section, Tls};
-use sqlitrest::{Config, Engine, Guest, Serving, exchange};
+use sqlitrest::{Config, Engine, Guest, Origin, Serving, exchange};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -43,14 +43,14 @@ async fn both_versions_of_both() {
         for tls in [&TLS12, &TLS13] {
             for (protocols, expected) in [
                 (&["h2", "http/1.1"][..], Version::Http2),
-                (&["http/1.1"], Version::Http1),
-                (&[], Version::Http1),
+                (&["http/1.1"][..], Version::Http1),
+                (&[][..], Version::Http1),
             ] {
                 let connector = trusting(&certificate, protocols, &[tls]);
                 let stream = shake_hands(&connector, &server.address).await.expect("a handshake");
                 let spoken = stream.get_ref().1;
                 assert_eq!(spoken.protocol_version(), Some(tls.version));
-                let is_http2 = spoken.alpn_protocol() == Some(b"h2");
+                let is_http2 = spoken.alpn_protocol() == Some(&b"h2"[..]);
                 assert_eq!(is_http2, expected == Version::Http2, "{engine} {protocols:?}");
                 let mut connection = Connection::over(stream, expected).await;
                 assert_eq!(connection.get(FIRST, &[]).await.text(), FIRST_BODY);
@@ -104,7 +104,9 @@ async fn who_speaks_no_tls_hinders_nobody() {
 fn what_is_wrong_with_certificate_or_key_stops_the_start() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");
-    (make(&scratch, "a"), make(&scratch, "b"));
+    for name in ["a", "b"] {
+        make(&scratch, name);
+    }
     scratch.file("text.pem", "no PEM");
     scratch.file("broken.key", "-----BEGIN PRIVATE KEY-----\n!!\n-----END PRIVATE KEY-----\n");
     for (text, words) in [
@@ -152,7 +154,7 @@ async fn site(engine: &str, database: &Path, tls: &Arc<Tls>) -> (String, oneshot
     let listener = Listener::bind(&config.server, Some(Arc::clone(tls))).await.expect("a port");
     let address = listener.to_string().strip_prefix("https://").expect("TLS").to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
-    let answer = move |peer, request| exchange(Arc::clone(&serving), peer, request);
+    let answer = move |peer, request| exchange(Arc::clone(&serving), peer, Origin::Api, request);
     tokio::spawn(async move {
         let shutdown = async { drop(stopped.await) };
         server::run(vec![listener], &limits, answer, shutdown).await

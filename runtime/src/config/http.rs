@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::list::texts;
 use super::{FileMode, Size, Span};
 
 /// `[server]`: where and how requests are taken. The guest uses `max_body` alone; the native host checks what is its own.
@@ -70,6 +71,7 @@ pub enum Engine {
 #[serde(default, deny_unknown_fields)]
 pub struct Middleware {
     /// The origins whose pages may call the API (CORS); `*` stands for all.
+    #[serde(deserialize_with = "texts")]
     pub cors_origins: Vec<String>,
     /// Whether answers are compressed for clients that take it (`Accept-Encoding`).
     pub compression: bool,
@@ -85,6 +87,7 @@ pub struct Middleware {
     pub rate_limit_per_identity_burst: u64,
     /// Networks (`10.0.0.0/8`), addresses and `unix`, from which it is believed for whom a request is sent on (`X-Forwarded-For`,
     /// `Forwarded`).
+    #[serde(deserialize_with = "texts")]
     pub trusted_proxies: Vec<String>,
     /// How long the statements of a request may take, on hosts of ours; then 504.
     pub request_timeout: Span,
