@@ -242,7 +242,7 @@ mod tests {
         for coding in Coding::ALL {
             let body = bytes(3 * PIECE + 7);
             let coder = Coder::new(coding).expect("a coder");
-            let mut sent = SentBody::new(AnswerBody::new(body.clone(), None), Some(coder));
+            let mut sent = SentBody::new(AnswerBody::new(body.clone(), None, None), Some(coder));
             let (mut all, mut frames) = (Vec::new(), 0);
             while !sent.is_end_stream() {
                 let frame = sent.frame().await.expect("a frame").expect("coded");

@@ -274,8 +274,7 @@ fn refused(scratch: &Scratch, table: &Value, key: &str) {
     let rest = ended.stderr.strip_prefix(&begin).unwrap_or_else(|| panic!("{key}: {ended:?}"));
     let line: usize = rest.split(':').next().and_then(|line| line.parse().ok()).expect("a line");
     let shown = text.lines().nth(line - 1).unwrap_or_default();
-    let section =
-        text.lines().take(line).filter(|line| line.starts_with('[')).next_back().unwrap_or_default();
+    let section = text.lines().take(line).filter(|line| line.starts_with('[')).last().unwrap_or_default();
     assert!(format!("{section}{shown}").contains(key), "{key}: line {line} is {shown:?}: {}", ended.stderr);
 }
 
