@@ -232,7 +232,7 @@ mod tests {
                 let body = bytes(length);
                 let coded = coding.encode(&body).expect("coded");
                 assert_eq!(decode(coding, &coded).expect("whole"), body, "{coding:?} of {length}");
-                assert!(length < 1000 || coded.len() < length, "{coding:?}");
+                assert!(length < PIECE || coded.len() < length, "{coding:?}");
             }
         }
     }

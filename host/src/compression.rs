@@ -147,10 +147,11 @@ fn vary(answer: &mut Answer) {
         return answer.headers.push((VARY, HeaderValue::from_static(NAME)));
     };
     let old = value.to_str().unwrap_or_default();
-    if old.trim() != "*" && !has(old, NAME) {
-        if let Ok(both) = HeaderValue::try_from(format!("{old}, {NAME}")) {
-            *value = both;
-        }
+    if old.trim() != "*"
+        && !has(old, NAME)
+        && let Ok(both) = HeaderValue::try_from(format!("{old}, {NAME}"))
+    {
+        *value = both;
     }
 }
 

@@ -118,14 +118,16 @@ pub struct Passage<'a> {
     tags: &'a Tags,
     /// Where it comes from, whatever proxies there are.
     peer: Peer,
+    /// How many header fields the client has sent.
+    fields: usize,
     by_address: Option<Left>,
     by_identity: Option<Left>,
 }
 
 impl<'a> Passage<'a> {
-    /// Of a request with this head, from which its `tags` have been taken.
-    pub fn new(rules: &'a Rules, peer: Peer, head: &'a Parts, tags: &'a Tags) -> Passage<'a> {
-        Passage { rules, head, tags, peer, by_address: None, by_identity: None }
+    /// Of a request with this head, from which its `tags` have been taken, and which came with so many header fields.
+    pub fn new(rules: &'a Rules, peer: Peer, head: &'a Parts, tags: &'a Tags, fields: usize) -> Passage<'a> {
+        Passage { rules, head, tags, peer, fields, by_address: None, by_identity: None }
     }
 
     /// The client's address, behind trusted proxies; none at the other end of a Unix socket.
@@ -139,7 +141,7 @@ impl<'a> Passage<'a> {
     /// The answer to one with too many header fields, or from where too many come.
     pub fn enter(&mut self) -> Result<(), Answer> {
         let most = usize::try_from(self.rules.config.server.max_headers).unwrap_or(usize::MAX);
-        if self.head.headers.len() > most {
+        if self.fields > most {
             let hint = "Send fewer, or raise server.max_headers.";
             return Err(Answer::problem(
                 431,
@@ -165,7 +167,8 @@ impl<'a> Passage<'a> {
         let counted = match identity.claims.get("sub") {
             None | Some(Json::Null) => limit.count(&("role", &identity.role)),
             Some(Json::String(subject)) => limit.count(&("sub", subject)),
-            Some(other) => limit.count(&("sub", other.to_string())),
+            // A number is another one than its digits.
+            Some(other) => limit.count(&("other sub", other.to_string())),
         };
         self.by_identity = Some(counted.unwrap_or_else(|left| left));
         counted.map(drop).map_err(|left| too_many("this user", left))
@@ -257,7 +260,7 @@ mod tests {
         let comes = |role: &str, sub: Json, is_anonymous: bool| {
             let claims = [("sub".to_owned(), sub)].into_iter().collect();
             let identity = Identity { role: Some(role.to_owned()), claims, is_anonymous };
-            Passage::new(&rules, Peer { address: None }, &head, &tags)
+            Passage::new(&rules, Peer { address: None }, &head, &tags, 0)
                 .identify(&identity)
                 .map_err(|a| a.status)
         };

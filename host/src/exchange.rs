@@ -43,11 +43,11 @@ pub async fn exchange(
     request: Request<Incoming>,
 ) -> Response<SentBody> {
     let (mut head, body) = request.into_parts();
-    let watch = Watch::begin(&head, origin);
+    let (watch, fields) = (Watch::begin(&head, origin), head.headers.len());
     let id = watch.id().clone();
     head.headers.insert(request_id::FIELD, id.clone());
     let (rules, tags) = (serving.front().edge.rules(), Tags::take(&mut head.headers));
-    let mut passage = Passage::new(&rules, peer, &head, &tags);
+    let mut passage = Passage::new(&rules, peer, &head, &tags, fields);
     let work = answer(&serving, origin, rules.max_body(), &mut passage, &head, body);
     let Answered { mut answer, page, who, received } = context::scope(Arc::clone(&watch.context), work).await;
     let coder = passage.leave(&mut answer);

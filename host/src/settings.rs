@@ -333,7 +333,8 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
     let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
     let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
     for (name, database) in &mut config.databases {
-        if !database.path.is_empty() && !(by_environment && name == "main") {
+        let is_of_environment = by_environment && name == "main";
+        if !database.path.is_empty() && !is_of_environment {
             database.path = directory.join(&database.path).display().to_string();
         }
     }

@@ -219,11 +219,13 @@ mod tests {
     #[test]
     fn a_key_is_not_told() {
         let short = settings("file = \"a\"\nkey = \"tell nobody\"");
-        let error = short.key().err().expect("too short").to_string();
+        let Err(error) = short.key() else { panic!("too short") };
+        let error = error.to_string();
         assert!(error.contains("audit.key has fewer than 16 bytes") && !error.contains("tell"), "{error}");
         assert!(!format!("{short:?}").contains("tell nobody"));
         let named = settings("file = \"a\"\nkey = \"env:NO_SUCH_VARIABLE\"");
-        assert!(named.key().err().expect("none").to_string().contains("NO_SUCH_VARIABLE"));
+        let Err(error) = named.key() else { panic!("none") };
+        assert!(error.to_string().contains("NO_SUCH_VARIABLE"));
     }
 
     #[test]
