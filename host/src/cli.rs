@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => credentials::user(&command).map_err(Failure::Start),
         Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
-            component::compile(&input, &output).map_err(Failure::Start)
+            sqlitrest_compile::compile(&input, &output).map_err(Failure::Start)
         }
     };
     let (error, code) = match result {
