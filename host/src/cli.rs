@@ -21,7 +21,7 @@ use crate::observe::logging;
 use crate::policy_test::PolicyCommand;
 use crate::schema::SchemaFlags;
 use crate::settings::{Flags, Settings};
-use crate::{check, component, credentials, db, explain, help, init, policy_test, schema, serve};
+use crate::{check, credentials, db, explain, help, init, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
