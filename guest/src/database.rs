@@ -10,6 +10,7 @@ use std::cell::Cell;
 
 use spin_sdk::sqlite3::{Connection, Error, QueryResult, Value as WitValue};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
+use sqlitrest_runtime::encode::guard::{guard, unguard};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 
@@ -156,28 +157,6 @@ impl Database for SpinDatabase {
         });
         check_size(out)?;
         Ok(Paged::Whole(count))
-    }
-}
-
-/// Wraps a page: text becomes bytes behind a `t`, and bytes move behind a `b`.
-fn guard(sql: &str, columns: usize) -> String {
-    let list = |item: fn(usize) -> String| (0..columns).map(item).collect::<Vec<_>>().join(", ");
-    let names = list(|i| format!("c{i}"));
-    let values = list(|i| {
-        format!(
-            "CASE typeof(c{i}) WHEN 'text' THEN CAST('t' || c{i} AS BLOB) WHEN 'blob' THEN CAST('b' || c{i} AS BLOB) \
-             ELSE c{i} END"
-        )
-    });
-    format!("WITH page ({names}) AS ({sql}) SELECT {values} FROM page")
-}
-
-/// The value that [`guard`] has marked.
-fn unguard(value: ValueRef<'_>) -> ValueRef<'_> {
-    match value {
-        ValueRef::Blob([b't', text @ ..]) => ValueRef::Text(text),
-        ValueRef::Blob([b'b', bytes @ ..]) => ValueRef::Blob(bytes),
-        other => other,
     }
 }
 

@@ -11,8 +11,7 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::read_configured;
 use sqlitrest_runtime::{ApiRequest, SchemaCache, parse};
 
-use crate::connection::Connection;
-use crate::open::File;
+use crate::source::Own;
 use crate::warnings::refuse_misfits;
 
 /// A request as text.
@@ -89,7 +88,7 @@ fn encode(target: &str) -> String {
 /// The database with its schema, and its policies checked.
 pub(crate) struct Opened {
     /// A connection that may write where the configuration lets requests write.
-    pub(crate) connection: Connection,
+    pub(crate) connection: Own,
     /// The schema as the configuration completes it.
     pub(crate) schema: Arc<SchemaCache>,
 }
@@ -98,10 +97,10 @@ impl Opened {
     /// Opens the configured database.
     ///
     /// # Errors
-    /// One sentence on what is wrong with the file or the policies.
+    /// One sentence on what is wrong with the database or the policies.
     pub(crate) fn new(config: &Config) -> Result<Opened> {
-        let (_, mut connection) = File::check(config)?;
-        let schema = read_configured(config, &mut connection);
+        let (_, mut connection) = Own::open(config)?;
+        let schema = read_configured(config, connection.database());
         let schema = schema.map_err(|error| anyhow!("the schema cannot be read: {}", error.message))?;
         refuse_misfits(config, &schema)?;
         Ok(Opened { connection, schema: Arc::new(schema) })

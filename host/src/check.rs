@@ -20,10 +20,10 @@ use sqlitrest_runtime::schema::read_configured;
 use crate::audit::settings::refuse_served;
 use crate::cli::Failure;
 use crate::front;
-use crate::open::File;
 use crate::progress;
 use crate::sections::Sections;
 use crate::settings::{self, Of};
+use crate::source::Own;
 use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// What `sqlitrest check` can be told.
@@ -251,20 +251,20 @@ fn database(config: &Config, name: &str, origin: &str, text: &str, report: &mut 
     let mut config = config.of_database(name);
     // So that it is not put into WAL mode.
     if let Some(file) = config.databases.get_mut(name) {
-        if file.path.is_empty() {
+        if !file.is_somewhere() {
             return;
         }
         file.mode = Mode::ReadOnly;
     }
-    let path = config.database().1.path.clone();
+    let path = config.database().1.place().to_owned();
     let _shown = progress::spinner(format!("looking at {path}"));
-    let (file, mut connection) = match File::check(&config) {
+    let (about, mut connection) = match Own::open(&config) {
         Ok(opened) => opened,
         Err(error) => return report.error(format!("{error:#}")),
     };
-    let (tables, views) = (file.tables, file.views);
+    let (tables, views) = (about.tables, about.views);
     report.databases.push(Database { name: name.to_owned(), file: path.into(), tables, views });
-    let schema = match read_configured(&config, &mut connection) {
+    let schema = match read_configured(&config, connection.database()) {
         Ok(schema) => schema,
         Err(error) => return report.error(format!("the schema cannot be read: {}", error.message)),
     };

@@ -17,16 +17,20 @@ use anyhow::{Result, anyhow};
 use sqlitrest_runtime::audit::{Audits, from_json};
 use sqlitrest_runtime::batch;
 use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::database::DbError;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
 use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
 use crate::audit;
-use crate::observe::errors;
+use crate::libsql::{Server, attempts};
+use crate::observe::{context, errors};
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
+use crate::source::Source;
 use crate::writer::Turn;
 use bindings::exports::sqlitrest::component::handler;
 use instances::{Access, Instances, Missed, Reader};
@@ -40,6 +44,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// The guest component of one database.
 pub struct Component {
+    source: Source,
     guest: Arc<Running>,
 }
 
@@ -62,13 +67,13 @@ impl Component {
     ///
     /// # Errors
     /// None that a loaded configuration can cause.
-    pub fn new(config: &Config, guests: Arc<Guests>, pool: Arc<Pool>) -> Result<Self> {
+    pub fn new(config: &Config, guests: Arc<Guests>, source: Source) -> Result<Self> {
         let (limit, patience) = (config.middleware.request_timeout.0, config.pool.busy_timeout.0);
         // The wait for a connection is not the guest's fault. One more, since the first tick may come at once.
         let deadline = (limit + limit / 2 + patience).as_millis() / TICK.as_millis() + 2;
         let text = config.without_secrets().to_text()?;
         let guest = Running {
-            instances: Instances::new(guests, pool, text, config.database().0, patience),
+            instances: Instances::new(guests, text, config.database().0, patience),
             tells_identity: config.signing_in().is_some(),
             always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
             audits: match audit::audits(config) {
@@ -78,7 +83,7 @@ impl Component {
             },
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         };
-        Ok(Component { guest: Arc::new(guest) })
+        Ok(Component { source, guest: Arc::new(guest) })
     }
 
     /// Answers one request of who asks, in an instance of its own.
@@ -89,23 +94,27 @@ impl Component {
         identified_in: Duration,
     ) -> Answer {
         let asked = Asked { identity, identified_in };
+        let pool = match &self.source {
+            Source::File(pool) => pool,
+            Source::Server(server) => return self.ask(server, request, &asked).await,
+        };
         let writes = writes(request) || self.guest.always_writes && request.method != "OPTIONS";
         let mut missed = writes.then_some(Missed::Turn);
         if missed.is_none() {
-            let (answer, access) = self.guest.read(request, &asked, Lane::Short).await;
+            let (answer, access) = self.guest.read(pool, request, &asked, Lane::Short).await;
             if access.missed.is_none() {
                 return answer;
             }
             missed = access.missed;
         }
         if missed == Some(Missed::Turn) {
-            return self.write(request, &asked).await;
+            return self.write(pool, request, &asked).await;
         }
-        self.guest.read(request, &asked, Lane::Long).await.0
+        self.guest.read(pool, request, &asked, Lane::Long).await.0
     }
 
     /// In its turn, on the thread that writes.
-    async fn write(&self, request: &Request<'_>, asked: &Asked<'_>) -> Answer {
+    async fn write(&self, pool: &Pool, request: &Request<'_>, asked: &Asked<'_>) -> Answer {
         let (guest, owned) = (Arc::clone(&self.guest), Owned::of(request));
         let (identity, identified_in) = (Arc::clone(asked.identity), asked.identified_in);
         let runtime = Handle::current();
@@ -116,14 +125,35 @@ impl Component {
                 owned.with(|request| runtime.block_on(guest.answer_beside(request, &asked, access)));
             (answer, access.turn)
         };
-        match self.guest.instances.pool().write(work).await {
+        match pool.write(work).await {
             Ok(answer) => answer.unwrap_or_else(Answer::internal),
-            // How that is said the guest knows.
-            Err(error) => {
-                let access = Access { refused: Some(error), ..Access::default() };
-                self.guest.answer_beside(request, asked, access).await.0
-            }
+            Err(error) => self.guest.refuse(request, asked, error).await,
         }
+    }
+
+    /// On a thread that may wait for the network.
+    async fn ask(&self, server: &Arc<Server>, request: &Request<'_>, asked: &Asked<'_>) -> Answer {
+        let permit = match server.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return self.guest.refuse(request, asked, error).await,
+        };
+        let (guest, server, context) = (Arc::clone(&self.guest), Arc::clone(server), context::current());
+        let (owned, identity) = (Owned::of(request), Arc::clone(asked.identity));
+        let (identified_in, runtime) = (asked.identified_in, Handle::current());
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            let asked = Asked { identity: &identity, identified_in };
+            let work = || {
+                attempts(&server, |session| {
+                    let access = Access { session: Some(session), ..Access::default() };
+                    let (answer, access) =
+                        owned.with(|request| runtime.block_on(guest.answer_beside(request, &asked, access)));
+                    (answer, access.session)
+                })
+            };
+            context::within(&context, work)
+        });
+        done.await.unwrap_or_else(|_| Answer::internal())
     }
 }
 
@@ -135,13 +165,25 @@ struct Asked<'a> {
 
 impl Running {
     /// Answers a request that does not write.
-    async fn read(&self, request: &Request<'_>, asked: &Asked<'_>, lane: Lane) -> (Answer, Access) {
-        let loan = self.instances.pool().take(lane).await;
+    async fn read(
+        &self,
+        pool: &Arc<Pool>,
+        request: &Request<'_>,
+        asked: &Asked<'_>,
+        lane: Lane,
+    ) -> (Answer, Access) {
+        let loan = pool.take(lane).await;
         let access = match loan.and_then(|loan| Reader::begin(loan, lane)) {
             Ok(reader) => Access { reader: Some(reader), ..Access::default() },
             Err(error) => Access { refused: Some(error), ..Access::default() },
         };
         self.answer_beside(request, asked, access).await
+    }
+
+    /// The answer to a request that cannot have the database. How that is said the guest knows.
+    async fn refuse(&self, request: &Request<'_>, asked: &Asked<'_>, error: DbError) -> Answer {
+        let access = Access { refused: Some(error), ..Access::default() };
+        self.answer_beside(request, asked, access).await.0
     }
 
     /// Answers a request beside others, when there is room for it.

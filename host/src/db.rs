@@ -21,6 +21,7 @@ use crate::help;
 use crate::open::check_path;
 use crate::progress;
 use crate::settings::Of;
+use crate::source::refuse_server;
 
 /// How long a statement waits for a lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -51,7 +52,9 @@ pub enum DbCommand {
 impl Of {
     /// Where the database is, itself and not a link to it: what SQLite keeps beside it is there.
     fn path(&self) -> Result<PathBuf> {
-        let path = PathBuf::from(&self.settings()?.config.database().1.path);
+        let config = self.settings()?.config;
+        refuse_server(&config, "`sqlitrest db`")?;
+        let path = PathBuf::from(&config.database().1.path);
         Ok(std::fs::canonicalize(&path).unwrap_or(path))
     }
 

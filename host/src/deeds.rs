@@ -114,9 +114,9 @@ fn databases(engine: &Engine) -> Answer {
 
 fn told(served: &Served, default: bool) -> Told<'_> {
     let (name, database) = served.config().database();
-    let file = served.pool().file();
-    let mode = if file.writable { Mode::ReadWrite } else { Mode::ReadOnly };
-    Told { name, path: &database.path, mode, tables: file.tables, views: file.views, default }
+    let about = served.source().about();
+    let mode = if about.writable { Mode::ReadWrite } else { Mode::ReadOnly };
+    Told { name, path: database.place(), mode, tables: about.tables, views: about.views, default }
 }
 
 async fn attach(serving: &Serving, engine: &Engine, body: &[u8]) -> Answer {

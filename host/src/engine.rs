@@ -17,9 +17,9 @@ use sqlitrest_runtime::refuse;
 use crate::answer::Answer;
 use crate::component::{Counts, Guest, Guests};
 use crate::observe::errors;
-use crate::pool::Pool;
 use crate::served::{Kind, Served};
 use crate::sign_in::SignIn;
+use crate::source::Source;
 
 /// The databases, who may ask, and what runs the core. It never changes: what is to be otherwise is another engine
 /// ([`Engine::changed`]). Both kinds give the same bytes for the same request.
@@ -97,9 +97,9 @@ impl Engine {
         &self.served
     }
 
-    /// The connections of every database.
-    pub fn pools(&self) -> Vec<Arc<Pool>> {
-        self.served.iter().map(|served| Arc::clone(served.pool())).collect()
+    /// The connections, or the server, of every database.
+    pub fn sources(&self) -> Vec<Source> {
+        self.served.iter().map(|served| served.source().clone()).collect()
     }
 
     /// How many instances of the component there are, where it is the engine.
@@ -173,7 +173,7 @@ impl Engine {
 
     /// Ends statements that still run.
     pub fn interrupt(&self) {
-        self.served.iter().for_each(|served| served.pool().interrupt());
+        self.served.iter().for_each(|served| served.source().interrupt());
     }
 
     /// Gives the connections up, with the write-ahead logs moved into the files.
@@ -191,14 +191,11 @@ impl Engine {
     pub async fn close_but(&self, wait: Duration, kept: &[Arc<Served>]) -> Result<()> {
         let mut result = Ok(());
         for served in &self.served {
-            let pool = served.pool();
-            if kept.iter().any(|kept| Arc::ptr_eq(kept.pool(), pool)) {
+            let source = served.source();
+            if kept.iter().any(|kept| kept.source().is(source)) {
                 continue;
             }
-            let closed = match kept.iter().any(|kept| kept.pool().file().path == pool.file().path) {
-                true => pool.leave(wait).await.map(drop),
-                false => pool.close(wait).await,
-            };
+            let closed = source.close(wait, kept.iter().map(|kept| kept.source())).await;
             result = result.and(closed.with_context(|| format!("databases.{}", served.name())));
         }
         result
@@ -233,11 +230,9 @@ mod tests {
     }
 
     async fn occupy(engine: &Engine) -> Occupied {
-        let (pool, (end, ended), (began, begun)) = (
-            Arc::clone(engine.served()[0].pool()),
-            std::sync::mpsc::channel::<()>(),
-            tokio::sync::oneshot::channel(),
-        );
+        let Source::File(pool) = engine.served()[0].source().clone() else { panic!("a file") };
+        let ((end, ended), (began, begun)) =
+            (std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());
         let mut began = Some(began);
         let ended = std::sync::Mutex::new(ended);
         let work = move |turn| {

@@ -1,18 +1,16 @@
 //! Three requests that work on the database which is served, for whoever has just started it. Knows the schema and
 //! nothing of its rows.
 
-use std::sync::Arc;
-
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::schema::{Relation, SchemaCache, read_schema};
 
 use crate::listener::Listener;
-use crate::pool::{Lane, Pool};
+use crate::source::Source;
 
 /// Three lines for a shell; fewer where the database has too little.
-pub async fn curl_lines(pool: &Arc<Pool>, config: &Config, listener: &Listener) -> Vec<String> {
-    let Ok(mut loan) = pool.take(Lane::Long).await else { return Vec::new() };
-    let Ok(schema) = read_schema(&mut loan, config.database().1) else { return Vec::new() };
+pub async fn curl_lines(source: &Source, config: &Config, listener: &Listener) -> Vec<String> {
+    let read = source.look(|db| read_schema(db, config.database().1)).await;
+    let Ok(Ok(schema)) = read else { return Vec::new() };
     let line = |target: String| listener.curl(&format!("{}{target}", config.api.base_path));
     targets(&schema).into_iter().map(line).collect()
 }

@@ -67,7 +67,7 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
         Err(response) => return Err(refused(&response.body)),
         Ok(request) => {
             let Opened { connection, schema } = &mut opened;
-            sqlitrest_runtime::explain(config, schema, &request, connection).map_err(|error| {
+            sqlitrest_runtime::explain(config, schema, &request, connection.database()).map_err(|error| {
                 let response = sqlitrest_runtime::error_response(&error);
                 let log = response.log.map(|log| format!(" ({log})")).unwrap_or_default();
                 anyhow!("{}{log}", refused(&response.body))

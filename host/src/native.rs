@@ -11,24 +11,26 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use sqlitrest_runtime::{Access, ApiRequest, SchemaCache, parse, respond};
-use tokio::task::block_in_place;
+use tokio::task::{block_in_place, spawn_blocking};
 
 use crate::answer::Answer;
 use crate::audit;
+use crate::libsql::{Server, attempts};
 use crate::long;
-use crate::observe::errors;
+use crate::observe::{context, errors};
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
+use crate::source::Source;
 use crate::streaming::{Rest, Streaming};
 use crate::writer::Turn;
 
 /// A body beyond this takes longer to read than others should wait for the thread.
 const LARGE_BODY: usize = 64 << 10;
 
-/// The core and a pool of connections.
+/// The core, and what it is lent connections of.
 pub struct Native {
     core: Arc<Core>,
-    pool: Arc<Pool>,
+    source: Source,
 }
 
 /// The core and what it knows of the schema.
@@ -41,10 +43,10 @@ struct Core {
 
 impl Native {
     /// For one database, whose configuration this is.
-    pub fn new(config: &Config, pool: Arc<Pool>) -> Self {
+    pub fn new(config: &Config, source: Source) -> Self {
         let audits = audit::audits(config);
         let core = Core { config: config.clone(), audits, schema: Mutex::default() };
-        Native { core: Arc::new(core), pool }
+        Native { core: Arc::new(core), source }
     }
 
     /// Answers one request of who asks.
@@ -63,9 +65,10 @@ impl Native {
             Ok(parsed) => parsed,
             Err(response) => return response.into(),
         };
-        let (response, rest) = match parsed.access() {
-            Access::Read => self.read(request, identity, parsed).await,
-            Access::Write => (self.write(request, identity, parsed).await, None),
+        let (response, rest) = match (&self.source, parsed.access()) {
+            (Source::File(pool), Access::Read) => self.read(pool, request, identity, parsed).await,
+            (Source::File(pool), Access::Write) => (self.write(pool, request, identity, parsed).await, None),
+            (Source::Server(server), _) => (self.ask(server, request, identity, parsed).await, None),
         };
         let Some(response) = response else { return Answer::internal() };
         if let Some(line) = &response.log {
@@ -77,12 +80,13 @@ impl Native {
     /// On this thread, if it is not long.
     async fn read(
         &self,
+        pool: &Arc<Pool>,
         request: &Request<'_>,
         identity: &Arc<Identity>,
         parsed: ApiRequest,
     ) -> (Option<Response>, Option<Rest>) {
         let timing = parsed.timing.clone();
-        match self.pool.take(Lane::Short).await {
+        match pool.take(Lane::Short).await {
             Ok(mut loan) => {
                 let response = self.core.respond(parsed, &mut loan);
                 if !loan.is_cut() {
@@ -95,7 +99,7 @@ impl Native {
             Ok(parsed) => parsed,
             Err(response) => return (Some(response), None),
         };
-        match self.pool.take(Lane::Long).await {
+        match pool.take(Lane::Long).await {
             Ok(loan) => {
                 let core = Arc::clone(&self.core);
                 let work = move |db: &mut Streaming| core.respond(parsed, db);
@@ -114,6 +118,7 @@ impl Native {
     /// In its turn, on the thread that writes.
     async fn write(
         &self,
+        pool: &Arc<Pool>,
         request: &Request<'_>,
         identity: &Arc<Identity>,
         parsed: ApiRequest,
@@ -129,13 +134,46 @@ impl Native {
             let response = parsed.map_or_else(|refusal| refusal, |parsed| core.respond(parsed, &mut turn));
             (response, Some(turn))
         };
-        match self.pool.write(work).await {
+        match pool.write(work).await {
             Ok(response) => response,
             Err(error) => {
                 let parsed = self.core.parse(request, identity, timing).ok()?;
                 Some(self.core.respond(parsed, &mut Unavailable(error)))
             }
         }
+    }
+
+    /// On a thread that may wait for the network.
+    async fn ask(
+        &self,
+        server: &Arc<Server>,
+        request: &Request<'_>,
+        identity: &Arc<Identity>,
+        parsed: ApiRequest,
+    ) -> Option<Response> {
+        let permit = match server.enter().await {
+            Ok(permit) => permit,
+            Err(error) => return Some(self.core.respond(parsed, &mut Unavailable(error))),
+        };
+        let (core, server, context) = (Arc::clone(&self.core), Arc::clone(server), context::current());
+        let (owned, who, timing) = (Owned::of(request), Arc::clone(identity), parsed.timing.clone());
+        let mut parsed = Some(parsed);
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            let work = || {
+                attempts(&server, |mut session| {
+                    let parsed = match parsed.take() {
+                        Some(parsed) => Ok(parsed),
+                        None => owned.with(|request| core.parse(request, &who, timing.clone())),
+                    };
+                    let respond = |parsed| core.respond(parsed, &mut session);
+                    (parsed.map_or_else(|refusal| refusal, respond), Some(session))
+                })
+            };
+            context::within(&context, work)
+        });
+        // None where it broke.
+        done.await.ok()
     }
 }
 

@@ -29,6 +29,12 @@ const JOURNAL_LIMIT: i64 = 64 << 20;
 /// The longest text, blob or row, in bytes: embeds in embeds multiply, and the JSON of an outermost row is one text.
 const LONGEST: i32 = 256 << 20;
 
+/// How many tables and views there are.
+pub const RELATIONS: &str = "SELECT count(*) FILTER (WHERE type = 'table'), count(*) FILTER (WHERE type = 'view') \
+    FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+    AND name NOT LIKE '\\_sqlitrest\\_%' ESCAPE '\\' \
+    AND type IN ('table', 'view', 'virtual')";
+
 /// What every SQLite database begins with.
 pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
@@ -265,17 +271,10 @@ pub fn check_path(path: &Path) -> Result<()> {
 }
 
 fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {
-    sql.query_row(
-        "SELECT count(*) FILTER (WHERE type = 'table'), count(*) FILTER (WHERE type = 'view') \
-         FROM pragma_table_list WHERE schema = 'main' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND name NOT LIKE '\\_sqlitrest\\_%' ESCAPE '\\' \
-         AND type IN ('table', 'view', 'virtual')",
-        [],
-        |row| {
-            let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
-            Ok((number(0)?, number(1)?))
-        },
-    )
+    sql.query_row(RELATIONS, [], |row| {
+        let number = |index| row.get::<_, i64>(index).map(i64::unsigned_abs);
+        Ok((number(0)?, number(1)?))
+    })
 }
 
 fn uri(path: &Path, parameter: &str) -> String {

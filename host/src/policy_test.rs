@@ -172,7 +172,7 @@ fn answer(config: &Config, opened: &mut Opened, test: &Test) -> Result<Response>
     };
     opened.connection.restart_clock();
     let mut schema = std::sync::Arc::clone(&opened.schema);
-    Ok(sqlitrest_runtime::respond(config, &mut schema, request, &mut opened.connection))
+    Ok(sqlitrest_runtime::respond(config, &mut schema, request, opened.connection.database()))
 }
 
 /// What is not as it is to be.

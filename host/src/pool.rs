@@ -184,7 +184,7 @@ impl Pool {
             stats.in_vain.add(1);
             DbError { message: BUSY.to_owned() }
         };
-        let mut waits = Waits { stats, since: None };
+        let mut waits = Waits::none(stats);
         let long = match lane {
             Lane::Short => None,
             Lane::Long => match Arc::clone(&readers.long).try_acquire_owned() {
@@ -440,21 +440,28 @@ impl Readers {
 }
 
 /// How long a request waits for its connection.
-struct Waits<'a> {
+pub struct Waits<'a> {
     stats: &'a Stats,
     /// None where it has not waited yet.
     since: Option<Instant>,
 }
 
-impl Waits<'_> {
-    fn begin(&mut self) {
+impl<'a> Waits<'a> {
+    /// It has not waited yet.
+    pub fn none(stats: &'a Stats) -> Waits<'a> {
+        Waits { stats, since: None }
+    }
+
+    /// From now on it waits.
+    pub fn begin(&mut self) {
         if self.since.is_none() {
             self.stats.waiting.fetch_add(1, Ordering::Relaxed);
             self.since = Some(Instant::now());
         }
     }
 
-    fn end(self) {
+    /// It has what it waited for.
+    pub fn end(self) {
         let waited = self.since.map(|since| since.elapsed());
         if self.stats.is_on() {
             self.stats.waits.took(waited.unwrap_or_default());

@@ -127,7 +127,7 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
         udf.expose && (role.is_none() || udf.roles.iter().any(|own| own == "*" || roles.contains(own)))
     };
     let about = Schema {
-        database: PathBuf::from(&config.database().1.path),
+        database: PathBuf::from(config.database().1.place()),
         schema: name,
         role: flags.role.clone(),
         relations: known.exposed().filter_map(|(id, own)| relation(&config, &known, id, own)).collect(),

@@ -56,7 +56,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         names::refresh(&serving).await;
         keep_records(&settings, &serving).map_err(Failure::Start)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
-            (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
+            (true, Some(served)) => curl_lines(served.source(), served.config(), &listener).await,
             _ => Vec::new(),
         };
         announce(&settings, &engine, &listener, &admin.places(), &examples);
@@ -125,7 +125,7 @@ fn announce(
         let _ = writeln!(out, "administrator: {}", admin.join(", "));
     }
     if settings.file.is_none() {
-        let writable = engine.served().iter().any(|served| served.pool().file().writable);
+        let writable = engine.served().iter().any(|served| served.source().about().writable);
         let deeds = if writable { "reading and writing" } else { "reading" };
         let _ = writeln!(out, "no configuration file: everything in it is open for {deeds}");
     }
@@ -137,12 +137,12 @@ fn announce(
 
 /// `my.db (3 tables, read-only)`
 fn about(served: &Served) -> String {
-    let file = served.pool().file();
-    let mut about = format!("{} ({} tables", served.config().database().1.path, file.tables);
-    if file.views > 0 {
-        about += &format!(", {} views", file.views);
+    let known = served.source().about();
+    let mut about = format!("{} ({} tables", served.config().database().1.place(), known.tables);
+    if known.views > 0 {
+        about += &format!(", {} views", known.views);
     }
-    if !file.writable {
+    if !known.writable {
         about += ", read-only";
     }
     about + ")"

@@ -10,7 +10,8 @@ use crate::answer::Answer;
 use crate::component::{Component, Guests};
 use crate::engine::Asker;
 use crate::native::Native;
-use crate::pool::{Pool, Wanted};
+use crate::pool::Wanted;
+use crate::source::Source;
 use crate::warnings::warnings;
 
 /// What runs the core.
@@ -22,11 +23,11 @@ pub enum Kind {
     Component(Arc<Guests>),
 }
 
-/// A database, its connections, and the core that answers for it.
+/// A database, where it is, and the core that answers for it.
 pub struct Served {
     /// Its configuration: the whole one's of this database ([`Config::of_database`]).
     config: Config,
-    pool: Arc<Pool>,
+    source: Source,
     core: Core,
 }
 
@@ -47,18 +48,18 @@ impl Served {
         before: Option<&Arc<Served>>,
     ) -> Result<Arc<Served>> {
         let config = config.of_database(name);
-        let pool = match before {
+        let source = match before {
             Some(before) if before.config == config => return Ok(Arc::clone(before)),
-            Some(before) if *before.pool.wanted() == Wanted::of(&config) => Arc::clone(&before.pool),
-            _ => Pool::open(&config)?,
+            Some(before) if *before.source.wanted() == Wanted::of(&config) => before.source.clone(),
+            _ => Source::open(&config)?,
         };
         let core = match kind {
-            Kind::Native => Core::Native(Native::new(&config, Arc::clone(&pool))),
+            Kind::Native => Core::Native(Native::new(&config, source.clone())),
             Kind::Component(guests) => {
-                Core::Component(Component::new(&config, Arc::clone(guests), Arc::clone(&pool))?)
+                Core::Component(Component::new(&config, Arc::clone(guests), source.clone())?)
             }
         };
-        Ok(Arc::new(Served { config, pool, core }))
+        Ok(Arc::new(Served { config, source, core }))
     }
 
     /// The name of the database.
@@ -71,9 +72,9 @@ impl Served {
         &self.config
     }
 
-    /// The connections.
-    pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+    /// The connections, or the server.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Answers a request of who asks.
@@ -90,6 +91,6 @@ impl Served {
     /// # Errors
     /// A sentence for each policy that does not fit the schema.
     pub async fn warnings(&self) -> Result<Vec<String>> {
-        warnings(&self.pool, &self.config).await
+        warnings(&self.source, &self.config).await
     }
 }

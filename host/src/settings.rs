@@ -19,13 +19,14 @@ const DEFAULT_FILE: &str = "sqlitrest.toml";
 
 /// Variables that are no keys of the configuration: the environment's form of `--config` and `--guest`, and what
 /// building and testing read.
-const OWN_VARIABLES: [&str; 7] = [
+const OWN_VARIABLES: [&str; 8] = [
     CONFIG_VARIABLE,
     GUEST_VARIABLE,
     "SQLITREST_BIN",
     "SQLITREST_COMPONENT",
     "SQLITREST_PROJ_DB",
     "SQLITREST_PROMTOOL",
+    "SQLITREST_SQLD",
     "SQLITREST_WASM_TOOLCHAIN",
 ];
 const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";
@@ -344,17 +345,30 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
         let Some(typed) = typed.to_str() else {
             bail!("the path {} is not UTF-8; rename the file", typed.display());
         };
-        database.path = typed.to_owned();
+        if is_url(typed) {
+            (database.url, database.path) = (typed.to_owned(), String::new());
+        } else {
+            (database.path, database.url, database.auth_token) = (typed.to_owned(), String::new(), None);
+        }
     }
-    if database.path.is_empty() {
+    // What is typed was not looked at with the file.
+    if let (Some(_), Some((key, what))) = (typed, database.misplaced()) {
+        bail!("{key} {what}");
+    }
+    if !database.is_somewhere() {
         bail!(
             "no database is named: type `sqlitrest serve FILE.db`, or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
         );
     }
-    if let Some((name, _)) = config.databases.iter().find(|(_, database)| database.path.is_empty()) {
+    if let Some((name, _)) = config.databases.iter().find(|(_, database)| !database.is_somewhere()) {
         bail!("databases.{name} has no path: write path = \"{name}.db\" under [databases.{name}]");
     }
     Ok(())
+}
+
+/// Whether what is typed is a server.
+fn is_url(typed: &str) -> bool {
+    ["libsql://", "https://", "http://"].iter().any(|scheme| typed.starts_with(scheme))
 }
 
 /// `unix:PATH`, or an address with its port, which then counts and not the configuration's Unix socket.

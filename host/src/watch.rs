@@ -74,8 +74,13 @@ fn files(settings: &Settings) -> Vec<(PathBuf, Option<Digest>)> {
         Some(Reference::File(path)) => Some(PathBuf::from(path)),
         _ => None,
     });
+    let tokens = settings.config.databases.values().filter_map(|database| database.auth_token.as_ref());
+    let tokens = tokens.filter_map(|token| match reference(&token.0) {
+        Some(Reference::File(path)) => Some(PathBuf::from(path)),
+        _ => None,
+    });
     let tls = settings.sections.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
-    let others: Vec<PathBuf> = secrets.chain(tls).collect();
+    let others: Vec<PathBuf> = secrets.chain(tokens).chain(tls).collect();
     let read = settings.read.iter().map(|(file, digest)| (file.clone(), Some(*digest)));
     read.chain(others.iter().cloned().zip(contents(&others))).collect()
 }

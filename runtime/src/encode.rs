@@ -7,6 +7,7 @@
 //! therefore leave SQL between marker bytes that cannot occur in JSON ([`REAL_MARK`], [`BLOB_MARK`], [`END_MARK`]) and
 //! are finished here, by the same code that writes the columns of the outermost row.
 
+pub mod guard;
 mod json;
 
 use std::borrow::Cow;
@@ -108,7 +109,7 @@ const KINDS: [(Kind, char); 4] =
 pub const MOST_BYTES: usize = 256 << 20;
 
 /// What is said of more.
-pub(crate) const TOO_LARGE: &str = "the rows are too large for one answer";
+pub const TOO_LARGE: &str = "the rows are too large for one answer";
 
 /// Refuses the rows that did not fit.
 ///

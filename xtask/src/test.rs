@@ -13,6 +13,7 @@ use crate::clients;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
+use crate::sqld::sqld;
 use crate::wasm::{self, TARGET, Wasm};
 
 /// The members that are built for the machine itself; the guest has a target of its own.
@@ -48,7 +49,8 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         .env("SQLITREST_GUEST", build::component())
         .env("SQLITREST_BIN", build::server())
         .env("SQLITREST_PROJ_DB", proj_db()?)
-        .envs(promtool().map(|program| ("SQLITREST_PROMTOOL", program)));
+        .envs(promtool().map(|program| ("SQLITREST_PROMTOOL", program)))
+        .envs(sqld().map(|program| ("SQLITREST_SQLD", program)));
     // Random cases are the same each time, so that what passes here passes elsewhere; `SQLITREST_NIGHTLY` and `cargo test` draw others.
     if env::var_os("SQLITREST_NIGHTLY").is_none() && env::var_os(SEED).is_none() {
         tests.env(SEED, "1");

@@ -163,11 +163,12 @@ impl Thread {
         SignedDuration::try_from(patience).unwrap_or(SignedDuration::ZERO)
     }
 
-    /// The databases that are served at the moment, with their files.
+    /// The databases that are served at the moment, with their files. A server has its own way of keeping copies.
     fn databases(&self) -> Vec<(String, PathBuf)> {
         let engine = self.serving.engine();
         let wanted = |name: &String| self.wanted.is_empty() || self.wanted.contains(name);
         let databases = engine.config().databases.iter().filter(|(name, _)| wanted(name));
+        let databases = databases.filter(|(_, database)| !database.is_on_server());
         databases.map(|(name, database)| (name.clone(), PathBuf::from(&database.path))).collect()
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
-use sqlitrest_runtime::config::{Config, Span};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Span};
 
 /// The shortest time between two backups: names tell seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -96,6 +96,11 @@ impl Settings {
         }
         let is_there =
             |name: &&String| config.databases.contains_key(*name) || config.database().0 == name.as_str();
+        let is_on_server =
+            |name: &&String| config.databases.get(*name).is_some_and(DatabaseFile::is_on_server);
+        if let Some(name) = self.databases.iter().find(is_on_server) {
+            return Err(format!("backup.databases: {name} is on a server, which has to keep its own copies"));
+        }
         match self.databases.iter().find(|name| !is_there(name)) {
             Some(name) => Err(format!("backup.databases: there is no [databases.{name}]")),
             None => Ok(()),

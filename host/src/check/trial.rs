@@ -11,12 +11,12 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::{ColumnType, SchemaCache, Warning, read_configured};
 
 use crate::asking::Asked;
-use crate::connection::Connection;
+use crate::source::Own;
 
 /// What SQLite does not take and `known`, the schema, does not tell of.
-pub fn trial(config: &Config, known: &SchemaCache, connection: &mut Connection) -> Vec<Warning> {
+pub fn trial(config: &Config, known: &SchemaCache, connection: &mut Own) -> Vec<Warning> {
     let config = for_trial(config);
-    let Ok(schema) = read_configured(&config, connection) else { return Vec::new() };
+    let Ok(schema) = read_configured(&config, connection.database()) else { return Vec::new() };
     let mut try_out = Trial { schema: Arc::new(schema), connection, found: Vec::new(), config: &config };
     for (place, udf) in config.udf.iter().enumerate() {
         let is_known = known.functions.get(place).is_some_and(Option::is_some);
@@ -65,7 +65,7 @@ fn for_trial(config: &Config) -> Config {
 struct Trial<'a> {
     config: &'a Config,
     schema: Arc<SchemaCache>,
-    connection: &'a mut Connection,
+    connection: &'a mut Own,
     found: Vec<Warning>,
 }
 
@@ -114,7 +114,8 @@ impl Trial<'_> {
             Err(response) => response,
             Ok(request) => {
                 self.connection.restart_clock();
-                match sqlitrest_runtime::explain(self.config, &self.schema, &request, self.connection) {
+                let db = self.connection.database();
+                match sqlitrest_runtime::explain(self.config, &self.schema, &request, db) {
                     Ok(_) => return,
                     Err(error) => error_response(&error),
                 }

@@ -13,7 +13,8 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Native, NativePre};
 use super::stderr::Stderr;
-use crate::pool::{Lane, Loan, Pool};
+use crate::libsql::Session;
+use crate::pool::{Lane, Loan};
 use crate::streaming::{Rest, Streaming};
 use crate::writer::Turn;
 
@@ -54,6 +55,8 @@ pub struct Access {
     pub refused: Option<DbError>,
     /// A connection that reads, its transaction begun.
     pub reader: Option<Reader>,
+    /// What it asks a server by, on a thread that may wait.
+    pub session: Option<Session>,
     /// Whether it asked for what it does not have: to write, or to take longer. Its answer is void then.
     pub missed: Option<Missed>,
 }
@@ -165,7 +168,6 @@ pub struct Instances {
     guests: Arc<Guests>,
     /// By this number its instances are told apart from those of others.
     owner: u64,
-    pool: Arc<Pool>,
     /// The configuration's text and the database of which it is: the guest's only environment.
     environment: [(&'static str, String); 2],
     patience: Duration,
@@ -219,21 +221,10 @@ impl Drop for Instances {
 
 impl Instances {
     /// None yet. `config` is the text of the configuration of `database`.
-    pub fn new(
-        guests: Arc<Guests>,
-        pool: Arc<Pool>,
-        config: String,
-        database: &str,
-        patience: Duration,
-    ) -> Self {
+    pub fn new(guests: Arc<Guests>, config: String, database: &str, patience: Duration) -> Self {
         let owner = guests.owners.fetch_add(1, Ordering::Relaxed);
         let environment = [("SQLITREST_CONFIG", config), ("SQLITREST_DATABASE", database.to_owned())];
-        Instances { guests, owner, pool, environment, patience }
-    }
-
-    /// The connections.
-    pub fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+        Instances { guests, owner, environment, patience }
     }
 
     /// Waits for the right to have an instance; `None` where too many wait.

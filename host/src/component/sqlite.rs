@@ -13,6 +13,7 @@ use super::bindings::spin::sqlite::sqlite::{
 };
 use super::instances::{Missed, ReaderLane, State};
 use crate::connection::Connection;
+use crate::libsql;
 use crate::long;
 use crate::streaming::Streaming;
 
@@ -69,6 +70,10 @@ impl HostConnection for State {
                 self.table.get_mut(&this)?.counts = counts(connection);
             }
             return Ok(result.map_err(to_wit_error));
+        }
+        if let Some(session) = &mut self.access.session {
+            // Its thread may wait for the network.
+            return Ok(ask(session, &statement, &params).map_err(to_wit_error));
         }
         if let Some(error) = &self.access.refused {
             return Ok(Err(to_wit_error(error.clone())));
@@ -141,6 +146,27 @@ fn run(connection: &mut Connection, statement: &str, params: &[Value]) -> Result
         rows.push(RowResult { values });
     })?;
     Ok(QueryResult { columns, rows })
+}
+
+/// As [`run`], of a server.
+fn ask(session: &mut libsql::Session, statement: &str, params: &[Value]) -> Result<QueryResult, DbError> {
+    let mut rows = Vec::new();
+    let mut each = |row: &[ValueRef<'_>]| {
+        let values = row.iter().copied().map(to_wit).collect();
+        rows.push(RowResult { values });
+    };
+    if !RowFormat::is_asked_for(statement) {
+        let columns = session.query(statement, params, &mut each)?;
+        return Ok(QueryResult { columns, rows });
+    }
+    if session.is_guarded(statement) {
+        // The guest writes the rows itself, for the names of the columns are not those of the page.
+        let columns = RowFormat::of_statement(statement, std::iter::repeat("")).map_or(1, |f| f.width());
+        session.query_guarded(statement, columns, params, &mut each)?;
+        return Ok(QueryResult { columns: Vec::new(), rows });
+    }
+    let (bytes, count) = session.encode(statement, params)?;
+    Ok(encoded(bytes, i64::try_from(count).unwrap_or(i64::MAX)))
 }
 
 fn run_long(long: &mut Streaming, statement: &str, params: &[Value]) -> Result<QueryResult, DbError> {

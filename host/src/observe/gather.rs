@@ -17,7 +17,7 @@ use crate::engine::Engine;
 
 /// All metrics at this moment.
 pub async fn gather(engine: &Engine) -> Vec<Family> {
-    let looks = look_at(engine.pools()).await;
+    let looks = look_at(engine.sources()).await;
     let mut families = requests();
     families.extend(connections(&looks));
     families.extend(statements(&looks));
@@ -201,7 +201,7 @@ fn files(looks: &[Look]) -> Vec<Family> {
     });
     vec![
         gauge(looks, "sqlitrest_database_up", "Whether the database file is the one that is open", |look| {
-            Some(if look.is_there { 1.0 } else { 0.0 })
+            look.is_there.map(|is_there| if is_there { 1.0 } else { 0.0 })
         }),
         gauge(looks, "sqlitrest_database_size", "Size of the database file", |look| {
             look.size.map(|n| n as f64)

@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::look::{Look, look_at};
 use crate::engine::Engine;
-use crate::pool::{Lane, Pool};
+use crate::pool::Lane;
 use crate::serving::Serving;
+use crate::source::Source;
 
 /// How long a database may take to be read.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -107,7 +109,7 @@ pub async fn short(serving: &Serving, engine: &Engine) -> Short {
 /// All that is known.
 pub async fn report(serving: &Serving, engine: &Engine) -> Report {
     let read = read_all(engine).await;
-    let looks = look_at(engine.pools()).await;
+    let looks = look_at(engine.sources()).await;
     let databases = looks.into_iter().map(|look| {
         let reason = read.iter().find(|(name, _)| *name == look.name);
         let output = reason.and_then(|(_, result)| result.clone().err());
@@ -152,14 +154,26 @@ fn of(serving: &Serving, read: &Read) -> Short {
 
 async fn read_all(engine: &Engine) -> Read {
     let mut read = Vec::new();
-    for pool in engine.pools() {
-        read.push((pool.stats().database.clone(), can_be_read(&pool).await));
+    for source in engine.sources() {
+        read.push((source.stats().database.clone(), can_be_read(&source).await));
     }
     read
 }
 
 /// Whether a request could read from the database now.
-async fn can_be_read(pool: &Arc<Pool>) -> Result<(), String> {
+async fn can_be_read(source: &Source) -> Result<(), String> {
+    let pool = match source {
+        Source::File(pool) => pool,
+        Source::Server(server) => {
+            let server = Arc::clone(server);
+            let answers = spawn_blocking(move || server.answers(PATIENCE)).await;
+            let answers = answers.map_err(|_| "it broke while it was asked".to_owned())?;
+            return answers.map_err(|error| match error.message.as_str() {
+                "interrupted" => "the server did not answer in time".to_owned(),
+                _ => error.message,
+            });
+        }
+    };
     if !pool.is_there() {
         return Err("the file is not where it was".to_owned());
     }
@@ -176,7 +190,7 @@ impl Database {
         Database {
             status: if output.is_some() { Status::Fail } else { Status::Pass },
             output,
-            path: look.path.display().to_string(),
+            path: look.place.clone(),
             mode: if look.writable { "readwrite" } else { "readonly" },
             size_bytes: look.size,
             wal: Log { size_bytes: look.log_size, pages: look.log_pages },

@@ -1,25 +1,26 @@
 //! A database at a moment, as it is seen from beside the requests: its files, its connections, its log.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use super::process::free_bytes;
 use super::stats::Stats;
+use crate::libsql::Server;
 use crate::pool::Pool;
+use crate::source::Source;
 
 /// What there is of a database.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// Its name in the configuration.
     pub name: String,
-    /// Where its file is.
-    pub path: PathBuf,
+    /// Where its file is, or the URL of its server.
+    pub place: String,
     /// Whether requests may write.
     pub writable: bool,
-    /// Whether the file is the one that is open.
-    pub is_there: bool,
+    /// Whether the file is the one that is open. Of a server it is not known here.
+    pub is_there: Option<bool>,
     /// The size of the file in bytes.
     pub size: Option<u64>,
     /// The size of its write-ahead log in bytes.
@@ -43,16 +44,23 @@ pub struct Look {
 }
 
 /// Looks at a database. Reads from the disk.
-pub fn look(pool: &Pool) -> Look {
+fn look(source: &Source) -> Look {
+    match source {
+        Source::File(pool) => look_at_file(pool),
+        Source::Server(server) => look_at_server(server),
+    }
+}
+
+fn look_at_file(pool: &Pool) -> Look {
     let (file, stats) = (pool.file(), pool.stats());
     let size = |path: &std::path::Path| std::fs::metadata(path).ok().map(|about| about.len());
     let count = |number: i64| u64::try_from(number).unwrap_or_default();
     let directory = file.path.parent().filter(|parent| !parent.as_os_str().is_empty());
     Look {
         name: stats.database.clone(),
-        path: file.path.clone(),
+        place: file.path.display().to_string(),
         writable: file.writable,
-        is_there: pool.is_there(),
+        is_there: Some(pool.is_there()),
         size: size(&file.path),
         log_size: size(&file.log_path()),
         log_pages: pool.log_pages().map(count),
@@ -66,8 +74,28 @@ pub fn look(pool: &Pool) -> Look {
     }
 }
 
+fn look_at_server(server: &Server) -> Look {
+    let (stats, (readers, idle)) = (server.stats(), server.room());
+    Look {
+        name: stats.database.clone(),
+        place: server.about().place.clone(),
+        writable: server.about().writable,
+        is_there: None,
+        size: None,
+        log_size: None,
+        log_pages: None,
+        readers,
+        idle,
+        waiting: u64::try_from(stats.waiting.load(Ordering::Relaxed)).unwrap_or_default(),
+        queue: 0,
+        schema: stats.schema(),
+        free: None,
+        stats: Arc::clone(stats),
+    }
+}
+
 /// Looks at every database of an engine, on a thread that may wait for the disk.
-pub async fn look_at(pools: Vec<Arc<Pool>>) -> Vec<Look> {
-    let looks = tokio::task::spawn_blocking(move || pools.iter().map(|pool| look(pool)).collect());
+pub async fn look_at(sources: Vec<Source>) -> Vec<Look> {
+    let looks = tokio::task::spawn_blocking(move || sources.iter().map(look).collect());
     looks.await.unwrap_or_default()
 }

@@ -12,7 +12,6 @@ use sqlitrest_runtime::query_params::decode_path;
 use sqlitrest_runtime::schema::read_configured;
 
 use crate::engine::Engine;
-use crate::pool::Lane;
 use crate::serving::Serving;
 
 /// A route, by its place among all that there have been since the start.
@@ -147,9 +146,8 @@ pub fn refresh_later(serving: &Arc<Serving>) {
 async fn read(engine: &Engine) {
     let mut relations = BTreeSet::new();
     for served in engine.served() {
-        if let Ok(mut loan) = served.pool().take(Lane::Long).await
-            && let Ok(schema) = read_configured(served.config(), &mut loan)
-        {
+        let read = served.source().look(|db| read_configured(served.config(), db)).await;
+        if let Ok(Ok(schema)) = read {
             relations.extend(schema.names.into_keys());
         }
     }

@@ -276,20 +276,26 @@ pub(crate) fn algorithms(jwt: &Jwt) -> Result<Option<Vec<Algorithm>>, String> {
 
 /// By TLS, or on this machine; without a password, which the log would show.
 fn is_trusted_url(url: &str) -> bool {
+    authority(url).is_some_and(|(is_secure, is_here)| is_secure || is_here)
+}
+
+/// Whether a URL is one of HTTP over TLS, and whether its host is this machine; none where it is no URL of HTTP with a host, or has a
+/// user in it.
+pub(crate) fn authority(url: &str) -> Option<(bool, bool)> {
     let (is_secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),
         (None, Some(rest)) => (false, rest),
-        (None, None) => return false,
+        (None, None) => return None,
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains('@') {
-        return false;
+        return None;
     }
     let host = match authority.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or(rest, |(host, _)| host),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    is_secure || matches!(host, "127.0.0.1" | "::1" | "localhost")
+    Some((is_secure, matches!(host, "127.0.0.1" | "::1" | "localhost")))
 }
 
 fn no_reference(key: &str, value: &str, example: &str) -> Option<String> {
@@ -345,7 +351,9 @@ impl Config {
         if !self.server.unix_socket.is_empty() {
             self.server.unix_socket = place(&self.server.unix_socket);
         }
-        for text in self.auth.iter_mut().flat_map(Auth::references) {
+        let tokens = self.databases.values_mut().filter_map(|database| database.auth_token.as_mut());
+        let tokens = tokens.map(|token| &mut token.0);
+        for text in self.auth.iter_mut().flat_map(Auth::references).chain(tokens) {
             if let Some(path) = text.strip_prefix("file:") {
                 *text = format!("file:{}", place(path));
             }
@@ -358,6 +366,7 @@ impl Config {
     /// This configuration for a core that is told who asks: without the secrets.
     pub fn without_secrets(&self) -> Config {
         let mut config = self.clone();
+        config.databases.values_mut().for_each(|database| database.auth_token = None);
         if let Some(auth) = &mut config.auth {
             auth.references().for_each(|text| "env:NONE".clone_into(text));
             if let Some(jwt) = &mut auth.jwt {
@@ -370,6 +379,10 @@ impl Config {
     /// What is likely not meant so, in sentences for the log.
     pub fn auth_warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
+        for (name, _) in self.databases.iter().filter(|(_, database)| database.tells_its_token()) {
+            let what = "sends auth_token in clear over the network: use libsql:// or https://";
+            warnings.push(format!("databases.{name}.url {what}"));
+        }
         if self.api.anonymous_role.is_some() && self.policies.is_none() {
             let what = "api.anonymous_role is set, but there are no [policies] that tell roles apart";
             warnings.push(what.to_owned());

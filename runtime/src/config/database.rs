@@ -1,19 +1,31 @@
 //! `[databases.NAME]` and `[pool]`: what is served, and by how many connections.
+//!
+//! A database is a file, or is on a libSQL server (Turso, sqld), which a host of ours asks over HTTP.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Span;
 use super::list::texts;
+use super::{Secret, Span};
+use crate::auth::config::authority;
 
-/// `[databases.NAME]`: one SQLite file.
+/// `[databases.NAME]`: one SQLite file, or one database of a libSQL server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseFile {
     /// The file, relative to the configuration file. Under Spin the runtime configuration names it instead.
     #[serde(default)]
     pub path: String,
+    /// The server instead of a file: `libsql://HOST`, `https://HOST` or `http://HOST`. Under Spin the runtime configuration names it.
+    #[serde(default)]
+    pub url: String,
+    /// What the server knows us by, or where that is (`env:NAME`, `file:PATH`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_token: Option<Secret>,
+    /// An embedded replica of the server's database. None can be had here, and the start says so.
+    #[serde(default)]
+    pub replica: String,
     /// Whether requests may write.
     #[serde(default)]
     pub mode: Mode,
@@ -29,7 +41,65 @@ pub struct DatabaseFile {
 impl DatabaseFile {
     /// Nothing but where it is.
     pub const fn at(path: String) -> DatabaseFile {
-        DatabaseFile { path, mode: Mode::ReadWrite, hidden: Vec::new(), attach: Vec::new() }
+        DatabaseFile {
+            path,
+            url: String::new(),
+            auth_token: None,
+            replica: String::new(),
+            mode: Mode::ReadWrite,
+            hidden: Vec::new(),
+            attach: Vec::new(),
+        }
+    }
+
+    /// Whether it is on a server.
+    pub fn is_on_server(&self) -> bool {
+        !self.url.is_empty()
+    }
+
+    /// Whether it is said where it is.
+    pub fn is_somewhere(&self) -> bool {
+        !self.path.is_empty() || self.is_on_server()
+    }
+
+    /// Where it is, for people: the file or the server.
+    pub fn place(&self) -> &str {
+        if self.is_on_server() { &self.url } else { &self.path }
+    }
+
+    /// Whether a token goes to the server in clear over a network.
+    pub(crate) fn tells_its_token(&self) -> bool {
+        let is_here = |url: &str| authority(url).is_some_and(|(_, is_here)| is_here);
+        self.auth_token.is_some() && self.url.starts_with("http://") && !is_here(&self.url)
+    }
+
+    /// What is wrong with where it is, as a sentence behind the key that it is about.
+    pub fn misplaced(&self) -> Option<(&'static str, String)> {
+        if !self.replica.is_empty() {
+            let what = "an embedded replica needs libSQL's own library, which cannot be in one program with the SQLite that serves files";
+            return Some(("replica", format!("{what}; take the key out, and every request asks the server")));
+        }
+        if !self.is_on_server() {
+            // Alone it may be of a server that the command line names.
+            let is_of_file = self.auth_token.is_some() && !self.path.is_empty();
+            return is_of_file.then(|| ("auth_token", "is for a server, and this is a file".to_owned()));
+        }
+        if !self.path.is_empty() {
+            let what = "and path exclude each other: a database is on a server or in a file";
+            return Some(("url", what.to_owned()));
+        }
+        if !self.attach.is_empty() {
+            let what = "SQLite attaches files, and this database is on a server";
+            return Some(("attach", what.to_owned()));
+        }
+        // Whatever stands in it is shown and logged, a token of the old form (`?authToken=`) as well.
+        if self.url.contains(['?', '#', '@']) {
+            let what = "has a query, a fragment or a user in it: write \"libsql://HOST\", and the token as auth_token = \"env:NAME\"";
+            return Some(("url", what.to_owned()));
+        }
+        let is_url = authority(&self.url.replacen("libsql://", "https://", 1)).is_some();
+        let what = format!("= \"{}\" is none of libsql://HOST, https://HOST and http://HOST", self.url);
+        (!is_url).then_some(("url", what))
     }
 }
 
@@ -93,4 +163,24 @@ pub enum Synchronous {
     Full,
     /// Wait for the disk at checkpoints.
     Normal,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_database_is() {
+        let at = |url: &str| DatabaseFile { url: url.to_owned(), ..DatabaseFile::at(String::new()) };
+        for good in ["libsql://a-b.turso.io", "https://a.b/c", "http://sqld:8080", "http://[::1]:80"] {
+            assert_eq!(at(good).misplaced(), None, "{good}");
+        }
+        for bad in ["ws://a", "a.b", "libsql://", "libsql://a?authToken=x", "https://u:p@a"] {
+            assert_eq!(at(bad).misplaced().expect(bad).0, "url");
+        }
+        let told = |url: &str| DatabaseFile { auth_token: Some(Secret("t".to_owned())), ..at(url) };
+        assert!(told("http://sqld:8080").tells_its_token());
+        assert!(!told("http://127.0.0.1:8080").tells_its_token());
+        assert!(!told("libsql://a").tells_its_token());
+    }
 }

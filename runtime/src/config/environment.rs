@@ -26,6 +26,9 @@ pub const KEYS: &[&str] = &[
     "server.engine",
     "server.watch",
     "databases.main.path",
+    "databases.main.url",
+    "databases.main.auth_token",
+    "databases.main.replica",
     "databases.main.mode",
     "databases.main.hidden",
     "databases.main.attach",
@@ -126,7 +129,7 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Keys whose value is a text, whatever it looks like: a secret of digits is no number.
-const TEXTS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
+const TEXTS: [&str; 3] = ["auth.jwt.secret", "audit.key", "databases.main.auth_token"];
 
 /// The configuration of a file, which is in order, and of the environment, which overrides it. (It has a type, so that what reads a
 /// configuration is compiled once, where [`Config::load`] is.)

@@ -167,6 +167,10 @@ impl Config {
                     let near = near(other);
                     return Err(format!("databases.{name}.attach: there is no [databases.{other}]{near}"));
                 }
+                if self.databases.get(other).is_some_and(DatabaseFile::is_on_server) {
+                    let what = "which is on a server: SQLite attaches files";
+                    return Err(format!("databases.{name}.attach names {other}, {what}"));
+                }
             }
         }
         for (kind, name, database) in self.belonging() {

@@ -33,6 +33,10 @@ impl Config {
     /// Everything that is wrong with it.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
         let mut found: Vec<Mistake> = self.check_databases().err().map(Mistake::of).into_iter().collect();
+        for (name, database) in &self.databases {
+            let misplaced = database.misplaced();
+            found.extend(misplaced.map(|(key, what)| Mistake::of(format!("databases.{name}.{key} {what}"))));
+        }
         if self.pool.readers_per_db == 0 {
             found.push(Mistake::of("pool.readers_per_db must be at least 1"));
         }
