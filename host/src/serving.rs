@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use arc_swap::ArcSwap;
 use sqlitrest_runtime::config::{Config, DatabaseFile};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -26,7 +26,8 @@ use crate::settings::{Flags, Settings};
 /// How often it is looked whether requests that began with what was served before have ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// How long a change waits for the end of what was served before it.
+/// How many engines come to their end at a time, before a change waits for one of them, and how long.
+const RETIRING: usize = 4;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The engine that answers now, and how it becomes another.
@@ -38,6 +39,8 @@ pub struct Serving {
     backups: OnceLock<Backups>,
     /// One change at a time.
     changes: Mutex<Changes>,
+    /// A place for each engine that comes to its end.
+    retiring: Arc<Semaphore>,
     /// What was typed, by which the configuration is read again. None: there is nothing to read.
     flags: Option<Flags>,
     file: Option<PathBuf>,
@@ -86,6 +89,7 @@ impl Serving {
             audit: OnceLock::new(),
             backups: OnceLock::new(),
             changes: Mutex::new(changes),
+            retiring: Arc::new(Semaphore::new(RETIRING)),
             flags: settings.map(|settings| settings.flags.clone()),
             file: settings.and_then(|settings| settings.file.clone()),
         }))
@@ -190,6 +194,8 @@ impl Serving {
 
     /// Takes an engine of this configuration into service.
     async fn change(&self, config: &Config) -> Result<Vec<String>> {
+        // Changes in quick succession would pile up what they leave behind; what is held for long by its requests hinders none.
+        let place = timeout(PATIENCE, Arc::clone(&self.retiring).acquire_owned()).await;
         let (before, config) = (self.engine(), config.clone());
         // Files are opened and read.
         let opening = Arc::clone(&before);
@@ -203,8 +209,10 @@ impl Serving {
         };
         self.engine.store(Arc::clone(&engine));
         names::outdate();
-        // Otherwise changes in quick succession would pile up what they leave behind.
-        let _ = timeout(PATIENCE, tokio::spawn(retire(before, engine))).await;
+        tokio::spawn(async move {
+            retire(before, engine).await;
+            drop(place);
+        });
         Ok(warnings)
     }
 }
