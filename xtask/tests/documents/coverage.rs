@@ -1,0 +1,67 @@
+//! That no page of `docs/` is without a test, and no command in one is shown to be typed and never was.
+
+use std::collections::BTreeSet;
+
+use crate::page::Page;
+use crate::{pages, read};
+
+/// Pages without examples, and the tests that compare them with what they are about.
+const COMPARED: [(&str, &str); 4] = [
+    ("docs/configuration.md", "tests/tests/configuration.rs"),
+    ("docs/limits.md", "tests/tests/limits.rs"),
+    ("docs/performance.md", "xtask/tests/documents/book.rs"),
+    ("docs/comparison.md", "xtask/tests/documents/book.rs"),
+];
+
+/// What is typed where no test can: another platform, the repository's own commands, whose tests these are, and what takes a build.
+const NOT_RUN: [&str; 8] =
+    ["spin", "cargo", "kill", "systemctl", "openssl", "git", "cd", "target/release/sqlitrest"];
+
+fn with_blocks(info: &str) -> BTreeSet<String> {
+    let has = |page: &String| Page::parse(&read(page)).blocks.iter().any(|block| block.info == info);
+    pages().into_iter().filter(has).collect()
+}
+
+#[test]
+fn every_page_has_a_test() {
+    let typed = with_blocks("console");
+    let asked = with_blocks("http");
+    for page in pages() {
+        let compared = COMPARED.iter().find(|(name, _)| *name == page);
+        if let Some((_, test)) = compared {
+            assert!(read(test).contains(&page), "{test} does not read {page}");
+        }
+        let has_test = compared.is_some() || typed.contains(&page) || asked.contains(&page);
+        assert!(has_test, "{page} has neither examples nor a test of its own: COMPARED");
+    }
+}
+
+#[test]
+fn every_example_is_run() {
+    let test = read("tests/tests/docs.rs");
+    for page in with_blocks("http") {
+        assert!(
+            test.contains(&format!("\"{page}\"")),
+            "tests/tests/docs.rs does not run the examples of {page}"
+        );
+    }
+}
+
+/// A block `sh` is for what cannot be run here; what can is a block `console`.
+#[test]
+fn every_command_is_run() {
+    for name in pages() {
+        let page = Page::parse(&read(&name));
+        for block in page.blocks.iter().filter(|block| block.info == "sh") {
+            for line in page.lines[block.range.clone()].iter().filter(|line| !line.starts_with([' ', '#'])) {
+                let first = line.split(' ').next().unwrap_or_default();
+                let is_known = line.is_empty() || NOT_RUN.contains(&first);
+                assert!(
+                    is_known,
+                    "{name}, below line {}: `{line}` is not run; make it a `console` block",
+                    block.line
+                );
+            }
+        }
+    }
+}
