@@ -11,6 +11,9 @@ use std::time::Duration;
 /// The longest that a command is waited for.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Where pages have the reader's own directory.
+const HOME: &str = "/home/you";
+
 /// What stands in front of the exit code of a command.
 const MARK: char = '\u{1e}';
 
@@ -112,14 +115,15 @@ impl Session {
         if let Some(port) = &self.port {
             outcome.printed = outcome.printed.replace(port, ":3000");
         }
+        outcome.printed = outcome.printed.replace(&self.home.display().to_string(), HOME);
         outcome
     }
 
     fn serve(&mut self, typed: &str) -> Outcome {
         self.servers += 1;
-        let (pipe, number) = (self.home.join(format!("server-{}", self.servers)), self.servers + 10);
+        let (pipe, number) = (self.home.join(format!("server-{}", self.servers)), self.servers + 50);
         let (log, pipe) = (pipe.with_extension("log"), pipe.display());
-        // The end that is read stays open, so that the server may say more; from the second line on nobody listens.
+        // The end that is read stays open, so that the server may say more; from the second line on nobody listens. Bash keeps small numbers for itself.
         let mut outcome = self.run(&format!(
             "mkfifo {pipe}; {{ exec env {typed}\n}} > {pipe} 2> {} & exec {number}< {pipe}; read -r line <&{number}; echo \"$line\"",
             log.display()
