@@ -100,6 +100,26 @@ fn every_link_leads_somewhere() {
     assert!(broken.is_empty(), "{} links lead nowhere:\n{}", broken.len(), broken.join("\n"));
 }
 
+/// What `sqlitrest init` writes points to the documents, too.
+#[test]
+fn addresses_in_the_examples_lead_somewhere() {
+    let directories = fs::read_dir(root().join("examples")).expect("examples");
+    let directories = directories.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let (mut followed, mut broken) = (0, Vec::new());
+    for file in directories.flat_map(|path| fs::read_dir(path).expect("a directory")) {
+        let Ok(text) = fs::read_to_string(file.expect("an entry").path()) else { continue };
+        for rest in text.split(ON_THE_WEB).skip(1) {
+            let path = rest.split([' ', '\n', ')', '#', '"']).next().unwrap_or_default();
+            followed += 1;
+            if !root().join(path).exists() {
+                broken.push(path.to_owned());
+            }
+        }
+    }
+    assert!(followed >= 4, "only {followed} addresses were found");
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
 #[test]
 fn headings_as_links_know_them() {
     let page = linked("# `[server]`: where, and *when*\n## A\n## A\n[x](a.md#b) ![y](c.svg) `[no](no)`\n");
