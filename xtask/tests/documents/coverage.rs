@@ -64,3 +64,37 @@ fn every_command_is_run() {
         }
     }
 }
+
+/// What is shown as configuration can be read as such.
+#[test]
+fn every_configuration_is_toml() {
+    let mut read_ones = 0;
+    for name in pages() {
+        let page = Page::parse(&read(&name));
+        for block in page.blocks.iter().filter(|block| block.info.split(' ').next() == Some("toml")) {
+            let text = page.lines[block.range.clone()].join("\n");
+            let table = text.parse::<toml::Table>();
+            assert!(table.is_ok(), "{name}, line {}: {}", block.line, table.unwrap_err());
+            read_ones += 1;
+        }
+    }
+    assert!(read_ones >= 40, "only {read_ones} blocks");
+}
+
+/// A newcomer has an answer that goes by who asks after less than ten commands.
+#[test]
+fn the_quick_start_is_quick() {
+    let text = read("docs/quickstart.md");
+    let (before, _) =
+        text.split_once("That was an authenticated answer").expect("the place where it is there");
+    let page = Page::parse(before);
+    let is_typed = |info: &str, line: &str| match info {
+        "console" => line.starts_with("$ "),
+        _ => info == "sh" && !line.starts_with([' ', '#']),
+    };
+    let lines = |info: &str, range: std::ops::Range<usize>| {
+        page.lines[range].iter().filter(|line| is_typed(info, line)).count()
+    };
+    let typed: usize = page.blocks.iter().map(|block| lines(&block.info, block.range.clone())).sum();
+    assert!((5..10).contains(&typed), "{typed} commands");
+}
