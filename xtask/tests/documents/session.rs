@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,10 +18,6 @@ const HOME: &str = "/home/you";
 
 /// What stands in front of the exit code of a command.
 const MARK: char = '\u{1e}';
-
-/// What the shell finds as `sqlitrest`: the server, which says under which number it runs.
-const PROGRAM: &str =
-    "#!/bin/sh\n[ \"$1\" = serve ] && echo $$ >> \"$DOCUMENT_SERVERS\"\nexec \"$DOCUMENT_SERVER\" \"$@\"\n";
 
 /// SQLite's shell for a machine that has none, as far as it is needed: the file and the query are the last two words.
 const SQLITE: &str = "#!/usr/bin/env python3
@@ -57,7 +55,8 @@ impl Session {
         let home = std::env::temp_dir().join(format!("sqlitrest-docs-{}-{number}", std::process::id()));
         fs::create_dir_all(home.join("bin")).expect("a directory");
         fs::create_dir_all(home.join("work")).expect("a directory");
-        executable(&home.join("bin/sqlitrest"), PROGRAM);
+        let named = home.join("bin/sqlitrest");
+        symlink(program.canonicalize().expect("the server"), named).expect("a link");
         executable(&home.join("bin/sqlite3"), SQLITE);
         // What a terminal does not show: how far a download has come.
         fs::write(home.join(".curlrc"), "silent\nshow-error\n").expect("written");
@@ -73,11 +72,11 @@ impl Session {
             .current_dir(home.join("work"))
             .env("PATH", format!("{}:{path}", home.join("bin").display()))
             .env("HOME", &home)
-            .env("DOCUMENT_SERVER", program)
-            .env("DOCUMENT_SERVERS", home.join("servers"))
             .env("SQLITREST_SERVER_PORT", "0")
             .env("SQLITREST_SERVER_ENGINE", engine)
             .env("NO_COLOR", "1")
+            // With what it starts, so that all of it can be ended.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
@@ -154,11 +153,10 @@ impl Session {
 }
 
 impl Drop for Session {
-    /// Ends the servers by their numbers, then the shell.
+    /// Ends the shell and the servers that it has started.
     fn drop(&mut self) {
-        for server in fs::read_to_string(self.home.join("servers")).unwrap_or_default().lines() {
-            let _ = Command::new("kill").arg(server).stderr(Stdio::null()).status();
-        }
+        let group = format!("-{}", self.shell.id());
+        let _ = Command::new("kill").args(["-s", "KILL", "--", &group]).stderr(Stdio::null()).status();
         let _ = self.shell.kill();
         let _ = self.shell.wait();
         let _ = fs::remove_dir_all(&self.home);
@@ -166,7 +164,6 @@ impl Drop for Session {
 }
 
 fn executable(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt as _;
     fs::write(path, text).expect("written");
     fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
 }
