@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::page::Page;
-use crate::{pages, read};
+use crate::{pages, read, root};
 
 /// Pages without examples, and the tests that compare them with what they are about.
 const COMPARED: [(&str, &str); 4] = [
@@ -15,6 +15,13 @@ const COMPARED: [(&str, &str); 4] = [
 
 /// What is typed where no test can: another platform, the repository's own commands, whose tests these are, and what takes a build.
 const NOT_RUN: [&str; 5] = ["cargo", "export", "git", "spin", "target/release/sqlitrest"];
+
+/// Pages whose set-ups, containers and services among them, have tests of their own.
+const RUN_ELSEWHERE: [(&str, &str); 1] = [("docs/deployment.md", "tests/deploy")];
+
+fn run_elsewhere(page: &str) -> bool {
+    RUN_ELSEWHERE.iter().any(|(name, tests)| *name == page && root().join(tests).exists())
+}
 
 fn with_blocks(info: &str) -> BTreeSet<String> {
     let has = |page: &String| Page::parse(&read(page)).blocks.iter().any(|block| block.info == info);
@@ -30,7 +37,8 @@ fn every_page_has_a_test() {
         if let Some((_, test)) = compared {
             assert!(read(test).contains(&page), "{test} does not read {page}");
         }
-        let has_test = compared.is_some() || typed.contains(&page) || asked.contains(&page);
+        let is_run = typed.contains(&page) || asked.contains(&page) || run_elsewhere(&page);
+        let has_test = compared.is_some() || is_run;
         assert!(has_test, "{page} has neither examples nor a test of its own: COMPARED");
     }
 }
@@ -49,7 +57,7 @@ fn every_example_is_run() {
 /// A block `sh` is for what cannot be run here; what can is a block `console`.
 #[test]
 fn every_command_is_run() {
-    for name in pages() {
+    for name in pages().into_iter().filter(|name| !run_elsewhere(name)) {
         let page = Page::parse(&read(&name));
         for block in page.blocks.iter().filter(|block| block.info == "sh") {
             for line in page.lines[block.range.clone()].iter().filter(|line| !line.starts_with([' ', '#'])) {
