@@ -1,6 +1,7 @@
 //! `cargo xtask …`: set-up, build, run and test, each one command on a fresh machine. `HELP` says what each does.
 
 mod bench;
+mod book;
 mod build;
 mod clients;
 mod debian;
@@ -31,6 +32,7 @@ cargo xtask test             build, check format and lints, run every test, thos
 cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients
 cargo xtask bench            build, get the servers of others, measure them all in one run: benches/README.md
 cargo xtask bench --help     what else it measures
+cargo xtask book             build the documents as a site: target/book/index.html
 cargo xtask help             this text
 
 Every command gets what it needs first, a way to build WebAssembly above all. Of these, the first that works:
@@ -60,6 +62,7 @@ fn command(args: &[&str]) -> Result<()> {
         ["dist"] => build::dist(&wasm::find()?)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
         ["bench", args @ ..] => bench::bench(args)?,
+        ["book"] => drop(book::book()?),
         ["serve", rest @ ..] => serve::serve(rest)?,
         ["test"] => test::test(None).context("test FAILED")?,
         ["test", filter] => test::test(Some(filter)).context("test FAILED")?,
