@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::browser;
 use crate::build;
 use crate::clients;
 use crate::proj_db::proj_db;
@@ -48,6 +49,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     tally.run(&mut tests)?;
     clients::test(filter, &mut tally)?;
+    browser::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }
