@@ -24,6 +24,7 @@ use crate::open::File;
 use crate::progress;
 use crate::sections::Sections;
 use crate::settings::{self, Of};
+use crate::static_files;
 use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// What `sqlitrest check` can be told.
@@ -168,6 +169,9 @@ fn look(of: &Of, report: &mut Report) {
     doubtful.for_each(|warning| report.warn(placed(&warning)));
     for wrong in front::mistakes(&config, &sections) {
         report.error(placed(&wrong));
+    }
+    if let Err(error) = static_files::refuse_what_is_private(&config, &sections, &read) {
+        report.error(placed(&format!("{error:#}")));
     }
     if let Some(audit) = &sections.audit {
         let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));

@@ -10,7 +10,7 @@ use crate::audit;
 use crate::backup;
 use crate::observe::logging::Log;
 use crate::observe::telemetry::Telemetry;
-use crate::tls;
+use crate::{static_files, tls};
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -28,6 +28,9 @@ pub struct Sections {
     pub backup: Option<backup::settings::Settings>,
     /// `[tls]`: certificate and key of the port.
     pub tls: Option<tls::Section>,
+    /// `[static]`: files beside the API.
+    #[serde(rename = "static")]
+    pub static_files: Option<static_files::Section>,
 }
 
 impl Sections {
@@ -55,6 +58,9 @@ impl Sections {
         let files = self.tls.iter_mut().flat_map(|tls| [&mut tls.certificate, &mut tls.key]);
         for file in files {
             *file = PathBuf::from(place(&file.display().to_string()));
+        }
+        if let Some(files) = &mut self.static_files {
+            files.directory = PathBuf::from(place(&files.directory.display().to_string()));
         }
         if let Some(path) = &mut self.admin.unix_socket {
             *path = place(path);

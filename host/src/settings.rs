@@ -13,6 +13,7 @@ use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Refer
 
 use crate::component::Guest;
 use crate::sections::Sections;
+use crate::static_files;
 
 /// Read where no `--config` is given, if it is there.
 const DEFAULT_FILE: &str = "sqlitrest.toml";
@@ -191,6 +192,7 @@ impl Settings {
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
         let mut read = Vec::from_iter(read);
         ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
+        static_files::refuse_what_is_private(&config, &sections, &read)?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,

@@ -2,15 +2,19 @@
 
 mod bench;
 mod book;
+mod browser;
 mod build;
+mod chromium;
 mod clients;
 mod debian;
+mod example;
 mod node;
 mod peers;
 mod proj_db;
 mod promtool;
 mod python;
 mod serve;
+mod served;
 mod shell;
 mod test;
 mod wasm;
@@ -27,9 +31,13 @@ cargo xtask build --guest    build the component alone
 cargo xtask dist             build what is shipped: target/dist/sqlitrest, small and fast; takes minutes
 cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the component as the engine; with no DB, the
                              example, examples/music.db, which is made from examples/music.sql
+cargo xtask serve --example NAME
+                             build, then serve the example blog, todo or multi-tenant, with its page; it is made in
+                             target/examples/NAME, with people who may sign in
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
-cargo xtask test             build, check format and lints, run every test, those of the clients too
-cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients
+cargo xtask test             build, check format and lints, run every test, those of the clients and of pages in a browser too
+cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients,
+                             `browser` of those of the pages
 cargo xtask bench            build, get the servers of others, measure them all in one run: benches/README.md
 cargo xtask bench --help     what else it measures
 cargo xtask book             build the documents as a site: target/book/index.html

@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::book::book;
+use crate::browser;
 use crate::build;
 use crate::clients;
 use crate::proj_db::proj_db;
@@ -64,6 +65,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         book()?;
         checks.push("documents as a site");
     }
+    browser::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }

@@ -123,6 +123,7 @@ pub const KEYS: &[&str] = &[
     "debug.admin_role",
     "tls.certificate",
     "tls.key",
+    "static.directory",
 ];
 
 /// Keys whose value is a text, whatever it looks like: a secret of digits is no number.

@@ -99,6 +99,9 @@ pub struct Config {
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// `[static]`: files beside the API.
+    #[serde(skip_serializing, rename = "static")]
+    pub static_files: Option<toml::Table>,
     /// The database that stands first in the file.
     #[serde(skip)]
     pub first: Option<String>,
@@ -182,6 +185,7 @@ impl Config {
             ("audit", &self.audit),
             ("backup", &self.backup),
             ("tls", &self.tls),
+            ("static", &self.static_files),
         ];
         let present = sections.into_iter().filter_map(|(name, section)| Some((name, section.clone()?)));
         present.map(|(name, section)| (name.to_owned(), toml::Value::Table(section))).collect()
