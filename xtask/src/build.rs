@@ -40,19 +40,6 @@ pub fn all(wasm: &Wasm, selection: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Builds what is shipped: the server with the component inside, small and fast, in `target/dist`. Takes minutes.
-///
-/// # Errors
-/// What the compilers say.
-pub fn dist(wasm: &Wasm) -> Result<()> {
-    all(wasm, &SERVER)?;
-    run(with_component(&mut cargo()).args(["build", "--profile", "dist", "--package", "sqlitrest"]))?;
-    let shipped = target(&format!("dist/sqlitrest{}", std::env::consts::EXE_SUFFIX));
-    let size = fs::metadata(&shipped).with_context(|| shipped.display().to_string())?.len();
-    eprintln!("built {}: {} KB", shipped.display(), size / 1024);
-    Ok(())
-}
-
 /// Builds the component.
 ///
 /// # Errors

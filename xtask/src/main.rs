@@ -9,6 +9,7 @@ mod peers;
 mod proj_db;
 mod promtool;
 mod python;
+mod release;
 mod serve;
 mod shell;
 mod test;
@@ -19,11 +20,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
+use crate::release::Linked;
+
 const HELP: &str = "\
 cargo xtask build            build component and server in release: target/sqlitrest-guest.wasm (spin.toml names it)
                              and target/release/sqlitrest with the component inside
 cargo xtask build --guest    build the component alone
-cargo xtask dist             build what is shipped: target/dist/sqlitrest, small and fast; takes minutes
+cargo xtask dist             build what is shipped, small and fast; takes minutes: target/dist/sqlitrest, and in target/dist/release the
+                             archive of it, the component, checksums, the list of parts (SBOM) and whose code they are
+cargo xtask dist --static    the same with everything inside (musl), which runs on any Linux; and the files of the container
+                             image in target/dist/image
 cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the component as the engine; with no DB, the
                              example, examples/music.db, which is made from examples/music.sql
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
@@ -57,7 +63,8 @@ fn command(args: &[&str]) -> Result<()> {
     match args {
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
         ["build"] => build::all(&wasm::find()?, &build::SERVER)?,
-        ["dist"] => build::dist(&wasm::find()?)?,
+        ["dist"] => release::dist(&wasm::find()?, Linked::Here)?,
+        ["dist", "--static"] => release::dist(&wasm::find()?, Linked::Static)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
         ["bench", args @ ..] => bench::bench(args)?,
         ["serve", rest @ ..] => serve::serve(rest)?,
