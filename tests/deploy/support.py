@@ -71,19 +71,20 @@ class Server:
         """A connection to it."""
         return http.client.HTTPConnection(self.address, timeout=LIMIT)
 
-    def ask(self, target, method="GET", body=None):
+    def ask(self, target, method="GET", body=None, fields=None):
         """Status and body of an answer."""
         connection = self.client()
         try:
-            return send(connection, target, method, body)
+            return send(connection, target, method, body, fields)
         finally:
             connection.close()
 
 
-def send(connection, target, method="GET", body=None):
-    """Sends a request with this JSON; status and body of its answer."""
+def send(connection, target, method="GET", body=None, fields=None):
+    """Sends a request with this JSON and these fields; status and body of its answer."""
     text = None if body is None else json.dumps(body)
-    connection.request(method, target, text, {} if text is None else {"Content-Type": "application/json"})
+    kind = {} if text is None else {"Content-Type": "application/json"}
+    connection.request(method, target, text, {**kind, **(fields or {})})
     answer = connection.getresponse()
     told = answer.read().decode()
     is_json = answer.headers.get_content_type() == "application/json"

@@ -4,6 +4,7 @@ mod bench;
 mod build;
 mod clients;
 mod debian;
+mod deploy;
 mod node;
 mod peers;
 mod proj_db;
@@ -34,7 +35,7 @@ cargo xtask serve [DB]       build, then serve DB on 127.0.0.1:3000 with the com
                              example, examples/music.db, which is made from examples/music.sql
 cargo xtask serve [DB] -- …  the same, with these flags of `sqlitrest serve`
 cargo xtask test             build, check format and lints, run every test, those of the clients too
-cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` is part of the names of the clients
+cargo xtask test FILTER      build, run the tests whose names contain FILTER; `clients` and `deploy` are parts of names
 cargo xtask bench            build, get the servers of others, measure them all in one run: benches/README.md
 cargo xtask bench --help     what else it measures
 cargo xtask help             this text

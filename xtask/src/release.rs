@@ -76,15 +76,26 @@ fn triple(linked: Linked) -> Result<String> {
     let host = host_triple()?;
     match linked {
         Linked::Here => Ok(host),
-        Linked::Static if cfg!(target_os = "linux") => Ok(format!("{}-unknown-linux-musl", env::consts::ARCH)),
-        Linked::Static => bail!("what is linked statically is for Linux, and {host} is not; see `cargo xtask dist`"),
+        Linked::Static if cfg!(target_os = "linux") => {
+            Ok(format!("{}-unknown-linux-musl", env::consts::ARCH))
+        }
+        Linked::Static => {
+            bail!("what is linked statically is for Linux, and {host} is not; see `cargo xtask dist`")
+        }
     }
 }
 
 /// Builds the server, small and fast, and says where it is.
 fn server(triple: &str, linked: Linked) -> Result<PathBuf> {
     let mut cargo_build = cargo();
-    build::with_component(&mut cargo_build).args(["build", "--locked", "--profile", "dist", "--package", "sqlitrest"]);
+    build::with_component(&mut cargo_build).args([
+        "build",
+        "--locked",
+        "--profile",
+        "dist",
+        "--package",
+        "sqlitrest",
+    ]);
     let mut built = target("dist");
     if linked == Linked::Static {
         need_musl(triple)?;
@@ -233,7 +244,10 @@ fn set_mode(_: &Path, _: u32) -> Result<()> {
 }
 
 /// Makes a directory anew, with nothing in it.
-fn empty(directory: &Path) -> Result<()> {
+///
+/// # Errors
+/// Of files.
+pub fn empty(directory: &Path) -> Result<()> {
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| directory.display().to_string())?;
     }

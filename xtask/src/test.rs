@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build;
 use crate::clients;
+use crate::deploy;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
@@ -48,6 +49,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     tally.run(&mut tests)?;
     clients::test(filter, &mut tally)?;
+    deploy::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }
