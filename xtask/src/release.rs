@@ -47,13 +47,13 @@ pub enum Linked {
     Static,
 }
 
-/// Builds what is shipped, and leaves the release and the files of the image. Takes minutes, twice.
+/// Builds what is shipped, and leaves the release and the files of the image. Takes minutes.
 ///
 /// # Errors
 /// What the compilers and other programs say; an image that is too large.
 pub fn dist(wasm: &Wasm, linked: Linked) -> Result<()> {
     let triple = triple(linked)?;
-    build::all(wasm, &build::SERVER)?;
+    build::machine_code(wasm, &build::SERVER)?;
     let server = server(&triple, linked)?;
     let release = target("dist/release");
     empty(&release)?;

@@ -1,12 +1,12 @@
-//! wasmtime's settings, the same for compiling and for running, and where the component comes from.
+//! wasmtime's settings for running, and where the component comes from.
 //!
 //! Here is `unsafe`: to run machine code that was compiled before, and to give memory back.
 
-use std::borrow::Cow;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use sqlitrest_compile::unpack;
 use wasmtime::component::Component;
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig, Precompiled};
 
@@ -14,12 +14,6 @@ use super::instances::{MEMORY_LIMIT, MOST};
 
 /// The component that was there when this program was built; empty where there was none (see `build.rs`).
 static EMBEDDED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
-
-/// How compiled components are packed, which are two thirds smaller then. Higher levels take long and gain little.
-const LEVEL: i32 = 6;
-
-/// What zstd's format begins with (RFC 8878 section 3.1.1).
-const PACKED: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
 
 /// Where the guest component comes from.
 #[derive(Clone, Debug)]
@@ -45,21 +39,11 @@ pub fn engine() -> Result<Engine> {
         .linear_memory_keep_resident(2 << 20)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = settings();
+    let mut config = sqlitrest_compile::settings();
     config.allocation_strategy(pool);
     Engine::new(&config).map_err(|error| {
         anyhow!("wasmtime cannot start here ({error:#}); use `--engine native`, or lift a limit on virtual memory (ulimit -v)")
     })
-}
-
-/// What the machine code depends on.
-fn settings() -> wasmtime::Config {
-    let mut config = wasmtime::Config::new();
-    config
-        .epoch_interruption(true)
-        // WASI 0.2 has no use for it, and a call is cheaper without.
-        .concurrency_support(false);
-    config
 }
 
 /// The component, ready to be linked.
@@ -92,32 +76,6 @@ pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
             }
         }
     }
-}
-
-/// A component out of what `compile` has written; any other is as it is.
-fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
-    if bytes.starts_with(&PACKED) {
-        return Ok(Cow::Owned(zstd::stream::decode_all(bytes)?));
-    }
-    Ok(Cow::Borrowed(bytes))
-}
-
-/// Compiles a component for any machine of this kind, and packs it: the processor's extensions are not used, as another may lack them.
-///
-/// # Errors
-/// One sentence on which file is wrong.
-pub fn compile(input: &Path, output: &Path) -> Result<()> {
-    let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
-    let mut config = settings();
-    config
-        .target(env!("COMPILED_FOR"))
-        .map_err(|error| anyhow!("wasmtime does not compile for this machine: {error:#}"))?;
-    let compiled = Engine::new(&config)
-        .and_then(|engine| engine.precompile_component(&bytes))
-        .map_err(|error| anyhow!("{} cannot be compiled: {error:#}", input.display()))?;
-    let packed = zstd::bulk::compress(&compiled, LEVEL)
-        .with_context(|| format!("{} cannot be packed", input.display()))?;
-    fs::write(output, packed).with_context(|| format!("{} cannot be written", output.display()))
 }
 
 /// Lets the system have the memory in which a part of this program stands that was read once. wasmtime has a copy, which it runs.
