@@ -31,10 +31,13 @@ def texts(directory):
         if os.path.relpath(folder, directory).count(os.sep) + 1 >= DEPTH:
             folders.clear()
         folders[:] = sorted(name for name in folders if name not in ("target", "tests", "benches"))
-        for name in sorted(files):
-            if NAMES.match(name) and not name.endswith((".rs", ".py", ".c", ".h")):
-                with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
-                    yield file.read().replace("\r\n", "\n").strip()
+        found = [name for name in sorted(files) if NAMES.match(name) and not name.endswith((".rs", ".py", ".c", ".h"))]
+        # zstd, which may be taken by either, has BSD's terms in LICENSE and GNU's in COPYING.
+        if any(name.lower().startswith("licen") for name in found):
+            found = [name for name in found if not name.lower().startswith("copying")]
+        for name in found:
+            with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:
+                yield file.read().replace("\r\n", "\n").strip()
 
 
 def main():
