@@ -376,6 +376,22 @@ fn migrations_are_applied_once_and_as_a_whole() {
 }
 
 #[test]
+fn migrations_make_a_database_where_there_is_none() {
+    let scratch = Scratch::new();
+    let directory = migrations(&scratch);
+    let (dir, database) = (path(&directory), scratch.path("new.db"));
+    fails(&db(&database, &["migrate", dir]), 2, "there is no file");
+    assert_eq!(db(&database, &["migrate", dir, "--create", "--dry-run"]).code, Some(2));
+    assert!(!database.exists());
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).code, Some(0));
+    assert_eq!(count(&database, "notes"), 2);
+    execute(&database, "INSERT INTO notes (body) VALUES ('c')");
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).stdout, "nothing to apply\n");
+    assert_eq!(count(&database, "notes"), 3, "what is there stays");
+    fails(&db(&scratch.path("nowhere/a.db"), &["migrate", dir, "--create"]), 2, "cannot be made");
+}
+
+#[test]
 fn a_vacuum_gives_space_back() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");

@@ -12,6 +12,7 @@ use crate::book::book;
 use crate::browser;
 use crate::build;
 use crate::clients;
+use crate::deploy;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
@@ -66,6 +67,7 @@ pub fn test(filter: Option<&str>) -> Result<()> {
         checks.push("documents as a site");
     }
     browser::test(filter, &mut tally)?;
+    deploy::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }
