@@ -1,5 +1,7 @@
 //! What is read, what is refused, and in which words.
 
+use std::time::Duration;
+
 use super::*;
 use expect_test::{Expect, expect};
 
@@ -106,9 +108,7 @@ fn mistakes_are_explained() {
     check_error(
         "[server]\nprot = 1\n",
         &[],
-        expect![[
-            r#"sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`; perhaps `port`"#
-        ]],
+        expect!["sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`, `watch`; perhaps `port`"],
     );
     check_error(
         "[server]\nport = \"x\"\n",
