@@ -32,6 +32,7 @@ pub mod http;
 pub mod identity;
 pub mod keyset;
 pub mod media;
+pub mod openapi;
 pub mod order;
 pub mod payload;
 pub mod plan;
@@ -306,6 +307,11 @@ fn answer(
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
     }
     timing.spend(Stage::Transaction);
+    if let Action::Describe(asked) = &request.action {
+        let response = openapi::answer(config, schema, request, asked);
+        timing.spend(Stage::Response);
+        return response;
+    }
     let schema = &schema.for_role(config, request.identity.role.as_deref());
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);

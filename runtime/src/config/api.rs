@@ -29,12 +29,12 @@ pub struct Api {
     /// The role of who does not sign in; none: where `[auth]` is on, everybody must (`db-anon-role`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_role: Option<String>,
-    /// Whom the OpenAPI document tells what. Not built yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub openapi: Option<String>,
-    /// Its version. Not built yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub openapi_version: Option<String>,
+    /// Whom the OpenAPI document tells what (`openapi-mode`).
+    pub openapi: OpenApi,
+    /// The version of OpenAPI that it follows.
+    pub openapi_version: OpenApiVersion,
+    /// Where clients reach the API, for the OpenAPI document; empty: where they asked for it (`openapi-server-proxy-uri`).
+    pub proxy_uri: String,
     /// The path under which the API is served: `/rest/v1`. Empty: at the root.
     pub base_path: String,
 }
@@ -53,11 +53,54 @@ impl Default for Api {
             error_verbosity: Verbosity::default(),
             server_timing: false,
             anonymous_role: None,
-            openapi: None,
-            openapi_version: None,
+            openapi: OpenApi::default(),
+            openapi_version: OpenApiVersion::default(),
+            proxy_uri: String::new(),
             base_path: String::new(),
         }
     }
+}
+
+impl Api {
+    /// Whether `proxy_uri` is empty, or an absolute URL.
+    pub(super) fn has_proxy_uri(&self) -> bool {
+        let rest = ["https://", "http://"].iter().find_map(|scheme| self.proxy_uri.strip_prefix(scheme));
+        let is_url = rest.is_some_and(|rest| {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let is_plain = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}?#".contains(&b));
+            // A password would be published.
+            !host.is_empty() && !host.starts_with(':') && !host.contains('@') && is_plain
+        });
+        self.proxy_uri.is_empty() || is_url
+    }
+}
+
+/// Whom the OpenAPI document tells what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpenApi {
+    /// Everybody what their role may do.
+    #[default]
+    FollowPrivileges,
+    /// Everybody everything that is exposed.
+    IgnorePrivileges,
+    /// There is none.
+    Disabled,
+}
+
+/// The version of OpenAPI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OpenApiVersion {
+    /// 3.1
+    #[default]
+    #[serde(rename = "3.1")]
+    V3_1,
+    /// 3.0
+    #[serde(rename = "3.0")]
+    V3_0,
+    /// 2.0, which was called Swagger.
+    #[serde(rename = "2.0")]
+    V2_0,
 }
 
 /// How much is told of an error.

@@ -5,6 +5,7 @@
 //! that nothing is silently not enforced.
 
 mod api;
+mod comments;
 mod database;
 mod debug;
 mod definitions;
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
-pub use api::{Api, TxEnd, Verbosity};
+pub use api::{Api, OpenApi, OpenApiVersion, TxEnd, Verbosity};
+pub use comments::Comments;
 pub use database::{Attach, DatabaseFile, Mode, Pool, Synchronous};
 pub use debug::Debug;
 pub use definitions::{
@@ -68,9 +70,8 @@ pub struct Config {
     /// `[policies]`: who may see and do what. None: everyone everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies: Option<policy::Settings>,
-    /// `[comments]`, for documents. Not built yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub comments: Option<toml::Table>,
+    /// `[comments]`, for documents.
+    pub comments: Comments,
     /// `[attach]`: databases that come and go while the server runs.
     pub attach: Attach,
     /// `[debug]`: what is told of the server itself, and to whom.
@@ -213,6 +214,12 @@ impl Config {
             return Err(ConfigError(format!(
                 "{origin}: api.base_path = \"{}\" is no path: write \"/rest/v1\", or \"\" for the root",
                 self.api.base_path
+            )));
+        }
+        if !self.api.has_proxy_uri() {
+            return Err(ConfigError(format!(
+                "{origin}: api.proxy_uri = \"{}\" is no absolute URL: write \"https://api.example.com/v1\", or \"\" for none",
+                self.api.proxy_uri
             )));
         }
         if let Some(auth) = &self.auth {

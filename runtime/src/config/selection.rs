@@ -116,6 +116,10 @@ impl Config {
             types.filter_map(|(key, types)| Some((relation_of(key)?, types.clone()))).collect();
         let indexes = self.fts.iter();
         config.fts = indexes.filter_map(|(key, index)| Some((relation_of(key)?, index.clone()))).collect();
+        for comments in [&mut config.comments.table, &mut config.comments.column] {
+            let all = std::mem::take(comments).into_iter();
+            *comments = all.filter_map(|(key, text)| Some((relation_of(&key)?, text))).collect();
+        }
         if !config.udf.iter().any(|udf| udf.name == config.api.root) {
             config.api.root.clear();
         }

@@ -108,7 +108,9 @@ fn mistakes_are_explained() {
     check_error(
         "[server]\nprot = 1\n",
         &[],
-        expect!["sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`, `watch`; perhaps `port`"],
+        expect![
+            "sqlitrest.toml:2:1: unknown field `prot`, expected one of `host`, `port`, `shutdown_timeout`, `max_body`, `engine`, `watch`; perhaps `port`"
+        ],
     );
     check_error(
         "[server]\nport = \"x\"\n",

@@ -455,8 +455,7 @@ mod tests {
     #[test]
     fn a_view_is_given_up_for_what_is_wrong_with_it_alone() {
         let file = DatabaseFile::at(String::new());
-        let read =
-            |message| read_schema(&mut OneView(message), &file).map(|schema| schema.warnings.len());
+        let read = |message| read_schema(&mut OneView(message), &file).map(|schema| schema.warnings.len());
         assert_eq!(read("no such table: main.gone"), Ok(1));
         assert_eq!(read("no such column: interrupted"), Ok(1));
         for message in ["interrupted", "database is locked", "disk I/O error", "SQLite error: out of memory"]
