@@ -18,7 +18,7 @@ use sqlitrest_runtime::schema::{SchemaCache, read_configured};
 use sqlitrest_tests::double::Double;
 
 /// As a request without a media type or a zone is answered.
-const OUTPUT: Output = Output { shape: Shape::Objects, zone: None };
+const OUTPUT: Output = Output { shape: Shape::Objects, zone: None, names_written: false };
 
 const CONFIG: &str = r#"
     [databases.main]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use rusqlite::types::{ToSqlOutput, ValueRef as SqlRef};
 use rusqlite::{Connection, params};
 use sqlitrest_runtime::compile::{Param, Step};
-use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::config::{Config, DatabaseFile};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::RowFormat;
 use sqlitrest_runtime::http;
@@ -211,7 +211,8 @@ fn reads<'a>(port: &'a mut Port, workload: Workload, keys: (u64, u64)) -> Result
     let config = Config::load("bench", "[databases.main]\npath = \"bench.db\"", [])
         .map_err(|error| anyhow!("{error}"))?;
     let identity = Arc::new(Identity::anonymous(&config));
-    let schema = sqlitrest_runtime::schema::read_schema(port, &[]).map_err(|error| anyhow!(error.message))?;
+    let schema = sqlitrest_runtime::schema::read_schema(port, &DatabaseFile::at(String::new()))
+        .map_err(|error| anyhow!(error.message))?;
     let schema = Arc::new(schema);
     let mut pages: Vec<Page> = Vec::new();
     for request in prepared(workload, keys)? {

@@ -11,3 +11,4 @@ INSERT INTO tenants VALUES (1, 'Acme'), (2, 'Globex');
 INSERT INTO memberships VALUES (1, 'ada', 1), (1, 'bob', 0), (2, 'cyd', 1), (2, 'bob', 0);
 INSERT INTO projects VALUES (10, 1, 'site', 'Web site'), (11, 1, 'shop', 'Shop'), (20, 2, 'site', 'Intranet');
 INSERT INTO tasks VALUES (100, 10, 'Draw', 1), (101, 10, 'Write', 0), (110, 11, 'Count', 0), (200, 20, 'Wire', 0);
+ANALYZE;

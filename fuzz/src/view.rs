@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use rusqlite::Connection;
 use sqlitrest_runtime::SchemaCache;
+use sqlitrest_runtime::config::DatabaseFile;
 use sqlitrest_runtime::schema::{Origin, read_schema, view_origins};
 
 use crate::double::Double;
@@ -37,7 +38,7 @@ impl Views {
         connection.execute_batch(TABLES).unwrap();
         let steps = steps::limit(&mut connection);
         let mut db = Double::new(connection);
-        let schema = read_schema(&mut db, &[]).unwrap();
+        let schema = read_schema(&mut db, &DatabaseFile::at(String::new())).unwrap();
         Views { db, schema, steps }
     }
 }
@@ -73,7 +74,7 @@ impl Views {
     }
 
     fn compare(&mut self) {
-        let Ok(schema) = read_schema(&mut self.db, &[]) else { return };
+        let Ok(schema) = read_schema(&mut self.db, &DatabaseFile::at(String::new())) else { return };
         let Some((id, relation)) = schema.relation("v") else { return };
         let stored = "SELECT sql FROM sqlite_schema WHERE name = 'v'";
         let Ok(stored) = self.db.connection.query_row(stored, [], |row| row.get::<_, String>(0)) else {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlitrest_runtime::audit;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http;
 use sqlitrest_runtime::identity::Identity;
@@ -12,7 +13,7 @@ use sqlitrest_runtime::timing::Timing;
 
 use crate::database::SpinDatabase;
 use crate::{answer, finish, now, served, settings};
-use bindings::exports::sqlitrest::component::handler::{Guest, Request, Response};
+use bindings::exports::sqlitrest::component::handler::{Audits, Guest, Request, Response};
 
 #[allow(missing_docs)]
 mod bindings {
@@ -31,6 +32,11 @@ mod bindings {
 impl Guest for bindings::Component {
     fn handle(request: Request) -> Response {
         let schema_version = request.schema_version;
+        let audits = match request.audits {
+            Audits::None => audit::Audits::None,
+            Audits::Writes => audit::Audits::Writes,
+            Audits::All => audit::Audits::All,
+        };
         let answer = settings::config().and_then(|config| {
             let identity = identity(config, request.identity.as_deref())?;
             let spent = Duration::from_nanos(request.identified_in);
@@ -43,7 +49,7 @@ impl Guest for bindings::Component {
                 body: &request.body,
             };
             let begun = SpinDatabase::of_our_host(schema_version);
-            Ok(answer(begun, served::of_our_host(config), &identity, &timing, &request))
+            Ok(answer(begun, served::of_our_host(config), &identity, &timing, audits, &request))
         });
         let response = finish(answer);
         Response {
@@ -52,6 +58,7 @@ impl Guest for bindings::Component {
             body: response.body,
             content_length: response.content_length,
             tail: response.tail,
+            acts: (!response.acts.is_empty()).then(|| audit::to_json(&response.acts)),
         }
     }
 }

@@ -16,6 +16,7 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
@@ -29,15 +30,17 @@ fn answer(
     served: &'static Served,
     identity: &Arc<Identity>,
     timing: &Timing,
+    audits: Audits,
     request: &Request<'_>,
 ) -> Response {
-    let response = answer_with(&mut database, served, identity, timing, request);
+    let response = answer_with(&mut database, served, identity, timing, audits, request);
     if !database.may_do_guarded() || response.status != 500 {
         return response;
     }
     // Nothing is committed: the page comes before that.
     drop(database);
-    answer_with(&mut database::SpinDatabase::guarded(&served.label), served, identity, timing, request)
+    let mut database = database::SpinDatabase::guarded(&served.label);
+    answer_with(&mut database, served, identity, timing, audits, request)
 }
 
 fn answer_with(
@@ -45,11 +48,13 @@ fn answer_with(
     served: &'static Served,
     identity: &Arc<Identity>,
     timing: &Timing,
+    audits: Audits,
     request: &Request<'_>,
 ) -> Response {
     let config = &served.config;
     match parse(config, identity, request) {
         Ok(mut parsed) => {
+            parsed.audit(audits);
             parsed.timing = timing.clone();
             parsed.timing.spend(Stage::Parse);
             let mut schema = served.schema.take();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use spin_sdk::variables;
-use sqlitrest_runtime::config::{Config, KEYS, Reference};
+use sqlitrest_runtime::config::{Config, ConfigError, KEYS, Reference};
 use sqlitrest_runtime::http::Response;
 use sqlitrest_runtime::internal_error;
 
@@ -54,17 +54,24 @@ fn load() -> Result<Config, String> {
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let mut config = Config::load(origin, &text, pairs).map_err(|error| error.to_string())?;
     config.selected = database.filter(|_| is_ours);
-    config.read_files(&|name| read(Reference::File(name))).map_err(|error| error.to_string())?;
+    ConfigError::all(config.read_files(&mut read)).map_err(|error| error.to_string())?;
+    // Our own host keeps the log itself, and hands the section over to nobody.
+    if config.audit.is_some() {
+        return Err(format!(
+            "{origin}: no audit log is kept here, so nothing is served with [audit]: take the section out, or serve it with `sqlitrest serve`"
+        ));
+    }
     if !is_ours && config.databases.values().any(|database| !database.attach.is_empty()) {
         return Err(format!("{origin}: databases.NAME.attach: this host attaches no database to another"));
     }
-    // Our own host sees to it that nobody else is served; of another, we cannot know.
-    match config.unenforced().as_slice() {
+    // Our own host does it itself.
+    match config.across_requests().as_slice() {
         [] => Ok(config),
         _ if is_ours => Ok(config),
         asked => Err(format!(
-            "{origin}: this version does not enforce {} yet, so it serves nothing",
-            asked.join(", ")
+            "{origin}: {} cannot be kept here, where nothing is remembered from one request to the next: have what stands in front \
+             limit the rate, and take it out; until then nothing is served",
+            asked.join(" and ")
         )),
     }
 }

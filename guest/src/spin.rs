@@ -2,6 +2,7 @@
 
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::http::{Request, Response};
 use sqlitrest_runtime::timing::{Stage, Timing};
@@ -45,7 +46,8 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
         return Err(refuse(config, &request, &Error::unknown_schema(config, &request)));
     };
     let served = served::of(config, name);
-    let mut response = answer(SpinDatabase::of(&served.label), served, &identity, &timing, &request);
+    let mut response =
+        answer(SpinDatabase::of(&served.label), served, &identity, &timing, Audits::None, &request);
     if config.databases.len() > 1 && response.status < 400 {
         response.headers.push(("content-profile".into(), name.to_owned()));
     }

@@ -1,6 +1,7 @@
 //! What goes back to a client, from either engine, and the few answers that the core never sees.
 
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use sqlitrest_runtime::audit::Act;
 use sqlitrest_runtime::encode::{MOST_BYTES, write_text};
 use sqlitrest_runtime::http::Response;
 
@@ -19,6 +20,8 @@ pub struct Answer {
     pub content_length: Option<u64>,
     /// What is sent behind the body as it comes.
     pub rest: Option<Rest>,
+    /// What the request did, for the audit log. Never sent.
+    pub acts: Vec<Act>,
 }
 
 impl Answer {
@@ -39,7 +42,7 @@ impl Answer {
         if status == 503 {
             headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
         }
-        Answer { status, headers, body, content_length: None, rest: None }
+        Answer { status, headers, body, content_length: None, rest: None, acts: Vec::new() }
     }
 
     /// The answer to a request that broke the engine; the reason goes to the log.
@@ -57,6 +60,7 @@ impl Answer {
             body,
             content_length,
             rest: None,
+            acts: Vec::new(),
         }
     }
 
@@ -95,6 +99,7 @@ impl From<Response> for Answer {
             body: response.body,
             content_length: response.content_length,
             rest: None,
+            acts: response.acts,
         }
     }
 }

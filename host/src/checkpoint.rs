@@ -12,6 +12,7 @@ use sqlitrest_runtime::database::DbError;
 
 use crate::connection::Connection;
 use crate::log;
+use crate::observe::stats::Stats;
 use crate::pool::Opener;
 
 /// From so many pages on that are not in the file yet the log is moved at once: SQLite's own default.
@@ -44,6 +45,7 @@ pub struct Log {
     patience: Duration,
     /// When it was last in vain to wait for readers.
     busy: Option<Instant>,
+    stats: Arc<Stats>,
 }
 
 impl Checkpointer {
@@ -57,7 +59,8 @@ impl Checkpointer {
         opener.begin_beside().map_err(|error| anyhow!("{}", error.message))?;
         let ended = Arc::clone(&opener);
         let (written, messages) = sync_channel(1);
-        let log = Log { written, patience: opener.file().busy_timeout, busy: None };
+        let stats = Arc::clone(opener.stats());
+        let log = Log { written, patience: opener.file().busy_timeout, busy: None, stats };
         let thread = std::thread::Builder::new()
             .name("checkpoint".to_owned())
             .spawn(move || run(&opener, &messages, interval, idle))
@@ -87,7 +90,9 @@ impl Log {
         if !is_tried && writer.log_path().is_some_and(|log| size(&log) > TOO_LARGE) {
             // Readers go on meanwhile; the next write begins the log anew.
             let waits = writer.wait_for_locks(WAIT);
+            let since = Instant::now();
             let emptied = waits.is_ok() && matches!(writer.checkpoint("RESTART"), Ok(true));
+            self.stats.checkpoint("RESTART", since.elapsed(), emptied);
             let _ = writer.wait_for_locks(self.patience);
             self.busy = (!emptied).then(Instant::now);
         }
@@ -96,11 +101,15 @@ impl Log {
 
 fn run(opener: &Opener, messages: &Receiver<()>, interval: Duration, idle: Duration) {
     let beside = |mode| {
+        let since = Instant::now();
         let done = opener.beside(|connection| {
             // It has time, and never waits for others.
             connection.wait_for_locks(Duration::ZERO)?;
             connection.checkpoint(mode)
         });
+        if let Some(done) = &done {
+            opener.stats().checkpoint(mode, since.elapsed(), matches!(done, Ok(true)));
+        }
         // Where the file is not where it was, others see to its log.
         done.unwrap_or(Ok(true))
     };
@@ -195,7 +204,8 @@ mod tests {
         let mut writer = opener.connect(Role::Writer).expect("a connection");
         // Nobody else moves the log.
         let (written, _messages) = sync_channel(1);
-        let mut log = Log { written, patience: Duration::from_secs(60), busy: None };
+        let mut log =
+            Log { written, patience: Duration::from_secs(60), busy: None, stats: Arc::clone(opener.stats()) };
         let path = writer.log_path().expect("a log");
         let mut most = 0;
         for _ in 0..40 {
@@ -215,8 +225,10 @@ mod tests {
             reader.rows(sql, &[], &mut |_| {}).expect(sql);
         }
         let (written, _messages) = sync_channel(1);
-        let (mut log, since) =
-            (Log { written, patience: Duration::from_secs(60), busy: None }, Instant::now());
+        let (mut log, since) = (
+            Log { written, patience: Duration::from_secs(60), busy: None, stats: Arc::clone(opener.stats()) },
+            Instant::now(),
+        );
         for _ in 0..20 {
             write(&mut writer, &mut log, 4 << 20);
         }
@@ -229,7 +241,8 @@ mod tests {
         let opener = opener(&scratch);
         let mut writer = opener.connect(Role::Writer).expect("a connection");
         let (written, _messages) = sync_channel(1);
-        let mut log = Log { written, patience: Duration::from_secs(60), busy: None };
+        let mut log =
+            Log { written, patience: Duration::from_secs(60), busy: None, stats: Arc::clone(opener.stats()) };
         write(&mut writer, &mut log, 5 << 20);
         assert!(writer.pages_to_move().expect("pages") >= LARGE);
         assert_eq!(writer.checkpoint("PASSIVE"), Ok(true));

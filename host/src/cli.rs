@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and which exit code comes of it.
 //!
-//! 0: done. 1: failed while running. 2: could not begin (arguments, configuration, database, port).
+//! 0: done. 1: failed while running. 2: could not begin (arguments, configuration, database, port). They stand in `--help`, too ([`help`]).
+//!
+//! [`help`]: crate::help
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +12,20 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::check::CheckFlags;
 use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
+use crate::init::InitFlags;
+use crate::observe::logging;
 use crate::policy_test::PolicyCommand;
-use crate::settings::{Flags, Of, Settings};
-use crate::{check, component, credentials, db, explain, log, policy_test, serve};
+use crate::schema::SchemaFlags;
+use crate::settings::{Flags, Settings};
+use crate::{check, component, credentials, db, explain, help, init, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
-#[command(name = "sqlitrest", version, about)]
+#[command(name = "sqlitrest", version, about, after_help = help::ALL)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,27 +33,37 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve a database over HTTP.
+    /// Serve databases over HTTP
+    #[command(after_help = help::SERVE)]
     Serve(Flags),
-    /// Print everything that is wrong with a configuration, against its database. Exit code 2: `serve` would not begin
-    Check(Of),
-    /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run.
+    /// Make a project: configuration, policies, a database, a secret of its own
+    #[command(after_help = help::INIT)]
+    Init(InitFlags),
+    /// Print everything that is wrong with a configuration, against its databases
+    #[command(after_help = help::CHECK)]
+    Check(CheckFlags),
+    /// Print what a role knows of a database: tables, columns, relationships, functions
+    #[command(after_help = help::SCHEMA)]
+    Schema(SchemaFlags),
+    /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run
+    #[command(after_help = help::EXPLAIN)]
     Explain(ExplainFlags),
-    /// Try policies.
+    /// Try policies
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Look after a database file.
-    #[command(subcommand)]
+    /// Look after a database file
+    #[command(subcommand, after_help = help::DB)]
     Db(DbCommand),
-    /// Print a JWT that the configured server takes.
+    /// Print a JWT that the configured server takes
+    #[command(after_help = help::TOKEN)]
     Token(TokenFlags),
-    /// Manage API keys.
-    #[command(subcommand)]
+    /// Manage API keys
+    #[command(subcommand, after_help = help::API_KEY)]
     Apikey(ApiKeyCommand),
-    /// Manage users who sign in with a password.
-    #[command(subcommand)]
+    /// Manage users who sign in with a password
+    #[command(subcommand, after_help = help::USER)]
     User(UserCommand),
-    /// Print what makes a shell complete the words of commands.
+    /// Print what makes a shell complete the words of commands
     Completions {
         /// The shell
         shell: Shell,
@@ -82,7 +98,9 @@ pub(crate) enum Failure {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
-        Command::Check(of) => check::check(&of),
+        Command::Init(flags) => init::init(&flags).map_err(Failure::Start),
+        Command::Check(flags) => check::check(&flags),
+        Command::Schema(flags) => schema::schema(&flags).map_err(Failure::Start),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "sqlitrest", &mut std::io::stdout());
             Ok(())
@@ -108,7 +126,7 @@ pub fn main() -> ExitCode {
     // A library's message may have several lines; ours has one.
     let words = format!("{error:#}");
     let words: Vec<&str> = words.split_whitespace().collect();
-    log(format_args!("{}", words.join(" ")));
+    logging::error(format_args!("{}", words.join(" ")));
     ExitCode::from(code)
 }
 

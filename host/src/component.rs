@@ -8,11 +8,13 @@ mod instances;
 mod link;
 mod load;
 mod sqlite;
+mod stderr;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sqlitrest_runtime::audit::{Audits, from_json};
 use sqlitrest_runtime::batch;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
@@ -21,14 +23,15 @@ use tokio::runtime::Handle;
 use wasmtime::{Engine, Trap};
 
 use crate::answer::Answer;
-use crate::log;
+use crate::audit;
+use crate::observe::errors;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
 use crate::writer::Turn;
 use bindings::exports::sqlitrest::component::handler;
 use instances::{Access, Instances, Missed, Reader};
 
-pub use instances::Guests;
+pub use instances::{Counts, Guests};
 
 pub use load::{Guest, compile};
 
@@ -45,6 +48,10 @@ struct Running {
     instances: Instances,
     /// Whether the guest is told who asks; where credentials are not looked at it knows.
     tells_identity: bool,
+    /// Whether every request writes (`api.pre_request`).
+    always_writes: bool,
+    /// Of which requests it tells what they did.
+    audits: handler::Audits,
     /// A guest that takes longer than its statements may, half as long again and the wait for a connection, is stopped: after
     /// so many ticks.
     deadline: u64,
@@ -63,6 +70,12 @@ impl Component {
         let guest = Running {
             instances: Instances::new(guests, pool, text, config.database().0, patience),
             tells_identity: config.signing_in().is_some(),
+            always_writes: config.pre_request().is_some_and(|udf| !udf.readonly),
+            audits: match audit::audits(config) {
+                Audits::None => handler::Audits::None,
+                Audits::Writes => handler::Audits::Writes,
+                Audits::All => handler::Audits::All,
+            },
             deadline: u64::try_from(deadline).unwrap_or(u64::MAX / 2),
         };
         Ok(Component { guest: Arc::new(guest) })
@@ -76,7 +89,8 @@ impl Component {
         identified_in: Duration,
     ) -> Answer {
         let asked = Asked { identity, identified_in };
-        let mut missed = writes(request).then_some(Missed::Turn);
+        let writes = writes(request) || self.guest.always_writes && request.method != "OPTIONS";
+        let mut missed = writes.then_some(Missed::Turn);
         if missed.is_none() {
             let (answer, access) = self.guest.read(request, &asked, Lane::Short).await;
             if access.missed.is_none() {
@@ -150,7 +164,7 @@ impl Running {
     async fn answer(&self, request: &Request<'_>, asked: &Asked<'_>, access: Access) -> (Answer, Access) {
         let mut instance = match self.instances.get().await {
             Ok(instance) => instance,
-            Err(error) => return (failed(request, &error, false), access),
+            Err(error) => return (failed(&error, false), access),
         };
         let schema_version = access.reader.as_ref().map(|reader| reader.schema_version);
         instance.store.data_mut().access = access;
@@ -165,20 +179,24 @@ impl Running {
             identity: identity.as_deref(),
             identified_in: u64::try_from(asked.identified_in.as_nanos()).unwrap_or(u64::MAX),
             schema_version,
+            audits: self.audits,
         };
         let handler = instance.guest.sqlitrest_component_handler();
         let result = handler.call_handle(&mut instance.store, flat).await;
         let mut access = std::mem::take(&mut instance.store.data_mut().access);
         let answer = match result {
-            Ok(handler::Response { status, headers, body, content_length, tail }) => {
+            Ok(handler::Response { status, headers, body, content_length, tail, acts }) => {
                 self.instances.put(instance);
                 let rest = access.reader.take().and_then(|reader| reader.into_rest(tail));
-                Answer { rest, ..Answer::from_lines(status, &headers, body, content_length) }
+                let acts = acts.map(|json| from_json(&json)).unwrap_or_default();
+                Answer { rest, acts, ..Answer::from_lines(status, &headers, body, content_length) }
             }
             // The instance is dropped, and with it what it held: its transaction is rolled back, even if it had been committed.
             Err(error) => {
                 access.turn.as_mut().map(Turn::undo);
-                failed(request, &error, instance.out_of_memory())
+                let answer = failed(&error, instance.out_of_memory());
+                self.instances.drop_trapped(instance);
+                answer
             }
         };
         (answer, access)
@@ -242,9 +260,8 @@ fn lines(headers: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-fn failed(request: &Request<'_>, error: &wasmtime::Error, out_of_memory: bool) -> Answer {
-    let (method, target) = (request.method, request.target);
-    log(format_args!("{method} {target}: the component failed: {}", error.root_cause()));
+fn failed(error: &wasmtime::Error, out_of_memory: bool) -> Answer {
+    errors::internal(format_args!("the component failed: {}", error.root_cause()));
     if let Some(Trap::Interrupt) = error.downcast_ref::<Trap>() {
         return Answer::problem(504, "57014", "The request took too long", "Ask for less at once.");
     }

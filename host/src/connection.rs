@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rusqlite::CachedStatement;
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef as SqlRef};
+use rusqlite::{CachedStatement, StatementStatus};
 use sqlitrest_runtime::database::{Database, DbError, Paged};
 use sqlitrest_runtime::encode::{RowFormat, check_size};
 use sqlitrest_runtime::value::{Value, ValueRef};
 use twox_hash::XxHash3_64;
 
+use crate::observe::stats::Stats;
 use crate::open::beside;
 
 /// How often SQLite asks whether the time is over, in steps of its virtual machine: some 30 µs of them.
@@ -59,6 +60,8 @@ pub struct Connection {
     cells: Vec<ValueRef<'static>>,
     /// How often the file had been found to be another when this was opened.
     pub opening: i64,
+    /// What is counted of the database; none where nobody asks of this connection.
+    stats: Option<Arc<Stats>>,
 }
 
 /// The time of the running loan, which SQLite asks for in the middle of statements.
@@ -70,6 +73,8 @@ struct Clock {
     budget: AtomicU64,
     /// Whether they were ended for that.
     is_cut: AtomicBool,
+    /// For so many microseconds the running statement has waited for its client.
+    waited: AtomicU64,
 }
 
 /// The hashes of statements that took long when they were last run, each in the place that it falls into.
@@ -136,12 +141,17 @@ impl Connection {
             }),
         )?;
         let (long, cells) = (Arc::default(), Vec::new());
-        Ok(Connection { sql, clock: connection_clock, long, cells, opening: 0 })
+        Ok(Connection { sql, clock: connection_clock, long, cells, opening: 0, stats: None })
     }
 
     /// Shares with other connections what is known of statements.
     pub fn share(&mut self, long: &Arc<LongStatements>) {
         self.long = Arc::clone(long);
+    }
+
+    /// Counts with others what is done with the database.
+    pub fn count(&mut self, stats: &Arc<Stats>) {
+        self.stats = Some(Arc::clone(stats));
     }
 
     /// A loan begins whose statements are ended after `budget`, and not begun where they are known to be longer ([`is_cut`] tells);
@@ -293,6 +303,7 @@ impl Connection {
             if clock.since.load(Ordering::Relaxed) > 0 {
                 clock.since.fetch_add(micros(waited), Ordering::Relaxed);
             }
+            clock.waited.fetch_add(micros(waited), Ordering::Relaxed);
         }
     }
 
@@ -310,7 +321,7 @@ impl Connection {
         let mut names = Vec::new();
         self.cells = self.with_statement(sql, params, |statement| {
             names = statement.column_names().map(str::to_owned).collect();
-            each_row(statement, cells, &mut all(self.opening, sql, each))
+            each_row(statement, cells, &mut self.all(sql, each))
         })?;
         Ok(names)
     }
@@ -358,17 +369,46 @@ impl Connection {
             return Err(DbError { message: INTERRUPTED.to_owned() });
         }
         let since = Instant::now();
+        self.clock.waited.store(0, Ordering::Relaxed);
         let result = work(&mut self.prepare(sql, params)?);
+        let (took, is_cut) = (since.elapsed(), self.is_cut());
         if budget == 0 {
-            self.long.took(hash, since.elapsed() > BUDGET / 2);
-        } else if self.is_cut() || since.elapsed() > UNINTERRUPTED {
+            self.long.took(hash, took > BUDGET / 2);
+        } else if is_cut || took > UNINTERRUPTED {
             self.long.took(hash, true);
+        }
+        if let Some(stats) = &self.stats {
+            let waited = Duration::from_micros(self.clock.waited.load(Ordering::Relaxed));
+            stats.statement(sql, took, waited, is_cut);
         }
         result
     }
 
+    /// Of every row, to the last. The version of a schema is told apart from that of a file which was there before: the core keeps
+    /// schemas by it.
+    fn all(&self, sql: &str, each: &mut dyn FnMut(&[ValueRef<'_>])) -> impl FnMut(&[ValueRef<'_>]) -> bool {
+        let is_version = sql == SCHEMA_VERSION;
+        move |row| {
+            match row {
+                [ValueRef::Integer(version)] if is_version => {
+                    if let Some(stats) = &self.stats {
+                        stats.saw_schema(*version, self.opening);
+                    }
+                    each(&[ValueRef::Integer(version + (self.opening << 32))])
+                }
+                row => each(row),
+            }
+            true
+        }
+    }
+
     fn prepare(&self, sql: &str, params: &[Value]) -> Result<CachedStatement<'_>, DbError> {
         let mut statement = self.sql.prepare_cached(sql).map_err(to_db_error)?;
+        if let Some(stats) = self.stats.as_ref().filter(|stats| stats.is_on()) {
+            // One that has never run is new.
+            let is_new = statement.get_status(StatementStatus::Run) == 0;
+            if is_new { &stats.unprepared } else { &stats.prepared }.add(1);
+        }
         let wanted = statement.parameter_count();
         if wanted != params.len() {
             let given = params.len();
@@ -410,29 +450,9 @@ impl Database for Connection {
         each: &mut dyn FnMut(&[ValueRef<'_>]),
     ) -> Result<(), DbError> {
         let cells = std::mem::take(&mut self.cells);
-        self.cells = self.with_statement(sql, params, |statement| {
-            each_row(statement, cells, &mut all(self.opening, sql, each))
-        })?;
+        self.cells = self
+            .with_statement(sql, params, |statement| each_row(statement, cells, &mut self.all(sql, each)))?;
         Ok(())
-    }
-}
-
-/// Of every row, to the last. The version of a schema is told apart from that of a file which was there before: the core keeps
-/// schemas by it.
-fn all(
-    opening: i64,
-    sql: &str,
-    each: &mut dyn FnMut(&[ValueRef<'_>]),
-) -> impl FnMut(&[ValueRef<'_>]) -> bool {
-    let is_version = opening > 0 && sql == SCHEMA_VERSION;
-    move |row| {
-        match row {
-            [ValueRef::Integer(version)] if is_version => {
-                each(&[ValueRef::Integer(version + (opening << 32))])
-            }
-            row => each(row),
-        }
-        true
     }
 }
 

@@ -16,13 +16,13 @@ use jwt_simple::algorithms::{
     RS256KeyPair, RS384KeyPair, RS512KeyPair, RSAKeyPairLike as _,
 };
 use jwt_simple::claims::{Claims, JWTClaims};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use sqlitrest_runtime::auth::api_key::{KeyList, PREFIX, stored_hash};
 use sqlitrest_runtime::auth::basic::{Users, stored_password};
 use sqlitrest_runtime::auth::keys::any_base64;
 use sqlitrest_runtime::config::{Config, Jwt, Reference, Span, reference};
 
-use crate::settings::{self, configuration};
+use crate::settings::{self, configuration, tell};
 
 /// `sqlitrest token`
 #[derive(Args)]
@@ -42,13 +42,18 @@ pub(crate) struct TokenFlags {
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// `sqlitrest apikey`
 #[derive(Subcommand)]
 pub(crate) enum ApiKeyCommand {
-    /// Add a key to the list and print it, once.
+    /// Add a key to the list and print it, once
     New(NewKey),
+    /// Print the keys of the list: who each is, not the key
+    List(ListFlags),
 }
 
 #[derive(Args)]
@@ -69,8 +74,10 @@ pub(crate) struct NewKey {
 /// `sqlitrest user`
 #[derive(Subcommand)]
 pub(crate) enum UserCommand {
-    /// Add a user to the list; the password is asked for, or read from standard input.
+    /// Add a user to the list; the password is asked for, or read from standard input
     Add(NewUser),
+    /// Print the users of the list
+    List(ListFlags),
 }
 
 #[derive(Args)]
@@ -88,35 +95,38 @@ pub(crate) struct NewUser {
 }
 
 #[derive(Args)]
-struct ListFlags {
+pub(crate) struct ListFlags {
     /// The list, by default that of the configuration
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl ListFlags {
     /// The list to add to.
-    fn path(&self, source: fn(&Config) -> Option<&str>, default: &str) -> Result<PathBuf> {
+    fn path(&self, source: fn(&Config) -> Option<String>, default: &str) -> Result<PathBuf> {
         if let Some(file) = &self.file {
             return Ok(file.clone());
         }
-        let (config, _, _) = configuration(self.config.clone())?;
-        match source(&config).map(reference) {
-            Some(Some(Reference::File(path))) => Ok(path.into()),
-            Some(_) => {
+        let config = configuration(self.config.clone())?.config;
+        let Some(source) = source(&config) else { return Ok(default.into()) };
+        match reference(&source) {
+            Some(Reference::File(path)) => Ok(path.into()),
+            _ => {
                 bail!("the configuration does not have the list in a file: name one with `--file {default}`")
             }
-            None => Ok(default.into()),
         }
     }
 }
 
 /// Prints a token.
 pub(crate) fn token(flags: &TokenFlags) -> Result<()> {
-    let (config, _, _) = configuration(flags.config.clone())?;
+    let config = configuration(flags.config.clone())?.config;
     let jwt = config.auth.as_ref().and_then(|auth| auth.jwt.as_ref());
     let jwt = jwt.context("the configuration has no [auth.jwt]; name another with `--config FILE`")?;
     let mut claims = Map::new();
@@ -152,7 +162,9 @@ pub(crate) fn token(flags: &TokenFlags) -> Result<()> {
         Some(reference) => settings::refer(reference).map_err(|error| anyhow!("auth.jwt.secret: {error}"))?,
         None => text.0.clone(),
     };
-    print(&sign(jwt, text.trim(), claims)?)
+    let expires = claims.expires_at.map(|at| at.as_secs());
+    let token = sign(jwt, text.trim(), claims)?;
+    tell(flags.json, &json!({ "token": token, "expires": expires }), || token)
 }
 
 type Sign = JWTClaims<Map<String, Json>>;
@@ -220,12 +232,22 @@ fn by_secret(algorithm: &str, secret: &[u8], kid: Option<&str>, claims: Sign) ->
     signed.map_err(|_| anyhow!("auth.jwt.secret is too short to sign with"))
 }
 
-/// Adds a key to the list and prints it.
-pub(crate) fn api_key(ApiKeyCommand::New(flags): &ApiKeyCommand) -> Result<()> {
-    let path = flags.list.path(
-        |config| config.auth.as_ref()?.apikey.as_ref().map(|keys| keys.source.as_str()),
-        "apikeys.toml",
-    )?;
+/// Adds a key to the list and prints it, or prints who the keys are of.
+pub(crate) fn api_key(command: &ApiKeyCommand) -> Result<()> {
+    let source = |config: &'_ Config| -> Option<String> {
+        Some(config.auth.as_ref()?.apikey.as_ref()?.source.clone())
+    };
+    match command {
+        ApiKeyCommand::New(flags) => new_key(flags, &flags.list.path(source, "apikeys.toml")?),
+        ApiKeyCommand::List(flags) => {
+            let path = flags.path(source, "apikeys.toml")?;
+            let entries = entries(&path, "key", "hash", |text| KeyList::read(text).map(drop))?;
+            tell(flags.json, &entries, || table(&entries, ["id", "role", "subject", "expires"]))
+        }
+    }
+}
+
+fn new_key(flags: &NewKey, path: &Path) -> Result<()> {
     let id: String = random::<6>()?.iter().map(|byte| format!("{byte:02x}")).collect();
     let key = format!("{PREFIX}{id}_{}", URL_SAFE_NO_PAD.encode(random::<32>()?));
     let mut entry = format!(
@@ -241,17 +263,26 @@ pub(crate) fn api_key(ApiKeyCommand::New(flags): &ApiKeyCommand) -> Result<()> {
         let end = Timestamp::now().checked_add(SignedDuration::try_from(expires)?);
         entry += &format!("expires = {:.0}\n", end.context("--expires is too far away")?);
     }
-    append(&path, &entry, |text| KeyList::read(text).map(drop))?;
+    append(path, &entry, |text| KeyList::read(text).map(drop))?;
     eprintln!("added to {}; the key is not shown again:", path.display());
-    print(&key)
+    tell(flags.list.json, &json!({ "id": id, "key": key, "file": path }), || key.clone())
 }
 
-/// Adds a user to the list.
-pub(crate) fn user(UserCommand::Add(flags): &UserCommand) -> Result<()> {
-    let path = flags.list.path(
-        |config| config.auth.as_ref()?.basic.as_ref().map(|basic| basic.source.as_str()),
-        "users.toml",
-    )?;
+/// Adds a user to the list, or prints who is in it.
+pub(crate) fn user(command: &UserCommand) -> Result<()> {
+    let source =
+        |config: &'_ Config| -> Option<String> { Some(config.auth.as_ref()?.basic.as_ref()?.source.clone()) };
+    match command {
+        UserCommand::Add(flags) => new_user(flags, &flags.list.path(source, "users.toml")?),
+        UserCommand::List(flags) => {
+            let path = flags.path(source, "users.toml")?;
+            let entries = entries(&path, "user", "password", |text| Users::read(text).map(drop))?;
+            tell(flags.json, &entries, || table(&entries, ["name", "role", "subject", "expires"]))
+        }
+    }
+}
+
+fn new_user(flags: &NewUser, path: &Path) -> Result<()> {
     let password = password()?;
     ensure!(!password.is_empty(), "the password is empty");
     let hash =
@@ -265,9 +296,58 @@ pub(crate) fn user(UserCommand::Add(flags): &UserCommand) -> Result<()> {
     if let Some(subject) = &flags.sub {
         entry += &format!("subject = {}\n", quoted(subject));
     }
-    append(&path, &entry, |text| Users::read(text).map(drop))?;
+    append(path, &entry, |text| Users::read(text).map(drop))?;
     eprintln!("{} is added to {}", flags.name, path.display());
-    Ok(())
+    match flags.list.json {
+        true => tell(true, &json!({ "name": flags.name, "file": path }), String::new),
+        false => Ok(()),
+    }
+}
+
+/// What a list says of its entries, without what is secret.
+fn entries(
+    path: &Path,
+    kind: &str,
+    secret: &str,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<Vec<Map<String, Json>>> {
+    let about = || path.display().to_string();
+    let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", about()))?;
+    check(&text).map_err(|error| anyhow!("{}: {error}", about()))?;
+    let mut list: toml::Table = toml::from_str(&text)?;
+    let Some(toml::Value::Array(entries)) = list.remove(kind) else { return Ok(Vec::new()) };
+    let shown = entries.iter().filter_map(toml::Value::as_table).map(|entry| {
+        let fields = entry.iter().filter(|(name, _)| *name != secret);
+        fields.map(|(name, value)| (name.clone(), plain(value))).collect()
+    });
+    Ok(shown.collect())
+}
+
+/// A value as JSON, times as texts.
+fn plain(value: &toml::Value) -> Json {
+    match value {
+        toml::Value::Datetime(time) => Json::from(time.to_string()),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    }
+}
+
+/// A line for each, with these of its fields.
+fn table(entries: &[Map<String, Json>], columns: [&str; 4]) -> String {
+    let cell = |entry: &Map<String, Json>, name: &str| match entry.get(name) {
+        Some(Json::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "-".to_owned(),
+    };
+    let width =
+        |name: &&str| entries.iter().map(|entry| cell(entry, name).chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = columns.iter().map(width).collect();
+    let line = |entry: &Map<String, Json>| {
+        let cells = columns.iter().zip(&widths).map(|(name, width)| format!("{:<width$}", cell(entry, name)));
+        let is_off = entry.get("disabled") == Some(&Json::Bool(true));
+        let off = if is_off { "  disabled" } else { "" };
+        format!("{}{off}", cells.collect::<Vec<String>>().join("  ")).trim_end().to_owned()
+    };
+    entries.iter().map(line).collect::<Vec<String>>().join("\n")
 }
 
 /// Asked for twice at a terminal, without showing it; else the first line of standard input.
@@ -322,11 +402,6 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
     Ok(bytes)
-}
-
-/// A line to standard output.
-fn print(line: &str) -> Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("standard output is closed")
 }
 
 /// `90d`, or a duration as in the configuration.

@@ -1,6 +1,7 @@
 //! `sqlitrest db`: what an operator does with a database file. Everything but `restore` works beside a running server.
 
-mod backup;
+mod audit;
+pub(crate) mod backup;
 mod check;
 mod info;
 mod migrate;
@@ -13,8 +14,12 @@ use clap::Subcommand;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde::Serialize;
 
+pub(crate) use backup::hex;
+
 use crate::cli::Failure;
+use crate::help;
 use crate::open::check_path;
+use crate::progress;
 use crate::settings::Of;
 
 /// How long a statement waits for a lock.
@@ -24,16 +29,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Subcommand, Debug)]
 pub enum DbCommand {
     /// Print what is in the file: sizes, settings, tables with their rows
+    #[command(after_help = help::DB_INFO)]
     Info(Of),
     /// Look for damage, dangling references, missing indexes and wasted space. Exit code 1: there is damage
+    #[command(after_help = help::DB_CHECK)]
     Check(check::CheckFlags),
     /// Copy the database while it is in use, verify the copy, and write its checksum beside it
+    #[command(after_help = help::DB_BACKUP)]
     Backup(backup::BackupFlags),
     /// Put a backup in the place of the database, which is kept under another name
+    #[command(after_help = help::DB_RESTORE)]
     Restore(backup::RestoreFlags),
     /// Rebuild the file without unused space
+    #[command(after_help = help::DB_VACUUM)]
     Vacuum(Of),
     /// Apply those SQL files of a directory (V001__name.sql, …) that are new, each as a whole or not at all
+    #[command(after_help = help::DB_MIGRATE)]
     Migrate(migrate::MigrateFlags),
 }
 
@@ -54,8 +65,10 @@ impl Of {
 
 /// Whether a connection writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(crate) enum Access {
+    /// It reads.
     Read,
+    /// It writes.
     Write,
 }
 
@@ -64,6 +77,7 @@ enum Access {
 /// # Errors
 /// One sentence on what could not begin, or on what failed.
 pub fn run(command: &DbCommand) -> Result<(), Failure> {
+    progress::show();
     match command {
         DbCommand::Info(of) => info::info(of).map_err(Failure::Start),
         DbCommand::Check(flags) => check::check(flags),
@@ -75,7 +89,7 @@ pub fn run(command: &DbCommand) -> Result<(), Failure> {
 }
 
 /// A connection to a file that is a database.
-fn open(path: &Path, access: Access) -> Result<Connection> {
+pub(crate) fn open(path: &Path, access: Access) -> Result<Connection> {
     check_path(path)?;
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
@@ -125,10 +139,13 @@ fn vacuum(of: &Of) -> Result<(), Failure> {
     let (path, sql) = of.open(Access::Write).map_err(Failure::Start)?;
     let sizes = || std::fs::metadata(&path).map_or(0, |about| about.len());
     let bytes_before = sizes();
+    // SQLite does not tell how far it has come.
+    let shown = progress::spinner(format!("rebuilding {}, {}", path.display(), size(bytes_before)));
     let rebuilt = sql.execute_batch("VACUUM").and_then(|()| {
         // In WAL mode the file is only now the smaller one.
         sql.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     });
+    drop(shown);
     rebuilt.map_err(|error| Failure::Run(explain(&path, &error)))?;
     let vacuumed = Vacuumed { bytes: sizes(), bytes_before, file: path };
     let text = || {
@@ -139,7 +156,7 @@ fn vacuum(of: &Of) -> Result<(), Failure> {
 }
 
 /// A number of bytes for people: `5.7 MiB`.
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
         Some((unit, shift)) => format!("{:.1} {unit}", bytes as f64 / (1_u64 << shift) as f64),

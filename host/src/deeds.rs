@@ -15,7 +15,7 @@ use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
 use crate::engine::Engine;
-use crate::log;
+use crate::observe::logging;
 use crate::persist;
 use crate::served::Served;
 use crate::serving::{Changed, Serving, one_line};
@@ -90,7 +90,7 @@ pub async fn answer(serving: &Serving, engine: &Engine, request: &Request<'_>, f
 ///
 /// # Errors
 /// The refusal.
-async fn is_administrator(engine: &Engine, request: &Request<'_>) -> Result<(), Answer> {
+pub async fn is_administrator(engine: &Engine, request: &Request<'_>) -> Result<(), Answer> {
     let asker = engine.identify(request).await?;
     let config = engine.config();
     let roles = config.roles_of(asker.identity.role.as_deref());
@@ -150,7 +150,7 @@ async fn attach(serving: &Serving, engine: &Engine, body: &[u8]) -> Answer {
     let location = format!("{PREFIX}{DATABASES}/{name}");
     let mut answer = match result {
         Ok(mut changed) => {
-            log(format_args!("attached {name}: {}", database.path));
+            logging::info(format_args!("attached {name}: {}", database.path));
             if persist && let Err(error) = persist::add(serving.file(), &name, &database) {
                 changed.warnings.push(format!("it is served, but not persisted: {}", one_line(&error)));
             }
@@ -179,7 +179,7 @@ async fn detach(serving: &Serving, engine: &Engine, name: &str, query: &str) -> 
     }
     match serving.detach(name).await {
         Ok(mut changed) => {
-            log(format_args!("detached {name}"));
+            logging::info(format_args!("detached {name}"));
             if query == "persist=true"
                 && let Err(error) = persist::remove(serving.file(), name)
             {
@@ -248,5 +248,12 @@ fn not_allowed(methods: &'static str) -> Answer {
 
 fn json(status: u16, body: &Json) -> Answer {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Answer { status, headers, body: body.to_string().into_bytes(), content_length: None, rest: None }
+    Answer {
+        status,
+        headers,
+        body: body.to_string().into_bytes(),
+        content_length: None,
+        rest: None,
+        acts: Vec::new(),
+    }
 }

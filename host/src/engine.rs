@@ -15,8 +15,9 @@ use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
-use crate::component::{Guest, Guests};
-use crate::log;
+use crate::component::{Counts, Guest, Guests};
+use crate::observe::errors;
+use crate::pool::Pool;
 use crate::served::{Kind, Served};
 use crate::sign_in::SignIn;
 
@@ -96,6 +97,19 @@ impl Engine {
         &self.served
     }
 
+    /// The connections of every database.
+    pub fn pools(&self) -> Vec<Arc<Pool>> {
+        self.served.iter().map(|served| Arc::clone(served.pool())).collect()
+    }
+
+    /// How many instances of the component there are, where it is the engine.
+    pub fn instances(&self) -> Option<Counts> {
+        match &self.kind {
+            Kind::Native => None,
+            Kind::Component(guests) => Some(guests.counts()),
+        }
+    }
+
     /// Answers one request; a panic on the way is a 500.
     pub async fn handle(&self, request: &Request<'_>) -> Answer {
         match self.identify(request).await {
@@ -119,13 +133,13 @@ impl Engine {
                 Err(error) => Err(refuse(&self.config, request, &error).into()),
             }
         };
-        guarded(request, identified).await.unwrap_or_else(|| Err(Answer::internal()))
+        guarded(identified).await.unwrap_or_else(|| Err(Answer::internal()))
     }
 
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
         let [served] = self.served.as_slice() else { return self.answer_of_several(request, asker).await };
-        guarded(request, served.answer(request, asker)).await.unwrap_or_else(Answer::internal)
+        guarded(served.answer(request, asker)).await.unwrap_or_else(Answer::internal)
     }
 
     /// The database is that of the schema which the request names.
@@ -135,7 +149,7 @@ impl Engine {
         else {
             return refuse(&self.config, request, &Error::unknown_schema(&self.config, request)).into();
         };
-        let answer = guarded(request, served.answer(request, asker)).await;
+        let answer = guarded(served.answer(request, asker)).await;
         let mut answer = answer.unwrap_or_else(Answer::internal);
         if answer.status < 400
             && let Ok(name) = HeaderValue::try_from(served.name())
@@ -192,7 +206,7 @@ impl Engine {
 }
 
 /// What comes of work for a request; none where it panicked.
-async fn guarded<T>(request: &Request<'_>, work: impl Future<Output = T>) -> Option<T> {
+async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -200,7 +214,7 @@ async fn guarded<T>(request: &Request<'_>, work: impl Future<Output = T>) -> Opt
     });
     let result = guarded.await;
     if result.is_none() {
-        log(format_args!("{} {} broke the engine", request.method, request.target));
+        errors::internal(format_args!("the request broke the engine"));
     }
     result
 }

@@ -1,25 +1,24 @@
 //! Three requests that work on the database which is served, for whoever has just started it. Knows the schema and
 //! nothing of its rows.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::schema::{Relation, SchemaCache, read_schema};
 
+use crate::listener::Listener;
 use crate::pool::{Lane, Pool};
 
 /// Three lines for a shell; fewer where the database has too little.
-pub async fn curl_lines(pool: &Arc<Pool>, config: &Config, address: SocketAddr) -> Vec<String> {
+pub async fn curl_lines(pool: &Arc<Pool>, config: &Config, listener: &Listener) -> Vec<String> {
     let Ok(mut loan) = pool.take(Lane::Long).await else { return Vec::new() };
     let Ok(schema) = read_schema(&mut loan, config.database().1) else { return Vec::new() };
-    let host = if address.ip().is_loopback() { "localhost".to_owned() } else { address.ip().to_string() };
-    let line = |target: String| format!("curl '{host}:{}{}{target}'", address.port(), config.api.base_path);
+    let line = |target: String| listener.curl(&format!("{}{target}", config.api.base_path));
     targets(&schema).into_iter().map(line).collect()
 }
 
 /// A page, a page with what it refers to, and the end of the first column.
-fn targets(schema: &SchemaCache) -> Vec<String> {
+pub(crate) fn targets(schema: &SchemaCache) -> Vec<String> {
     let plain = |relation: &&Relation| is_plain(&relation.name) && schema.names.contains_key(&relation.name);
     let embed = schema.relations.iter().filter(plain).find_map(|relation| {
         let (id, _) = schema.relation(&relation.name)?;

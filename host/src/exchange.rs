@@ -1,36 +1,113 @@
 //! One request and its answer, between hyper and an engine: the body with its limits, the headers that a server adds.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, SERVER};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderValue, SERVER};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use sqlitrest_runtime::http;
+use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
-use crate::admin;
+use crate::admin::{self, Origin};
 use crate::answer::Answer;
+use crate::audit::Recording;
+use crate::coding::{Coder, SentBody};
+use crate::compression::Tags;
+use crate::edge::Passage;
+use crate::engine::{Asker, Engine};
+use crate::observe::request::{Ending, Watch};
+use crate::observe::{context, names, request_id, telemetry};
+use crate::server::Peer;
 use crate::serving::Serving;
 use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
 const SILENCE: Duration = Duration::from_secs(30);
 
+/// How fast a body must come, in bytes a second, if it takes longer than that.
+const SLOWEST: u64 = 500;
+
 /// How much of a body that is too large is read and thrown away, so that the client gets to read the answer.
 const THROWN_AWAY: u64 = 256 << 20;
 
 /// Answers one request. Nothing of the database is held while the client sends or reads.
-pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incoming>) -> Response<AnswerBody> {
-    let (head, body) = request.into_parts();
+pub async fn exchange(
+    serving: Arc<Serving>,
+    peer: Peer,
+    origin: Origin,
+    request: Request<Incoming>,
+) -> Response<SentBody> {
+    let (mut head, body) = request.into_parts();
+    let (watch, fields) = (Watch::begin(&head, origin), head.headers.len());
+    let id = watch.id().clone();
+    head.headers.insert(request_id::FIELD, id.clone());
+    let (rules, tags) = (serving.front().edge.rules(), Tags::take(&mut head.headers));
+    let mut passage = Passage::new(&rules, peer, &head, &tags, fields);
+    let work = answer(&serving, origin, rules.max_body(), &mut passage, &head, body);
+    let Answered { mut answer, page, who, received } = context::scope(Arc::clone(&watch.context), work).await;
+    let coder = passage.leave(&mut answer);
+    let role = who.as_ref().and_then(|who| who.role.as_deref());
+    let mut ending = watch.answered(answer.status, page, role, received);
+    if answer.rest.is_none()
+        && let Some(ending) = ending.take()
+    {
+        ending.end(answer.body.len() as u64);
+    }
+    let mut response = response(answer, coder, ending, &head.method);
+    response.headers_mut().insert(request_id::FIELD, id);
+    response
+}
+
+/// An answer, and what it is recorded with.
+struct Answered {
+    answer: Answer,
+    /// The path, where it is one of the server itself.
+    page: Option<&'static str>,
+    /// Who it is for.
+    who: Option<Arc<Identity>>,
+    /// The size of the body that asked for it.
+    received: u64,
+}
+
+impl From<Answer> for Answered {
+    /// One that was made before it was known who asks.
+    fn from(answer: Answer) -> Answered {
+        Answered { answer, page: None, who: None, received: 0 }
+    }
+}
+
+async fn answer(
+    serving: &Arc<Serving>,
+    origin: Origin,
+    max_body: u64,
+    passage: &mut Passage<'_>,
+    head: &Parts,
+    body: Incoming,
+) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
+    // Whom an administrator's listener lets in is not counted.
+    if origin == Origin::Api
+        && let Err(refusal) = passage.enter()
+    {
+        unread(body, expects);
+        return passage.refuse(refusal).into();
+    }
     let body = match read(body, max_body, expects).await {
         Ok(body) => body,
-        Err(refusal) => return send(refusal, &head.method),
+        Err(refusal) => return passage.refuse(refusal).into(),
     };
-    let headers: Vec<(&str, &[u8])> =
+    let mut headers: Vec<(&str, &[u8])> =
         head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    // HTTP/2 has the host in front of the path.
+    let has_host = head.version != Version::HTTP_2 || head.headers.contains_key(HOST);
+    if let Some(host) = head.uri.authority().filter(|_| !has_host) {
+        headers.push(("host", host.as_str().as_bytes()));
+    }
     let request = http::Request {
         method: head.method.as_str(),
         target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
@@ -39,18 +116,65 @@ pub async fn exchange(serving: &Serving, max_body: u64, request: Request<Incomin
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let mut answer = match admin::answer(serving, &engine, &request).await {
-        Some(answer) => answer,
-        None => match engine.identify(&request).await {
-            Ok(asker) => engine.answer(&request, &asker).await,
-            Err(refusal) => refusal,
-        },
-    };
+    let (mut answer, page, who) = route(serving, &engine, &request, origin, passage).await;
+    names::refresh_later(serving);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
         answer = answer.whole().await;
     }
-    send(answer, &head.method)
+    Answered { answer, page, who, received: body.len() as u64 }
+}
+
+/// Finds out who asks.
+async fn identify(engine: &Engine, request: &http::Request<'_>) -> Result<Asker, Answer> {
+    let begin = telemetry::is_on().then(Instant::now);
+    let asker = engine.identify(request).await;
+    if let Some(begin) = begin {
+        telemetry::stage("sign in", begin.elapsed());
+    }
+    asker
+}
+
+/// The answer of the server itself, with its path, or of the engine, with who asks; recorded where a record is kept.
+async fn route(
+    serving: &Arc<Serving>,
+    engine: &Arc<Engine>,
+    request: &http::Request<'_>,
+    origin: Origin,
+    passage: &mut Passage<'_>,
+) -> (Answer, Option<&'static str>, Option<Arc<Identity>>) {
+    // Where there is no room for a record, nothing is done.
+    let recording = match serving.audit() {
+        Some(audit) => match Recording::begin(audit, request, passage.client()).await {
+            Ok(recording) => Some(recording),
+            Err(refusal) => return (passage.refuse(refusal), None, None),
+        },
+        None => None,
+    };
+    if let Some((answer, page)) = admin::answer(serving, engine, request, origin).await {
+        let answer = match recording {
+            Some(recording) => recording.administered(engine, request, answer).await,
+            None => answer,
+        };
+        return (answer, Some(page), None);
+    }
+    let asker = match identify(engine, request).await {
+        Ok(asker) => asker,
+        Err(refusal) => {
+            let answer = match recording {
+                Some(recording) => recording.refused(engine, request, refusal).await,
+                None => refusal,
+            };
+            return (answer, None, None);
+        }
+    };
+    let who = Arc::clone(&asker.identity);
+    let answer = match (passage.identify(&who), recording) {
+        (Ok(()), Some(recording)) => recording.carry_out(engine, request, asker).await,
+        (Ok(()), None) => engine.answer(request, &asker).await,
+        (Err(refusal), _) => passage.refuse(refusal),
+    };
+    (answer, None, Some(who))
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.
@@ -61,6 +185,7 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
     if body.size_hint().lower() > max {
         return Err(too_large(body, max, expects));
     }
+    let began = Instant::now();
     let mut first = Bytes::new();
     let mut whole = Vec::new();
     loop {
@@ -71,8 +196,12 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
             Ok(Some(Err(_))) => return Err(broken()),
             Err(_) => return Err(slow()),
         };
-        if (first.len().max(whole.len()) + chunk.len()) as u64 > max {
+        let length = (first.len().max(whole.len()) + chunk.len()) as u64;
+        if length > max {
             return Err(too_large(body, max, expects));
+        }
+        if began.elapsed() > SILENCE + Duration::from_secs(length / SLOWEST) {
+            return Err(slow());
         }
         // A body that arrived in one piece is not copied.
         if first.is_empty() {
@@ -86,18 +215,22 @@ async fn read(mut body: Incoming, max: u64, expects: bool) -> Result<Bytes, Answ
     }
 }
 
-/// Refuses a body. The rest of it is read meanwhile: a client that is still sending would otherwise find its connection
-/// reset before it has read the answer. A client that waits for `100 Continue` sends nothing.
 fn too_large(body: Incoming, max: u64, expects: bool) -> Answer {
-    if !expects {
-        tokio::spawn(throw_away(body));
-    }
+    unread(body, expects);
     Answer::problem(
         413,
         "PGRST102",
         &format!("The body is larger than {max} bytes"),
         "Send fewer rows in one request, or raise server.max_body.",
     )
+}
+
+/// Leaves a body that nobody wants. The rest of it is read meanwhile: a client that is still sending would otherwise find its
+/// connection reset before it has read the answer. A client that waits for `100 Continue` sends nothing.
+fn unread(body: Incoming, expects: bool) {
+    if !expects && !body.is_end_stream() {
+        tokio::spawn(throw_away(body));
+    }
 }
 
 async fn throw_away(mut body: Incoming) {
@@ -126,17 +259,25 @@ fn closing(mut answer: Answer) -> Answer {
     answer
 }
 
-fn send(answer: Answer, method: &Method) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::new(answer.body, answer.rest));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// The answer as hyper sends it; `ending` is what is recorded when all of it is sent.
+pub(crate) fn response(
+    answer: Answer,
+    coder: Option<Coder>,
+    ending: Option<Ending>,
+    method: &Method,
+) -> Response<SentBody> {
+    let Answer { status, headers: fields, body, content_length, rest, .. } = answer;
+    let body = AnswerBody::new(body, rest, ending.map(Box::new));
+    let mut response = Response::new(SentBody::new(body, coder));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
-    headers.reserve(answer.headers.len() + 3);
-    for (name, value) in answer.headers {
+    headers.reserve(fields.len() + 4);
+    for (name, value) in fields {
         headers.append(name, value);
     }
     headers.insert(SERVER, HeaderValue::from_static(crate::SERVER));
     // hyper knows the length of a body that is there.
-    if let Some(length) = answer.content_length.filter(|_| method == Method::HEAD) {
+    if let Some(length) = content_length.filter(|_| method == Method::HEAD) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     response

@@ -8,32 +8,51 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod activity;
 mod admin;
+mod admin_listener;
 mod answer;
 mod asking;
+pub mod audit;
+pub mod backup;
 mod check;
 mod checkpoint;
 pub mod cli;
+mod coding;
 mod component;
+mod compression;
 mod connection;
 mod credentials;
 mod db;
 mod deeds;
+mod descriptors;
+mod edge;
 mod engine;
 mod examples;
 mod exchange;
 mod explain;
+mod forwarded;
+mod front;
 pub mod functions;
 mod head_timer;
+mod help;
+mod http_connection;
+mod init;
 mod key_set;
+pub mod listener;
 mod long;
 mod native;
+mod observe;
 mod open;
 mod owned;
 mod persist;
+mod places;
 mod policy_test;
 mod pool;
+mod progress;
+mod rate_limit;
 mod reopen;
+mod schema;
 mod sections;
 mod serve;
 mod served;
@@ -43,16 +62,21 @@ pub mod settings;
 mod sign_in;
 mod streaming;
 mod target;
+mod terminal;
+pub mod tls;
+#[cfg(unix)]
+mod unix_socket;
 mod warnings;
 mod watch;
 mod writer;
 
 use std::fmt::Arguments;
-use std::io::Write as _;
 
+pub use admin::Origin;
 pub use answer::Answer;
 pub use component::Guest;
 pub use engine::Engine;
+pub use exchange::exchange;
 pub use serving::Serving;
 pub use sqlitrest_runtime::config::Config;
 pub use sqlitrest_runtime::http::Request;
@@ -60,7 +84,7 @@ pub use sqlitrest_runtime::http::Request;
 /// `sqlitrest/0.1.0`
 pub const SERVER: &str = concat!("sqlitrest/", env!("CARGO_PKG_VERSION"));
 
-/// One line to standard error, which may be closed.
+/// A line of the log, of something that should not stay so.
 fn log(line: Arguments<'_>) {
-    let _ = writeln!(std::io::stderr(), "sqlitrest: {line}");
+    observe::logging::warn(line);
 }

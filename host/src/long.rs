@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::InterruptHandle;
 use tokio::task::spawn_blocking;
 
+use crate::observe::context;
 use crate::streaming::Streaming;
 
 /// What ends the statement that runs; none once the connection is not ours any more.
@@ -30,8 +31,9 @@ pub async fn run<T: Send + 'static>(
     let connection = streaming.loan().and_then(|loan| loan.get());
     let running: Running = Arc::new(Mutex::new(connection.ok().map(|c| c.sql().get_interrupt_handle())));
     let _waits = Waits(Arc::clone(&running));
+    let context = context::current();
     let done = spawn_blocking(move || {
-        let done = work(&mut streaming);
+        let done = context::within(&context, || work(&mut streaming));
         // From here on the connection may be another's.
         lock(&running).take();
         (streaming, done)

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use sqlitrest_runtime::http::{Request, Response};
@@ -13,8 +14,9 @@ use sqlitrest_runtime::{Access, ApiRequest, SchemaCache, parse, respond};
 use tokio::task::block_in_place;
 
 use crate::answer::Answer;
-use crate::log;
+use crate::audit;
 use crate::long;
+use crate::observe::errors;
 use crate::owned::Owned;
 use crate::pool::{Lane, Pool};
 use crate::streaming::{Rest, Streaming};
@@ -32,6 +34,7 @@ pub struct Native {
 /// The core and what it knows of the schema.
 struct Core {
     config: Config,
+    audits: Audits,
     /// The newest schema seen; each request holds its own reference.
     schema: Mutex<Arc<SchemaCache>>,
 }
@@ -39,7 +42,8 @@ struct Core {
 impl Native {
     /// For one database, whose configuration this is.
     pub fn new(config: &Config, pool: Arc<Pool>) -> Self {
-        let core = Core { config: config.clone(), schema: Mutex::default() };
+        let audits = audit::audits(config);
+        let core = Core { config: config.clone(), audits, schema: Mutex::default() };
         Native { core: Arc::new(core), pool }
     }
 
@@ -65,7 +69,7 @@ impl Native {
         };
         let Some(response) = response else { return Answer::internal() };
         if let Some(line) = &response.log {
-            log(format_args!("{} {}: {line}", request.method, request.target));
+            errors::internal(format_args!("{line}"));
         }
         Answer { rest, ..response.into() }
     }
@@ -147,6 +151,7 @@ impl Core {
         let mut parsed = parse(&self.config, identity, request)?;
         timing.spend(Stage::Parse);
         parsed.timing = timing;
+        parsed.audit(self.audits);
         Ok(parsed)
     }
 

@@ -35,6 +35,8 @@ pub const MAGIC: &[u8] = b"SQLite format 3\0";
 /// A database file that can be served, and how its connections are made.
 #[derive(Clone, Debug)]
 pub struct File {
+    /// Its name in the configuration.
+    pub name: String,
     /// Where it is.
     pub path: PathBuf,
     /// Whether requests may write: neither the configuration nor the file system forbids it.
@@ -69,7 +71,7 @@ impl File {
     /// # Errors
     /// One sentence on what is wrong with the file and what to do.
     pub fn check(config: &Config) -> Result<(File, Connection)> {
-        let (_, database) = config.database();
+        let (name, database) = config.database();
         let path = PathBuf::from(&database.path);
         check_path(&path)?;
         let attached = database.attach.iter().filter_map(|name| {
@@ -79,6 +81,7 @@ impl File {
         let attached: Vec<_> = attached.collect();
         attached.iter().try_for_each(|(_, path)| check_path(path))?;
         let mut file = File {
+            name: name.to_owned(),
             path,
             writable: database.mode == Mode::ReadWrite,
             immutable: false,
@@ -154,7 +157,7 @@ impl File {
     }
 
     /// Where its write-ahead log is, if it has one.
-    fn log_path(&self) -> PathBuf {
+    pub fn log_path(&self) -> PathBuf {
         // SQLite has it beside the file itself, not beside a link to it.
         beside(&fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone()), "-wal")
     }

@@ -23,8 +23,16 @@ impl Owned {
 
     /// What `f` makes of it.
     pub fn with<T>(&self, f: impl FnOnce(&Request<'_>) -> T) -> T {
-        let headers: Vec<(&str, &[u8])> =
-            self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
-        f(&Request { method: &self.method, target: &self.target, headers: &headers, body: &self.body })
+        f(&self.request(&self.headers()))
+    }
+
+    /// Its header fields.
+    pub fn headers(&self) -> Vec<(&str, &[u8])> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect()
+    }
+
+    /// The request, with its own header fields.
+    pub fn request<'a>(&'a self, headers: &'a [(&'a str, &'a [u8])]) -> Request<'a> {
+        Request { method: &self.method, target: &self.target, headers, body: &self.body }
     }
 }

@@ -14,12 +14,15 @@ use sqlitrest_runtime::http::Response;
 use toml::Spanned;
 
 use crate::asking::{Asked, Opened, identity};
+use crate::help;
 use crate::settings::{Flags, Settings};
+use crate::terminal::{ERROR, To, WELL};
 
 /// What `sqlitrest policy` can do.
 #[derive(Subcommand, Debug)]
 pub enum PolicyCommand {
-    /// Run a file of requests and compare what they are answered.
+    /// Run a file of requests and compare what they are answered
+    #[command(after_help = help::POLICY_TEST)]
     Test(TestFlags),
 }
 
@@ -250,8 +253,11 @@ fn report(flags: &TestFlags, results: &[(&str, usize, Vec<String>)]) -> bool {
     } else {
         for (name, line, reasons) in results {
             match reasons.is_empty() {
-                true => out.push_str(&format!("ok      {name}\n")),
-                false => out.push_str(&format!("FAILED  {name} ({}:{line})\n", flags.file.display())),
+                true => out.push_str(&format!("{}      {name}\n", To::Output.paint(WELL, "ok"))),
+                false => {
+                    let failed = To::Output.paint(ERROR, "FAILED");
+                    out.push_str(&format!("{failed}  {name} ({}:{line})\n", flags.file.display()));
+                }
             }
             reasons.iter().for_each(|reason| out.push_str(&format!("        {reason}\n")));
         }

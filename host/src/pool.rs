@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use rusqlite::InterruptHandle;
@@ -23,6 +23,8 @@ use tokio::time::timeout;
 use crate::checkpoint::{self, Checkpointer};
 use crate::connection::{BUDGET, Connection, LongStatements};
 use crate::log;
+use crate::observe::stats::Stats;
+use crate::observe::telemetry;
 use crate::open::{File, Role};
 use crate::reopen::{Files, Moved, no_file};
 use crate::writer::{Turn, Writer};
@@ -77,6 +79,7 @@ pub struct Opener {
     files: Mutex<Option<Files>>,
     /// A connection that works beside those that requests have. Locked before `files`.
     beside: Mutex<Option<Connection>>,
+    stats: Arc<Stats>,
 }
 
 /// The connections that read.
@@ -115,6 +118,7 @@ impl Pool {
     pub fn open(config: &Config) -> Result<Arc<Pool>> {
         let (file, writer) = File::check(config)?;
         let opener = Arc::new(Opener::new(file));
+        opener.stats.opened_by(&opener);
         let writer = opener.watch(writer);
         let (count, patience) = (config.pool.readers_per_db, config.pool.busy_timeout.0);
         let interval = config.pool.wal_checkpoint_interval.0;
@@ -146,27 +150,65 @@ impl Pool {
         &self.opener.file
     }
 
+    /// What is counted of it.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.opener.stats
+    }
+
+    /// Whether the file is where it was.
+    pub fn is_there(&self) -> bool {
+        lock(&self.opener.files).as_ref().is_some_and(|files| files.moved().is_none())
+    }
+
+    /// How many connections read, and how many of them are not lent.
+    pub fn readers(&self) -> (usize, usize) {
+        let size = usize::try_from(self.readers.size).unwrap_or(usize::MAX);
+        (size, self.readers.free.available_permits().min(size))
+    }
+
+    /// The pages of the write-ahead log that are not in the file yet; none where it is not known at the moment.
+    pub fn log_pages(&self) -> Option<i64> {
+        // Whoever moves the log has the connection for as long as that takes.
+        let beside = self.opener.beside.try_lock().ok()?;
+        beside.as_ref()?.pages_to_move().ok()
+    }
+
     /// Lends a connection that reads, waiting for one where all are lent.
     ///
     /// # Errors
     /// `database is locked` where none came back in time; SQLite's message where one had to be opened anew and could not.
     pub async fn take(self: &Arc<Self>, lane: Lane) -> Result<Loan, DbError> {
         let readers = &self.readers;
-        let busy = || DbError { message: BUSY.to_owned() };
+        let stats = self.stats();
+        let busy = || {
+            stats.in_vain.add(1);
+            DbError { message: BUSY.to_owned() }
+        };
+        let mut waits = Waits { stats, since: None };
         let long = match lane {
             Lane::Short => None,
-            Lane::Long => match timeout(self.patience, Arc::clone(&readers.long).acquire_owned()).await {
-                Ok(Ok(permit)) => Some(permit),
-                Ok(Err(_)) | Err(_) => return Err(busy()),
+            Lane::Long => match Arc::clone(&readers.long).try_acquire_owned() {
+                Ok(permit) => Some(permit),
+                Err(_) => {
+                    waits.begin();
+                    match timeout(self.patience, Arc::clone(&readers.long).acquire_owned()).await {
+                        Ok(Ok(permit)) => Some(permit),
+                        Ok(Err(_)) | Err(_) => return Err(busy()),
+                    }
+                }
             },
         };
         let permit = match readers.free.try_acquire() {
             Ok(permit) => permit,
-            Err(_) => match timeout(self.patience, readers.free.acquire()).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(_)) | Err(_) => return Err(busy()),
-            },
+            Err(_) => {
+                waits.begin();
+                match timeout(self.patience, readers.free.acquire()).await {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) | Err(_) => return Err(busy()),
+                }
+            }
         };
+        waits.end();
         let idle = lock(&readers.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -240,6 +282,7 @@ impl Opener {
         let files = Files::of(&file.path, file.writable);
         let opening = AtomicI64::new(0);
         Opener {
+            stats: Arc::new(Stats::new(&file.name)),
             file,
             interrupts: Mutex::default(),
             opening,
@@ -259,6 +302,19 @@ impl Opener {
     /// SQLite's message; `unable to open database` where the file is not the one that others have open.
     pub fn connect(&self, role: Role) -> Result<Connection, DbError> {
         self.open(role).map(|connection| self.watch(connection))
+    }
+
+    /// What is counted of the file's connections.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// A connection that reads, for who looks at something beside all requests. Nothing is counted of it.
+    ///
+    /// # Errors
+    /// As [`Opener::connect`].
+    pub fn open_to_look(&self) -> Result<Connection, DbError> {
+        self.open(Role::Reader)
     }
 
     /// Opens the connection that works beside all others, until [`Opener::end_beside`]. It is opened when they are and given up when they
@@ -333,6 +389,7 @@ impl Opener {
     fn watch(&self, mut connection: Connection) -> Connection {
         lock(&self.interrupts).push(connection.sql().get_interrupt_handle());
         connection.opening = self.opening.load(Ordering::Acquire);
+        connection.count(&self.stats);
         connection
     }
 }
@@ -379,6 +436,40 @@ impl Readers {
         })?;
         lock(&self.idle).clear();
         Some(permit)
+    }
+}
+
+/// How long a request waits for its connection.
+struct Waits<'a> {
+    stats: &'a Stats,
+    /// None where it has not waited yet.
+    since: Option<Instant>,
+}
+
+impl Waits<'_> {
+    fn begin(&mut self) {
+        if self.since.is_none() {
+            self.stats.waiting.fetch_add(1, Ordering::Relaxed);
+            self.since = Some(Instant::now());
+        }
+    }
+
+    fn end(self) {
+        let waited = self.since.map(|since| since.elapsed());
+        if self.stats.is_on() {
+            self.stats.waits.took(waited.unwrap_or_default());
+        }
+        if let Some(waited) = waited {
+            telemetry::stage("wait for a connection", waited);
+        }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if self.since.is_some() {
+            self.stats.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 

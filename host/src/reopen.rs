@@ -16,6 +16,7 @@ use sqlitrest_runtime::database::DbError;
 
 use crate::connection::Connection;
 use crate::log;
+use crate::observe::logging;
 use crate::open::{MAGIC, beside};
 use crate::pool::{Opener, Readers};
 
@@ -156,7 +157,7 @@ struct Away {
 impl Away {
     fn say(&mut self, why: String) {
         if self.said != why {
-            log(format_args!("nothing is served: {why}"));
+            logging::error(format_args!("nothing is served: {why}"));
             self.said = why;
         }
     }
@@ -235,7 +236,7 @@ impl Keeper {
         away.files.remove_side_files();
         match self.opener.open_again() {
             Ok(connection) => {
-                log(format_args!("{} was opened again", away.files.path.display()));
+                logging::info(format_args!("{} was opened again", away.files.path.display()));
                 *writer = Some(connection);
                 true
             }

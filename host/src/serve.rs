@@ -1,31 +1,42 @@
 //! `sqlitrest serve`: opens everything, says so, runs until a signal, closes everything.
 
-use std::io::{ErrorKind, Write as _};
-use std::net::SocketAddr;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
-use sqlitrest_runtime::config::{Config, Engine as Kind};
-use tokio::net::TcpListener;
+use anyhow::{Context as _, Result};
+use sqlitrest_runtime::config::Engine as Kind;
 
+use crate::admin::Origin;
+use crate::admin_listener::Listeners;
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
+use crate::exchange::exchange;
+use crate::listener::Listener;
+use crate::observe::{logging, names};
 use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{log, server};
+use crate::{admin, backup, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the log is waited for where nobody wants to wait.
+const SHORT_WAIT: Duration = Duration::from_millis(200);
+
 /// Serves until SIGTERM or ctrl-c.
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
-    let serving = Serving::made_of(&settings, open(&settings).map_err(Failure::Start)?);
+    // Before there is anything to observe, and to the end.
+    let _observing = observe::begin(&settings.sections).map_err(Failure::Start)?;
+    let engine = open(&settings).map_err(Failure::Start)?;
+    let serving = Serving::made_of(&settings, engine).map_err(Failure::Start)?;
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
@@ -39,26 +50,25 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let signals = Signals::new().map_err(Failure::Start)?;
         #[cfg(unix)]
         reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
-        let listener = listen(config).await.map_err(Failure::Start)?;
-        let address = listener.local_addr().map_err(|e| Failure::Start(e.into()))?;
-        let unenforced = config.unenforced().join(", ");
-        if !unenforced.is_empty() && !address.ip().is_loopback() {
-            return Err(Failure::Start(anyhow!(
-                "this version does not enforce {unenforced} yet, so it serves this configuration to this machine alone: `--listen 127.0.0.1:3000`"
-            )));
-        }
+        let listener = serving.front().listen(&config.server).await.map_err(Failure::Start)?;
+        let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
         let warnings = engine.warnings().await.map_err(Failure::Start)?;
+        names::refresh(&serving).await;
+        keep_records(&settings, &serving).map_err(Failure::Start)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
-            (true, Some(served)) => curl_lines(served.pool(), served.config(), address).await,
+            (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
             _ => Vec::new(),
         };
-        announce(&settings, &engine, address, &examples);
-        if !unenforced.is_empty() {
-            log(format_args!("warning: {unenforced}: not enforced by this version, so whoever reaches the port may do everything"));
-        }
+        announce(&settings, &engine, &listener, &admin.places(), &examples);
         for warning in config.auth_warnings().into_iter().chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
+        for page in admin::hidden_pages(config) {
+            log(format_args!(
+                "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
+            ));
+        }
+        let _admin = admin.serve(&serving);
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
@@ -67,10 +77,24 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
                 Err(error) => log(format_args!("warning: {error:#}")),
             }
         }
-        until_signal(listener, &serving, config, signals).await.map_err(Failure::Run)
+        until_signal(listener, &serving, signals).await.map_err(Failure::Run)
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Begins to record requests and to make backups, where that is configured.
+fn keep_records(settings: &Settings, serving: &Arc<Serving>) -> Result<()> {
+    if let Some(backup) = &settings.sections.backup {
+        backup::usable(backup)?;
+    }
+    if let Some(audit) = &settings.sections.audit {
+        serving.record(Audit::open(&settings.config, audit)?);
+    }
+    if let Some(backup) = &settings.sections.backup {
+        serving.back_up(Backups::start(backup, Arc::clone(serving))?);
+    }
+    Ok(())
 }
 
 fn open(settings: &Settings) -> Result<Engine> {
@@ -80,32 +104,26 @@ fn open(settings: &Settings) -> Result<Engine> {
     }
 }
 
-async fn listen(config: &Config) -> Result<TcpListener> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    TcpListener::bind((host, port))
-        .await
-        .map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => anyhow!(
-                "port {port} of {host} is in use; stop the other program, or choose another port with `--listen {host}:0`"
-            ),
-            ErrorKind::PermissionDenied => anyhow!(
-                "port {port} of {host} is not allowed to this user; choose one above 1023 with `--listen {host}:3000`"
-            ),
-            _ => anyhow!("cannot listen on {host}, port {port}: {error}"),
-        })
-}
-
 /// To standard output, which may be closed: what is served, and where.
-fn announce(settings: &Settings, engine: &Engine, address: SocketAddr, examples: &[String]) {
+fn announce(
+    settings: &Settings,
+    engine: &Engine,
+    listener: &Listener,
+    admin: &[String],
+    examples: &[String],
+) {
     let what: Vec<String> = engine.served().iter().map(|served| about(served)).collect();
     let mut out = std::io::stdout();
     let _ = writeln!(
         out,
-        "sqlitrest {}: serving {} on http://{address}, engine {}",
+        "sqlitrest {}: serving {} on {listener}, engine {}",
         env!("CARGO_PKG_VERSION"),
         what.join(", "),
         engine.name(),
     );
+    if !admin.is_empty() {
+        let _ = writeln!(out, "administrator: {}", admin.join(", "));
+    }
     if settings.file.is_none() {
         let writable = engine.served().iter().any(|served| served.pool().file().writable);
         let deeds = if writable { "reading and writing" } else { "reading" };
@@ -130,15 +148,12 @@ fn about(served: &Served) -> String {
     about + ")"
 }
 
-async fn until_signal(
-    listener: TcpListener,
-    serving: &Arc<Serving>,
-    config: &Config,
-    mut signals: Signals,
-) -> Result<()> {
+async fn until_signal(listener: Listener, serving: &Arc<Serving>, mut signals: Signals) -> Result<()> {
     let (began, begin) = tokio::sync::oneshot::channel();
+    let drains = Arc::clone(serving);
     let shutdown = async move {
         signals.next().await;
+        drains.drain();
         let _ = began.send(signals);
     };
     // Whoever asks twice does not want to wait. SQLite repairs what is left at the next start.
@@ -146,16 +161,31 @@ async fn until_signal(
         if let Ok(mut signals) = begin.await {
             signals.next().await;
             log(format_args!("stopped by a second signal"));
+            logging::end(SHORT_WAIT);
             std::process::exit(1);
         }
     });
-    let cut = server::run(listener, Arc::clone(serving), config, shutdown).await;
+    tokio::spawn({
+        let serving = Arc::clone(serving);
+        async move { serving.front().edge.forget().await }
+    });
+    let api = Arc::clone(serving);
+    let answer = move |peer, request| exchange(Arc::clone(&api), peer, Origin::Api, request);
+    let cut = server::run(vec![listener], &serving.front().limits, answer, shutdown).await;
     let engine = serving.engine();
     if cut > 0 {
         log(format_args!("{cut} connections were still open after server.shutdown_timeout and are cut"));
         engine.interrupt();
     }
-    engine.close(LAST_WAIT).await
+    if let Some(backups) = serving.backups() {
+        tokio::task::block_in_place(|| backups.close(LAST_WAIT));
+    }
+    let closed = engine.close(LAST_WAIT).await;
+    // What was written last has its record.
+    if let Some(audit) = serving.audit() {
+        audit.close(LAST_WAIT).await?;
+    }
+    closed
 }
 
 /// From now on SIGHUP means that everything is read again.

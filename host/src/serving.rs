@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -13,8 +14,13 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::audit::Audit;
+use crate::backup::Backups;
 use crate::engine::Engine;
+use crate::front::Front;
 use crate::log;
+use crate::observe::{self, logging, names};
+use crate::sections::Sections;
 use crate::settings::{Flags, Settings};
 
 /// How often it is looked whether requests that began with what was served before have ended.
@@ -23,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The engine that answers now, and how it becomes another.
 pub struct Serving {
     engine: ArcSwap<Engine>,
+    front: Front,
+    is_draining: AtomicBool,
+    audit: OnceLock<Arc<Audit>>,
+    backups: OnceLock<Backups>,
     /// One change at a time.
     changes: Mutex<Changes>,
     /// What was typed, by which the configuration is read again. None: there is nothing to read.
@@ -47,28 +57,76 @@ pub struct Changed {
 
 impl Serving {
     /// Of this engine, until another takes its place.
-    pub fn new(engine: Engine) -> Arc<Serving> {
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with `[server]` or `[middleware]`.
+    pub fn new(engine: Engine) -> Result<Arc<Serving>> {
         Serving::made(engine, None)
     }
 
     /// Of this engine, which was made of these settings.
-    pub fn made_of(settings: &Settings, engine: Engine) -> Arc<Serving> {
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with `[server]`, `[middleware]` or `[tls]`.
+    pub fn made_of(settings: &Settings, engine: Engine) -> Result<Arc<Serving>> {
         Serving::made(engine, Some(settings))
     }
 
-    fn made(engine: Engine, settings: Option<&Settings>) -> Arc<Serving> {
+    fn made(engine: Engine, settings: Option<&Settings>) -> Result<Arc<Serving>> {
+        let none = Sections::default();
+        let front = Front::new(engine.config(), settings.map_or(&none, |settings| &settings.sections))?;
         let changes = Changes { configured: engine.config().clone(), attached: BTreeMap::new() };
-        Arc::new(Serving {
+        Ok(Arc::new(Serving {
             engine: ArcSwap::from_pointee(engine),
+            front,
+            is_draining: AtomicBool::new(false),
+            audit: OnceLock::new(),
+            backups: OnceLock::new(),
             changes: Mutex::new(changes),
             flags: settings.map(|settings| settings.flags.clone()),
             file: settings.and_then(|settings| settings.file.clone()),
-        })
+        }))
     }
 
     /// The engine that answers now. Whoever holds it keeps it whole.
     pub fn engine(&self) -> Arc<Engine> {
         self.engine.load_full()
+    }
+
+    /// Has requests recorded from now on.
+    pub fn record(&self, audit: Arc<Audit>) {
+        // There is one log for as long as the server runs.
+        let _ = self.audit.set(audit);
+    }
+
+    /// Where requests are recorded, if they are.
+    pub fn audit(&self) -> Option<&Arc<Audit>> {
+        self.audit.get()
+    }
+
+    /// Has what makes backups be known.
+    pub fn back_up(&self, backups: Backups) {
+        let _ = self.backups.set(backups);
+    }
+
+    /// What makes backups, if they are made.
+    pub fn backups(&self) -> Option<&Backups> {
+        self.backups.get()
+    }
+
+    /// What stands in front of it.
+    pub fn front(&self) -> &Front {
+        &self.front
+    }
+
+    /// No more is begun; what is begun comes to its end.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
+    }
+
+    /// Whether it comes to its end.
+    pub fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     /// The configuration file, where there is one.
@@ -85,11 +143,16 @@ impl Serving {
         let flags = self.flags.clone().context("there is no configuration to read again")?;
         let settings = spawn_blocking(move || Settings::resolve(&flags)).await??;
         let mut warnings = until_next_start(&changes.configured, &settings.config);
-        let configured = settings.config;
+        let front = self.front.prepare(&settings.config, &settings.sections)?;
+        // The log and what it asks of the core are those of the start.
+        let mut configured = settings.config;
+        configured.audit.clone_from(&changes.configured.audit);
         // What was attached stays, unless the file has one of that name now.
         changes.attached.retain(|name, _| !configured.databases.contains_key(name));
         warnings.extend(self.change(&with_attached(&configured, &changes.attached)).await?);
+        self.front.take(front);
         changes.configured = configured;
+        warnings.extend(observe::change(&settings.sections));
         Ok(Changed { warnings })
     }
 
@@ -136,6 +199,7 @@ impl Serving {
             }
         };
         self.engine.store(Arc::clone(&engine));
+        names::outdate();
         tokio::spawn(retire(before, engine));
         Ok(warnings)
     }
@@ -164,8 +228,18 @@ fn until_next_start(before: &Config, now: &Config) -> Vec<String> {
     let changed = [
         ("server.host", server.0.host != server.1.host),
         ("server.port", server.0.port != server.1.port),
+        ("server.unix_socket", server.0.unix_socket != server.1.unix_socket),
+        ("server.unix_socket_mode", server.0.unix_socket_mode != server.1.unix_socket_mode),
+        ("server.max_header_size", server.0.max_header_size != server.1.max_header_size),
+        ("server.max_headers", server.0.max_headers != server.1.max_headers),
+        ("server.max_connections", server.0.max_connections != server.1.max_connections),
+        ("server.header_timeout", server.0.header_timeout != server.1.header_timeout),
+        ("server.shutdown_timeout", server.0.shutdown_timeout != server.1.shutdown_timeout),
+        ("tls", before.tls.is_some() != now.tls.is_some()),
         ("server.engine", server.0.engine != server.1.engine),
         ("server.watch", server.0.watch != server.1.watch),
+        ("[audit]", before.audit != now.audit),
+        ("[backup]", before.backup != now.backup),
     ];
     let changed = changed.into_iter().filter_map(|(key, is_changed)| is_changed.then_some(key));
     changed.map(|key| format!("{key} has changed, which is taken up at the next start")).collect()
@@ -176,7 +250,7 @@ impl Serving {
     pub async fn reload_and_tell(&self, why: &str) {
         match self.reload().await {
             Ok(changed) => {
-                log(format_args!("{why}: the configuration is read again"));
+                logging::info(format_args!("{why}: the configuration is read again"));
                 for warning in changed.warnings {
                     log(format_args!("warning: {warning}"));
                 }

@@ -1,6 +1,5 @@
 //! From flags, environment and file to one resolved configuration: flag > environment > file > default.
 
-use std::cell::RefCell;
 use std::env;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -9,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use sqlitrest_runtime::config::{Config, DatabaseFile, Engine, Reference};
+use sha2::{Digest as _, Sha256};
+use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference, Server};
 
 use crate::component::Guest;
 use crate::sections::Sections;
@@ -19,12 +19,13 @@ const DEFAULT_FILE: &str = "sqlitrest.toml";
 
 /// Variables that are no keys of the configuration: the environment's form of `--config` and `--guest`, and what
 /// building and testing read.
-const OWN_VARIABLES: [&str; 6] = [
+const OWN_VARIABLES: [&str; 7] = [
     CONFIG_VARIABLE,
     GUEST_VARIABLE,
     "SQLITREST_BIN",
     "SQLITREST_COMPONENT",
     "SQLITREST_PROJ_DB",
+    "SQLITREST_PROMTOOL",
     "SQLITREST_WASM_TOOLCHAIN",
 ];
 const CONFIG_VARIABLE: &str = "SQLITREST_CONFIG";
@@ -38,7 +39,7 @@ pub struct Flags {
     /// What runs the core: the WebAssembly component, or the same code compiled into this program
     #[arg(long, value_enum)]
     pub engine: Option<EngineName>,
-    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose
+    /// Where to listen, by default 127.0.0.1:3000; port 0 lets the system choose; unix:PATH is a Unix socket
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<String>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
@@ -67,6 +68,11 @@ pub struct Of {
 }
 
 impl Of {
+    /// What `serve` would be told of the database and the configuration file.
+    pub fn flags(&self) -> Flags {
+        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+    }
+
     /// What `serve` would be told.
     ///
     /// # Errors
@@ -87,20 +93,36 @@ impl Of {
         Ok(Settings { config: settings.config.of_database(&name), ..settings })
     }
 
+    /// What of the configuration only this host reads; a database need not be named.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the configuration.
+    pub fn sections(&self) -> Result<Sections> {
+        Ok(configuration(self.config.clone())?.sections)
+    }
+
     /// Prints an answer.
     ///
     /// # Errors
     /// Standard output is closed.
     pub fn tell(&self, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
-        let mut text = match self.json {
-            true => serde_json::to_string_pretty(answer)?,
-            false => text(),
-        };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
+        tell(self.json, answer, text)
     }
+}
+
+/// Prints an answer, as JSON or as a person reads it.
+///
+/// # Errors
+/// Standard output is closed.
+pub fn tell(json: bool, answer: &(impl Serialize + ?Sized), text: impl FnOnce() -> String) -> Result<()> {
+    let mut text = match json {
+        true => serde_json::to_string_pretty(answer)?,
+        false => text(),
+    };
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    std::io::stdout().write_all(text.as_bytes()).context("standard output is closed")
 }
 
 /// The engines by the names that the configuration uses.
@@ -110,6 +132,25 @@ pub enum EngineName {
     Component,
     /// The core as native code.
     Native,
+}
+
+/// What was read.
+pub struct Configuration {
+    /// Of the file and the environment, with paths relative to the working directory.
+    pub config: Config,
+    /// What of it only this host reads.
+    pub sections: Sections,
+    /// The file.
+    pub file: Option<PathBuf>,
+    digest: Option<Digest>,
+}
+
+/// By which it is seen whether a file has changed.
+pub type Digest = [u8; 32];
+
+/// That of the contents of a file.
+pub fn digest(contents: &[u8]) -> Digest {
+    Sha256::digest(contents).into()
 }
 
 /// What a server needs to begin.
@@ -125,8 +166,8 @@ pub struct Settings {
     pub guest: Guest,
     /// What was typed.
     pub flags: Flags,
-    /// The files beside it that were read.
-    pub read: Vec<PathBuf>,
+    /// The configuration file and those that it names, with the digests of what was read.
+    pub read: Vec<(PathBuf, Digest)>,
 }
 
 impl Settings {
@@ -135,7 +176,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let (mut config, sections, file) = configuration(flags.config.clone())?;
+        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
+        let read = file.clone().zip(read);
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -143,17 +185,12 @@ impl Settings {
             };
         }
         if let Some(listen) = &flags.listen {
-            (config.server.host, config.server.port) = address(listen)?;
+            set_address(&mut config.server, listen)?;
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
         let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let read = RefCell::new(Vec::new());
-        config.read_files(&|name| {
-            let path = directory.join(name);
-            let text = fs::read_to_string(&path).map_err(|error| error.to_string());
-            read.borrow_mut().push(path);
-            text
-        })?;
+        let mut read = Vec::from_iter(read);
+        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
@@ -161,7 +198,7 @@ impl Settings {
             file,
             guest: guest.map_or(Guest::Embedded, Guest::File),
             flags: flags.clone(),
-            read: read.into_inner(),
+            read,
         })
     }
 }
@@ -171,24 +208,62 @@ impl Settings {
 ///
 /// # Errors
 /// One sentence on what is wrong with it.
-pub fn configuration(named: Option<PathBuf>) -> Result<(Config, Sections, Option<PathBuf>)> {
-    let environment = environment()?;
-    let by_environment = || {
-        let found = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
-        found.map(|(_, value)| PathBuf::from(value))
-    };
-    let (file, text) = read(named.or_else(by_environment))?;
-    let origin = file.as_ref().map_or_else(String::new, |f| f.display().to_string());
-    let pairs = environment
-        .iter()
-        .filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()))
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut config = Config::load(&origin, &text, pairs)?;
-    let sections = Sections::load(&origin, &text, &config)?;
-    if let Some(directory) = file.as_deref().and_then(Path::parent) {
-        config.relocate(|path| directory.join(path).display().to_string());
+pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
+    let found = Found::read(named)?;
+    let (origin, text) = (found.origin(), &found.text);
+    let mut config = Config::load(&origin, text, found.variables())?;
+    let mut sections = Sections::load(&origin, text, &config)?;
+    found.relocate(&mut config, &mut sections);
+    let digest = found.file.is_some().then(|| digest(text.as_bytes()));
+    Ok(Configuration { config, sections, file: found.file, digest })
+}
+
+/// The configuration file and the environment as they are, not yet understood.
+pub struct Found {
+    /// The file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Its text.
+    pub text: String,
+    environment: Vec<(String, String)>,
+}
+
+impl Found {
+    /// This file, or that of the environment's `SQLITREST_CONFIG`, or the default one.
+    ///
+    /// # Errors
+    /// One sentence on what cannot be read.
+    pub fn read(named: Option<PathBuf>) -> Result<Found> {
+        let environment = environment()?;
+        let by_environment = environment.iter().find(|(name, _)| name == CONFIG_VARIABLE);
+        let named = named.or_else(|| by_environment.map(|(_, value)| PathBuf::from(value)));
+        let (file, text) = read(named)?;
+        Ok(Found { file, text, environment })
     }
-    Ok((config, sections, file))
+
+    /// What the file is called in messages.
+    pub fn origin(&self) -> String {
+        self.file.as_ref().map_or_else(String::new, |file| file.display().to_string())
+    }
+
+    /// The variables that set keys.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let keys = self.environment.iter().filter(|(name, _)| !OWN_VARIABLES.contains(&name.as_str()));
+        keys.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Where files lie that are named relative to this one.
+    pub fn directory(&self) -> &Path {
+        self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
+    }
+
+    /// Makes paths in the configuration relative to the working directory.
+    pub fn relocate(&self, config: &mut Config, sections: &mut Sections) {
+        if self.file.is_some() {
+            let place = |path: &str| self.directory().join(path).display().to_string();
+            sections.relocate(&place);
+            config.relocate(place);
+        }
+    }
 }
 
 /// The variables that begin with `SQLITREST_`.
@@ -236,13 +311,30 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
     }
 }
 
+/// [`refer`], of paths that are relative to a directory; notes which files were read.
+///
+/// # Errors
+/// One sentence.
+pub fn beside(
+    directory: &Path,
+    reference: Reference<'_>,
+    read: &mut Vec<(PathBuf, Digest)>,
+) -> Result<String, String> {
+    let Reference::File(path) = reference else { return refer(reference) };
+    let path = directory.join(path);
+    let text = refer(Reference::File(&path.display().to_string()))?;
+    read.push((path, digest(text.as_bytes())));
+    Ok(text)
+}
+
 /// The path on the command line is the default database's and wins; those in the file are relative to the file. One that the
 /// environment says is relative to the working directory.
-fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
+pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> Result<()> {
     let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_PATH").is_some();
     let directory = file.and_then(Path::parent).unwrap_or(Path::new(""));
     for (name, database) in &mut config.databases {
-        if !database.path.is_empty() && !(by_environment && name == "main") {
+        let is_of_environment = by_environment && name == "main";
+        if !database.path.is_empty() && !is_of_environment {
             database.path = directory.join(&database.path).display().to_string();
         }
     }
@@ -265,6 +357,20 @@ fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>) -> 
     Ok(())
 }
 
+/// `unix:PATH`, or an address with its port, which then counts and not the configuration's Unix socket.
+fn set_address(server: &mut Server, text: &str) -> Result<()> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if path.is_empty() {
+            bail!("--listen {text} names no socket; write unix:./sqlitrest.sock");
+        }
+        server.unix_socket = path.to_owned();
+        return Ok(());
+    }
+    (server.host, server.port) = address(text)?;
+    server.unix_socket.clear();
+    Ok(())
+}
+
 /// `127.0.0.1:3000`, `[::1]:3000`, `localhost:0`
 fn address(text: &str) -> Result<(String, u16)> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
@@ -275,7 +381,7 @@ fn address(text: &str) -> Result<(String, u16)> {
         Some((host.to_owned(), port.parse().ok()?)).filter(|_| whole)
     });
     parsed.with_context(|| {
-        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000 or 0.0.0.0:80")
+        format!("--listen {text} is not ADDR:PORT; write 127.0.0.1:3000, [::1]:3000, 0.0.0.0:80 or unix:PATH")
     })
 }
 
@@ -292,6 +398,16 @@ mod tests {
         for bad in ["", "3000", ":3000", "::1", "a:b", "a:70000", "a:"] {
             assert!(address(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_socket_or_an_address() {
+        let mut server = Server::default();
+        set_address(&mut server, "unix:./s.sock").expect("a path");
+        assert_eq!(server.unix_socket, "./s.sock");
+        set_address(&mut server, "localhost:80").expect("an address");
+        assert_eq!((server.host.as_str(), server.port, server.unix_socket.as_str()), ("localhost", 80, ""));
+        assert!(set_address(&mut server, "unix:").is_err());
     }
 
     #[test]

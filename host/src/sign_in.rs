@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::key_set::KeySet;
 use crate::log;
+use crate::observe::logging;
 use crate::settings;
 
 /// How long a password waits for others to be checked; then 503.
@@ -153,7 +154,7 @@ impl List {
         let taken =
             text.and_then(|text| (self.take)(authenticator, &text).map_err(|error| error.to_string()));
         match taken {
-            Ok(()) => log(format_args!("{} is read again", self.path.display())),
+            Ok(()) => logging::info(format_args!("{} is read again", self.path.display())),
             Err(error) => {
                 log(format_args!(
                     "{} has changed, but what was read before is kept: {error}",

@@ -19,7 +19,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::connection::WHOLE;
-use crate::log;
+use crate::observe::request::Ending;
+use crate::observe::{context, errors};
 use crate::pool::Loan;
 
 /// What is sent at once of rows that are more than [`WHOLE`].
@@ -94,8 +95,10 @@ impl Streaming {
         let Some(loan) = self.loan.take() else { return Ok((Vec::new(), Paged::Whole(0))) };
         let (sender, mut messages) = channel(CHUNKS);
         let (sql, params, format) = (sql.to_owned(), params.to_vec(), format.cloned());
-        let runtime = Handle::current();
-        spawn_blocking(move || send(loan, &sql, &params, format.as_ref(), &sender, &runtime));
+        let (runtime, context) = (Handle::current(), context::current());
+        spawn_blocking(move || {
+            context::within(&context, || send(loan, &sql, &params, format.as_ref(), &sender, &runtime));
+        });
         match messages.blocking_recv() {
             Some(Message::Whole(result, loan)) => {
                 self.loan = Some(loan);
@@ -149,7 +152,7 @@ fn send(
         }
         // Without an end the connection breaks off, and the client knows that rows are missing. One that has left is no news.
         Err(error) if !sender.is_closed() => {
-            log(format_args!("rows that were sent break off: {}", error.message))
+            errors::internal(format_args!("rows that were sent break off: {}", error.message))
         }
         Err(_) => {}
     }
@@ -229,12 +232,33 @@ fn broken() -> std::io::Error {
 pub struct AnswerBody {
     first: Option<Bytes>,
     rest: Option<Rest>,
+    /// What is recorded at its end, where that is not known before.
+    ending: Option<Box<Ending>>,
+    sent: u64,
 }
 
 impl AnswerBody {
     /// What is there, and what is not yet.
-    pub fn new(first: Vec<u8>, rest: Option<Rest>) -> AnswerBody {
-        AnswerBody { first: (!first.is_empty()).then(|| first.into()), rest }
+    pub fn new(first: Vec<u8>, rest: Option<Rest>, ending: Option<Box<Ending>>) -> AnswerBody {
+        AnswerBody { first: (!first.is_empty()).then(|| first.into()), rest, ending, sent: 0 }
+    }
+
+    fn send(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.sent += bytes.len() as u64;
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn end(&mut self) {
+        if let Some(ending) = self.ending.take() {
+            ending.end(self.sent);
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    /// Also where a client has left in the middle.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -246,16 +270,25 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+        if let Some(mut first) = self.first.take() {
+            // In pieces, each of which is taken when the client has taken those before: that is how it is seen that it takes any.
+            if first.len() > CHUNK {
+                let piece = first.split_to(CHUNK);
+                self.first = Some(first);
+                first = piece;
+            }
+            return self.send(first);
         }
         let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
         match ready!(rest.messages.poll_recv(context)) {
-            Some(Message::Rows(rows)) => Poll::Ready(Some(Ok(Frame::data(rows)))),
+            Some(Message::Rows(rows)) => self.send(rows),
             Some(Message::End) => {
                 let tail = rest.tail.take().filter(|tail| !tail.is_empty());
                 self.rest = None;
-                Poll::Ready(tail.map(|tail| Ok(Frame::data(tail))))
+                let last = tail.map_or(Poll::Ready(None), |tail| self.send(tail));
+                // Before the client can have read it.
+                self.end();
+                last
             }
             Some(Message::Whole(..)) | None => {
                 self.rest = None;

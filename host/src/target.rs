@@ -2,7 +2,8 @@
 //!
 //! hyper refuses `"`, `<`, `>` and a backquote in a target with a bare 400. This stream stands between the socket and
 //! hyper and percent-encodes them. It must touch nothing else, so it follows the messages by their `content-length`;
-//! where it cannot tell any more where one ends (chunks, a wrong length), it lets everything through as it is.
+//! where it cannot tell any more where one ends (chunks, a wrong length), it lets everything through as it is, and so it does with
+//! HTTP/2, whose targets stand nowhere in the clear.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,9 +22,11 @@ pub struct Lenient<S> {
 }
 
 impl<S> Lenient<S> {
-    /// Over a connection of which nothing has been read.
-    pub fn new(stream: S) -> Self {
-        Lenient { stream, follow: Follow::default(), held: Vec::new(), given: 0 }
+    /// Over a connection of which this much has been read, which is read again.
+    pub fn after(stream: S, read: Vec<u8>) -> Self {
+        let mut follow = Follow::default();
+        let held = follow.pass(&read).unwrap_or(read);
+        Lenient { stream, follow, held, given: 0 }
     }
 
     fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
@@ -107,6 +110,9 @@ struct Follow {
     length: Option<u64>,
 }
 
+/// How HTTP/2 begins.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+
 /// How much of a line is kept; no field that matters is longer.
 const KEPT: usize = 64;
 
@@ -168,6 +174,7 @@ impl Follow {
         let blank = line.trim_ascii().is_empty();
         match self.at {
             At::Line if blank => At::Line,
+            At::Line if line.starts_with(HTTP2) => At::Lost,
             At::Line => At::Fields,
             _ if blank => match self.length.take() {
                 None | Some(0) => At::Line,
@@ -274,11 +281,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn frames_of_http_2_are_not_touched() {
+        let wire = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\"<>`\n\"<>`\r\n\r\nGET /\" HTTP/1.1\r\n";
+        check(wire, wire);
+    }
+
     #[tokio::test]
     async fn longer_than_the_readers_room() {
         use tokio::io::AsyncReadExt as _;
         let wire = format!("GET /{} HTTP/1.1\r\n\r\n", "\"".repeat(1000));
-        let mut stream = Lenient::new(wire.as_bytes());
+        let (first, rest) = wire.as_bytes().split_at(10);
+        let mut stream = Lenient::after(rest, first.to_vec());
         let (mut all, mut room) = (Vec::new(), [0; 100]);
         loop {
             let read = stream.read(&mut room).await.expect("memory");

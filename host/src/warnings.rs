@@ -20,7 +20,7 @@ pub async fn warnings(pool: &Arc<Pool>, config: &Config) -> Result<Vec<String>> 
     let Ok(mut loan) = pool.take(Lane::Long).await else { return Ok(Vec::new()) };
     let Ok(schema) = read_configured(config, &mut loan) else { return Ok(Vec::new()) };
     refuse_misfits(config, &schema)?;
-    Ok(schema.warnings)
+    Ok(schema.warnings.iter().map(ToString::to_string).collect())
 }
 
 /// Ends the start where policies do not fit.

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::config::{Auth, Reference, reference};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 use crate::log;
 use crate::serving::Serving;
-use crate::settings::Settings;
+use crate::settings::{Digest, Settings, digest};
 
 /// How long files have to be as they are before they are read: editors and deployments write several times.
 const QUIET: Duration = Duration::from_millis(100);
@@ -25,7 +24,8 @@ const QUIET: Duration = Duration::from_millis(100);
 /// # Errors
 /// One sentence, where the system does not tell of changes.
 pub fn watch(settings: &Settings, serving: Arc<Serving>) -> Result<impl Future<Output = ()> + use<>> {
-    let files = files(settings);
+    let known = files(settings);
+    let files: Vec<PathBuf> = known.iter().map(|(file, _)| file.clone()).collect();
     let (told, events) = unbounded_channel();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading is no change; whatever else it is, their contents tell.
@@ -41,36 +41,43 @@ pub fn watch(settings: &Settings, serving: Arc<Serving>) -> Result<impl Future<O
             .watch(directory, RecursiveMode::NonRecursive)
             .with_context(|| format!("changes in {} cannot be watched", directory.display()))?;
     }
-    Ok(follow(watcher, files, events, serving))
+    let known = known.into_iter().map(|(_, digest)| digest).collect();
+    Ok(follow(watcher, files, known, events, serving))
 }
 
 async fn follow(
     _watcher: RecommendedWatcher,
     files: Vec<PathBuf>,
+    mut known: Vec<Option<Digest>>,
     mut events: UnboundedReceiver<()>,
     serving: Arc<Serving>,
 ) {
-    let mut known = contents(&files);
-    while events.recv().await.is_some() {
+    loop {
+        // The first time it is what has changed since the start.
         while let Ok(Some(())) = timeout(QUIET, events.recv()).await {}
         let now = contents(&files);
         if now != known {
             known = now;
             serving.reload_and_tell("files have changed").await;
         }
+        if events.recv().await.is_none() {
+            break;
+        }
     }
     log(format_args!("changed files are not noticed any more"));
 }
 
 /// What a configuration was read from. (Lists of keys and users are looked at where they are used.)
-fn files(settings: &Settings) -> Vec<PathBuf> {
+fn files(settings: &Settings) -> Vec<(PathBuf, Option<Digest>)> {
     let mut auth = settings.config.auth.clone();
     let secrets = auth.iter_mut().flat_map(Auth::references).filter_map(|text| match reference(text) {
         Some(Reference::File(path)) => Some(PathBuf::from(path)),
         _ => None,
     });
-    let file = settings.file.iter().cloned();
-    file.chain(settings.read.iter().cloned()).chain(secrets).collect()
+    let tls = settings.sections.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]);
+    let others: Vec<PathBuf> = secrets.chain(tls).collect();
+    let read = settings.read.iter().map(|(file, digest)| (file.clone(), Some(*digest)));
+    read.chain(others.iter().cloned().zip(contents(&others))).collect()
 }
 
 fn directory(file: &Path) -> &Path {
@@ -81,6 +88,6 @@ fn directory(file: &Path) -> &Path {
 }
 
 /// What is in the files; nothing where one cannot be read.
-fn contents(files: &[PathBuf]) -> Vec<Option<[u8; 32]>> {
-    files.iter().map(|file| Some(Sha256::digest(fs::read(file).ok()?).into())).collect()
+fn contents(files: &[PathBuf]) -> Vec<Option<Digest>> {
+    files.iter().map(|file| Some(digest(&fs::read(file).ok()?))).collect()
 }

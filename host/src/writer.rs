@@ -17,7 +17,8 @@ use tokio::time::{sleep, timeout_at};
 
 use crate::checkpoint::Log;
 use crate::connection::Connection;
-use crate::log;
+use crate::observe::stats::Stats;
+use crate::observe::{context, errors, telemetry};
 use crate::open::Role;
 use crate::pool::{BUSY, Opener, Readers};
 use crate::reopen::{Keeper, no_file};
@@ -45,6 +46,7 @@ const GIVEN_UP: u8 = 2;
 /// The queue of the one that writes.
 pub struct Writer {
     queue: SyncSender<Message>,
+    stats: Arc<Stats>,
     /// How long a request waits for its turn.
     patience: Duration,
 }
@@ -162,12 +164,13 @@ impl Writer {
     ) -> Result<Writer> {
         let (queue, messages) = sync_channel(MOST_WAITING);
         let keeper = Keeper::new(Arc::clone(opener), Arc::clone(readers), patience);
+        let stats = Arc::clone(opener.stats());
         let (connection, opener) = (Some(connection), Arc::clone(opener));
         let again = VecDeque::new();
         let thread = Thread { connection, log, opener, keeper, patience, messages, again, end: None };
         let spawned = std::thread::Builder::new().name("writer".to_owned()).spawn(move || thread.run());
         spawned.context("the thread that writes cannot be started")?;
-        Ok(Writer { queue, patience })
+        Ok(Writer { queue, stats, patience })
     }
 
     /// Has `work` done in its turn, and returns what it made once that is durable. It may be done more than once, if the transaction
@@ -175,16 +178,32 @@ impl Writer {
     ///
     /// # Errors
     /// `database is locked` where its turn does not come in time; what SQLite says of the beginning or end of the transaction.
-    pub async fn write<T, F>(&self, work: F) -> Result<Option<T>, DbError>
+    pub async fn write<T, F>(&self, mut work: F) -> Result<Option<T>, DbError>
     where
         T: Send + 'static,
         F: FnMut(Turn) -> (T, Option<Turn>) + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let place = Place(Arc::new(AtomicU8::new(WAITS)));
-        let until = Instant::now() + self.patience;
+        let since = Instant::now();
+        let until = since + self.patience;
+        let (context, stats, mut has_waited) = (context::current(), Arc::clone(&self.stats), true);
+        let work = move |turn: Turn| {
+            context::within(&context, || {
+                // It may be done again.
+                if std::mem::take(&mut has_waited) {
+                    has_turn(&stats, since.elapsed());
+                }
+                work(turn)
+            })
+        };
         let request = Request { work, done: None, reply, place: Arc::clone(&place.0), until, in_vain: 0 };
-        self.queue.try_send(Message::Job(Box::new(request))).map_err(|_| busy())?;
+        // Before it is in the queue, so that there are never fewer than none in it.
+        self.stats.queue.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(Message::Job(Box::new(request))).map_err(|_| {
+            self.stats.queue.fetch_sub(1, Ordering::Relaxed);
+            busy()
+        })?;
         let mut answer = answer;
         match timeout_at(until.into(), &mut answer).await {
             Ok(answer) => answer.ok().transpose(),
@@ -207,6 +226,14 @@ impl Writer {
         }
         connection.await.ok().flatten()
     }
+}
+
+/// A request has its turn.
+fn has_turn(stats: &Stats, waited: Duration) {
+    if stats.is_on() {
+        stats.turns.took(waited);
+    }
+    telemetry::stage("wait for the turn to write", waited);
 }
 
 fn busy() -> DbError {
@@ -249,6 +276,9 @@ impl Thread {
         }
         while self.end.is_none() {
             let message = if waits { self.wait() } else { self.messages.try_recv().ok() };
+            if matches!(message, Some(Message::Job(_))) {
+                self.opener.stats().queue.fetch_sub(1, Ordering::Relaxed);
+            }
             match message? {
                 Message::Job(job) if job.begin() => return Some(job),
                 Message::Job(_) => {}
@@ -297,6 +327,7 @@ impl Thread {
             }
         }
         let (outcome, has_begun) = (turn.commit(), turn.has_begun);
+        self.count(done.len(), since.elapsed(), has_begun);
         self.connection = turn.connection.clean().then_some(turn.connection);
         if outcome.is_err() && done.len() > 1 {
             return self.repeat(done);
@@ -345,14 +376,26 @@ impl Thread {
                 Err(ended.err())
             }
             Ok(None) | Err(_) => {
-                log(format_args!("a request that writes broke; its connection is opened anew"));
+                errors::internal(format_args!("a request that writes broke; its connection is opened anew"));
                 Err(None)
             }
         }
     }
 
+    /// Counts a transaction; where none was begun the requests of it have only read, or failed before.
+    fn count(&self, requests: usize, took: Duration, has_begun: bool) {
+        let stats = self.opener.stats();
+        if stats.is_on() && has_begun {
+            stats.groups.record(u64::try_from(requests).unwrap_or(u64::MAX));
+            stats.transactions.took(took);
+        }
+    }
+
     /// Has requests done again, before all others and in their order.
     fn repeat(&mut self, jobs: Vec<Box<dyn Job>>) {
+        if self.opener.stats().is_on() {
+            self.opener.stats().repeated.add(u64::try_from(jobs.len()).unwrap_or_default());
+        }
         for mut job in jobs.into_iter().rev() {
             job.count_in_vain();
             self.again.push_front(job);

@@ -12,7 +12,7 @@ fn example(name: &str, file: &str) -> PathBuf {
 
 #[test]
 fn the_examples_keep_their_policies() {
-    for name in ["multi-tenant", "rbac", "privacy"] {
+    for name in ["multi-tenant", "rbac", "privacy", "blog", "todo"] {
         let (tests, config) = (example(name, "policy_tests.toml"), example(name, "sqlitrest.toml"));
         let ended = run(&["policy", "test", path(&tests), "--config", path(&config)], &[]);
         assert_eq!(ended.code, Some(0), "{name}\n{}{}", ended.stdout, ended.stderr);
@@ -142,5 +142,6 @@ fn policies_that_do_not_fit_end_the_start() {
     assert!(message.contains("it must be one expression"), "{message}");
     std::fs::remove_file(&policies).expect("removed");
     let ended = run(&["serve", path(&database), "--config", path(&config)], &[]);
-    assert!(ended.stderr.contains("policies.file policies.toml cannot be read"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("policies.file: "), "{}", ended.stderr);
+    assert!(ended.stderr.contains("policies.toml cannot be read"), "{}", ended.stderr);
 }

@@ -97,12 +97,24 @@ fn what_is_wrong_with_the_command_is_said_in_one_sentence() {
     let bad_key = scratch.file("key.toml", "[server]\nprot = 1\n");
     let bad_value = scratch.file("value.toml", "[server]\nmax_body = \"ten\"\n");
     let text = scratch.file("text.wasm", "no component");
+    let proxies =
+        scratch.file("proxies.toml", "[middleware]\ntrusted_proxies = [\"lan\"]\n[server]\nport = 0\n");
+    let head = scratch.file("head.toml", "[server]\nmax_header_size = \"1KiB\"\nport = 0\n");
     let cases: &[(&[&str], &str)] = &[
         (&["serve"], "type `sqlitrest serve FILE.db`"),
         (&["serve", database, "--config", "/nowhere.toml"], "/nowhere.toml cannot be read"),
         (&["serve", database, "--config", path(&bad_key)], "key.toml:2:1: unknown field `prot`"),
         (&["serve", database, "--config", path(&bad_value)], "value.toml:2:12: `ten` is not a size"),
         (&["serve", database, "--listen", "3000"], "write 127.0.0.1:3000"),
+        (&["serve", database, "--listen", "unix:"], "write unix:./sqlitrest.sock"),
+        (
+            &["serve", database, "--engine", "native", "--config", path(&proxies)],
+            "`lan` is no network; write \"10.0.0.0/8\"",
+        ),
+        (
+            &["serve", database, "--engine", "native", "--config", path(&head)],
+            "server.max_header_size must be at least 4 KiB",
+        ),
         (&["serve", database, "--engine", "native", "--listen", "256.0.0.1:0"], "cannot listen on 256.0.0.1"),
         (&["serve", database, "--guest", "/nowhere.wasm"], "/nowhere.wasm cannot be read"),
         (&["serve", database, "--guest", path(&text)], "text.wasm is not a component"),
@@ -166,61 +178,4 @@ fn read_only_by_configuration() {
         server.stop();
         assert_eq!(support::count(&database, "tracks"), 3);
     }
-}
-
-#[test]
-fn what_is_not_enforced_yet_is_served_to_this_machine_alone() {
-    let scratch = Scratch::new();
-    let database = scratch.database("a.db");
-    let config = scratch.path("auth.toml");
-    std::fs::write(&config, "[middleware]\nrate_limit_per_ip = 1\n").unwrap();
-    let flags =
-        ["serve", path(&database), "--config", path(&config), "--listen", "0.0.0.0:0", "--engine", "native"];
-    let ended = run(&flags, &[]);
-    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
-    let asked = "middleware.rate_limit_per_ip";
-    assert!(ended.stderr.contains(&format!("does not enforce {asked} yet")), "{}", ended.stderr);
-    for engine in ENGINES {
-        let server = serve_with(engine, &database, &["--config", path(&config)], &[]);
-        assert_eq!(get(&server.address, "/tracks?id=eq.1&select=name").status, 200);
-        let ended = server.stop();
-        assert!(ended.stderr.contains(&format!("warning: {asked}: not enforced")), "{}", ended.stderr);
-    }
-}
-
-#[test]
-fn check_tells_of_all_that_is_wrong_at_once() {
-    let scratch = Scratch::new();
-    let database = scratch.database("a.db");
-    let before = std::fs::read(&database).expect("a file");
-    let check = |config: &str| {
-        let config = scratch.file("s.toml", config);
-        run(&["check", "--config", path(&config), "--database", path(&database)], &[])
-    };
-    let well = check("[[udf]]\nname = \"f\"\nexpose = true\nsql = \"SELECT 1 AS a\"\n");
-    assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""), "{well:?}");
-    assert!(
-        well.stdout.ends_with("a.db, 2 tables, 0 views, 0 policies, 1 functions\nit can be served\n"),
-        "{well:?}"
-    );
-
-    let wrong = check(
-        "[auth.jwt]\nalgorithm = \"RS256\"\nsecret = \"no key\"\n[policies]\n[[policies.policy]]\nname = \"a\"\ntable = \"nope\"\n\
-         [[policies.policy]]\nname = \"b\"\ntable = \"tracks\"\nusing = \"nope = 1\"\n\
-         [[computed_column]]\ntable = \"gone\"\nname = \"x\"\nsql = \"1\"\n",
-    );
-    assert_eq!(wrong.code, Some(2), "{wrong:?}");
-    for words in [
-        "error: auth.jwt",
-        "no exposed table or view nope",
-        "there is no column nope",
-        "warning: computed_column x",
-    ] {
-        assert!(wrong.stdout.contains(words), "{words}: {wrong:?}");
-    }
-    assert!(wrong.stderr.contains("3 errors"), "{wrong:?}");
-    assert_eq!(std::fs::read(&database).expect("a file"), before, "it changes nothing");
-    let broken = check("[server]\nprot = 1\n");
-    assert!(broken.code == Some(2) && broken.stderr.contains("port"), "{broken:?}");
-    assert!(run(&["completions", "bash"], &[]).stdout.contains("migrate"));
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::asker::{Asker, Said};
+use crate::audit::Audits;
 use crate::batch;
 use crate::config::{Config, TxEnd, Udf};
 use crate::cors::Asked;
@@ -18,6 +19,7 @@ use crate::media::{Accept, MediaType, is_lines};
 use crate::openapi;
 use crate::payload::{Payload, form_pairs};
 use crate::plan;
+use crate::pre_request;
 use crate::preferences::Preferences;
 use crate::query_params::{QueryParams, Unfiltered, decode_path};
 use crate::timing::Timing;
@@ -53,6 +55,10 @@ pub struct ApiRequest {
     pub content_location: String,
     /// Whether the parameters stood in the body, so that there is no such location.
     pub by_body: bool,
+    /// The call that is made before, if one is configured.
+    pub pre_request: Option<Box<ApiRequest>>,
+    /// Whether the shell wants to be told what it does. Set by [`ApiRequest::audit`].
+    pub audits: Audits,
 }
 
 /// What a request does to its relation.
@@ -192,6 +198,11 @@ impl ApiRequest {
                 (name, action, params, media_type)
             }
         };
+        let pre_request = match action {
+            // Operations have their own.
+            Action::Options | Action::Batch(_) => None,
+            _ => pre_request::of(config, identity, request)?,
+        };
         Ok(ApiRequest {
             identity: Arc::clone(identity),
             said: config.asks_request.then(|| Said::of(request)),
@@ -207,7 +218,17 @@ impl ApiRequest {
             origin: Asked::of(request),
             content_location: config.api.base_path.clone() + &content_location(path, query),
             by_body: false,
+            pre_request,
+            audits: Audits::None,
         })
+    }
+
+    /// Has what it does told to the shell, in [`Response::acts`](crate::http::Response::acts).
+    pub fn audit(&mut self, audits: Audits) {
+        self.audits = audits;
+        if let Action::Batch(operations) = &mut self.action {
+            operations.iter_mut().for_each(|operation| operation.audits = audits);
+        }
     }
 
     /// Whether the body of the answer is left out.
@@ -226,6 +247,9 @@ impl ApiRequest {
 
     /// Whether the request writes, known before any SQL exists.
     pub fn access(&self) -> Access {
+        if self.pre_request.as_ref().is_some_and(|call| call.access() == Access::Write) {
+            return Access::Write;
+        }
         match &self.action {
             Action::Batch(operations) => {
                 let writes = operations.iter().any(|operation| operation.access() == Access::Write);

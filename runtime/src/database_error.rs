@@ -113,7 +113,7 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
 
 /// What a trigger RAISEs: a sentence, or an error in PostgREST's own form, as JSON:
 /// `{"code": "PT402", "message": "Payment required", "details": null, "hint": "Pay."}`. `PT` and a status give that status.
-fn raised_error(text: &str) -> Error {
+pub(crate) fn raised_error(text: &str) -> Error {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Raised {

@@ -131,6 +131,21 @@ pub fn resolve(
     }
 }
 
+/// Whether a function can be called without arguments.
+pub(crate) fn needs_nothing(udf: &Udf) -> bool {
+    takes(udf, &BTreeSet::new())
+}
+
+/// The call of a function that nobody gives arguments, exposed or not.
+///
+/// # Errors
+/// Where there is no such function, which the configuration was checked for.
+pub(crate) fn without_arguments(udfs: &[Udf], name: &str, ask: Ask<'_>) -> Result<Call, Error> {
+    let found = udfs.iter().enumerate().find(|(_, udf)| udf.name == name && needs_nothing(udf));
+    let (at, udf) = found.ok_or_else(|| Error::Internal(format!("there is no function {name}")))?;
+    bind(at, udf, &Arguments::Texts(Vec::new()), None, ask)
+}
+
 /// Whether a body can give named arguments.
 fn is_named(raw: &RawBody) -> bool {
     matches!(raw.content_type.as_str(), "application/json" | "application/x-www-form-urlencoded")

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::audit::Act;
+
 /// A request as it stood on the wire, borrowed from the shell.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -44,4 +46,8 @@ pub struct Response {
     pub tail: Option<Vec<u8>>,
     /// A line for the log, where something failed that the client is not told of. Never sent.
     pub log: Option<String>,
+    /// What the request did, where the shell has asked for it ([`Audits`]). Never sent.
+    ///
+    /// [`Audits`]: crate::audit::Audits
+    pub acts: Vec<Act>,
 }

@@ -12,6 +12,7 @@
 pub mod api_request;
 pub mod array;
 pub mod asker;
+pub mod audit;
 pub mod auth;
 pub mod authorize;
 pub mod batch;
@@ -37,6 +38,7 @@ pub mod order;
 pub mod payload;
 pub mod plan;
 pub mod policy;
+mod pre_request;
 pub mod preferences;
 pub mod query_params;
 mod reply;
@@ -55,6 +57,7 @@ use api_request::{Action, CallRequest};
 pub use schema::SchemaCache;
 
 use asker::Asker;
+use audit::Audits;
 use authorize::Authorized;
 use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
@@ -94,8 +97,7 @@ pub fn parse(
     };
     parse().map_err(|mut response| {
         auth::response::mark(config, Some(identity), &mut response);
-        cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-        response.headers.extend(api_request::trace(config, request));
+        mark(config, request, &mut response);
         response
     })
 }
@@ -105,9 +107,14 @@ pub fn refuse(config: &Config, request: &Request<'_>, error: &Error) -> Response
     let mut response = reply::error(error, config.api.error_verbosity);
     auth::response::challenge(config, error, &mut response);
     auth::response::mark(config, None, &mut response);
-    cors::allow_origin(config, &cors::Asked::of(request), &mut response);
-    response.headers.extend(api_request::trace(config, request));
+    mark(config, request, &mut response);
     response
+}
+
+/// Gives an answer the fields that every one has, whoever made it: which pages may read it, and what it is traced by.
+pub fn mark(config: &Config, request: &Request<'_>, response: &mut Response) {
+    cors::allow_origin(config, &cors::Asked::of(request), response);
+    response.headers.extend(api_request::trace(config, request));
 }
 
 /// The other stages, in one transaction on `db`, opened and ended here whatever happens. `schema` is replaced when the
@@ -119,8 +126,11 @@ pub fn respond(
     db: &mut dyn Database,
 ) -> Response {
     let mut timing = std::mem::take(&mut request.timing);
-    let mut response = in_transaction(config, schema, &request, db, &mut timing)
-        .unwrap_or_else(|error| reply::error(&error, config.api.error_verbosity));
+    let mut response = in_transaction(config, schema, &request, db, &mut timing).unwrap_or_else(|error| {
+        let mut response = reply::error(&error, config.api.error_verbosity);
+        response.acts = audit::refused(&request, &error, response.status);
+        response
+    });
     auth::response::mark(config, Some(&request.identity), &mut response);
     cors::allow_origin(config, &request.origin, &mut response);
     response.headers.extend(request.trace);
@@ -161,15 +171,20 @@ pub fn explain(
     request: &ApiRequest,
     db: &mut dyn Database,
 ) -> Result<(Vec<schema::RelationId>, Vec<run::Explained>), Error> {
+    let (mut relations, mut explained) = match &request.pre_request {
+        Some(call) => explain(config, schema, call, db)?,
+        None => (Vec::new(), Vec::new()),
+    };
+    explained.iter_mut().for_each(|statement| statement.step = "pre-request");
     let view = schema.for_role(config, request.identity.role.as_deref());
     let (authorized, program) = authorize_and_compile(config, &view, request)?;
-    let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
-    let mut relations = authorized.relations().to_vec();
-    for statement in program.steps.iter().flat_map(compile::Step::statements) {
-        for relation in &statement.defines {
-            if !relations.contains(relation) {
-                relations.push(*relation);
-            }
+    let own = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
+    explained.extend(own);
+    let statements = program.steps.iter().flat_map(compile::Step::statements);
+    let defined = statements.flat_map(|statement| &statement.defines);
+    for relation in authorized.relations().iter().chain(defined) {
+        if !relations.contains(relation) {
+            relations.push(*relation);
         }
     }
     Ok((relations, explained))
@@ -223,8 +238,13 @@ fn in_transaction(
         Action::Batch(operations) => batch(config, schema, operations, db, timing),
         _ => answer(config, schema, request, db, timing, true),
     };
-    let result = answered.and_then(|response| match statement(db, end) {
-        Ok(()) => Ok(response),
+    let result = answered.and_then(|mut response| match statement(db, end) {
+        Ok(()) => {
+            if end == "ROLLBACK" {
+                response.acts.retain(|act| !act.operation.writes());
+            }
+            Ok(response)
+        }
         Err(e) => Err(classify(&e, schema, &request.relation)),
     });
     if result.is_err() {
@@ -243,10 +263,11 @@ fn batch(
     db: &mut dyn Database,
     timing: &mut Timing,
 ) -> Result<Response, Error> {
-    let mut body = Vec::new();
+    let (mut body, mut acts) = (Vec::new(), Vec::new());
     for (at, operation) in operations.iter().enumerate() {
         match answer(config, schema, operation, db, timing, false) {
-            Ok(response) => {
+            Ok(mut response) => {
+                acts.append(&mut response.acts);
                 batch::append(&response, &mut body);
                 encode::check_size(&body).map_err(|e| classify(&e, schema, &operation.relation))?;
             }
@@ -255,7 +276,8 @@ fn batch(
     }
     body.extend_from_slice(if body.is_empty() { b"[]" } else { b"]" });
     let headers = vec![("content-type".into(), MediaType::Json.content_type())];
-    Ok(Response { status: 200, headers, body, ..Response::default() })
+    audit::bound(&mut acts);
+    Ok(Response { status: 200, headers, body, acts, ..Response::default() })
 }
 
 /// Whether the transaction is undone though the request is answered (`api.tx_end`, `Prefer: tx=rollback`).
@@ -272,7 +294,7 @@ fn undoes(config: &Config, request: &ApiRequest) -> bool {
 /// How the rows of a page are told.
 fn output(request: &ApiRequest) -> Output {
     let zone = request.preferences.timezone.as_ref().map(|timezone| timezone.zone.clone());
-    Output { shape: shape(request), zone }
+    Output { shape: shape(request), zone, names_written: request.audits != Audits::None }
 }
 
 /// What the rows of a page become.
@@ -307,12 +329,17 @@ fn answer(
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
     }
     timing.spend(Stage::Transaction);
+    let whole = &*schema;
+    let schema = &schema.for_role(config, request.identity.role.as_deref());
+    if let Some(call) = &request.pre_request {
+        pre_request::call(config, schema, call, db)?;
+        timing.spend(Stage::Transaction);
+    }
     if let Action::Describe(asked) = &request.action {
-        let response = openapi::answer(config, schema, request, asked);
+        let response = openapi::answer(config, whole, request, asked);
         timing.spend(Stage::Response);
         return response;
     }
-    let schema = &schema.for_role(config, request.identity.role.as_deref());
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);
     let (plan, mut program) = planned?;
@@ -323,15 +350,13 @@ fn answer(
         let explained = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
         return Ok(reply::explained(request, &explained, json, verbose));
     }
-    let outcome = run::run(program, db).map_err(|failure| match failure {
-        run::Failure::Database(error) => classify(&error, schema, &request.relation),
-        run::Failure::Policy(violation) => violates(&violation).to(request.identity.is_anonymous),
-    })?;
+    let outcome = run::run(program, db).map_err(|failure| failed(failure, schema, request))?;
     timing.spend(Stage::Transaction);
     let relation = schema.relation(&request.relation).map(|(_, relation)| relation);
+    let acts = audit::acts(schema, request, &plan, &outcome);
     let response = reply::reply(config, request, &plan, relation, outcome);
     timing.spend(Stage::Response);
-    response
+    Ok(Response { acts, ..response? })
 }
 
 /// Whether the rows may be sent before they are all there: nothing in the head of the response goes by them.
@@ -350,6 +375,14 @@ fn may_stream(request: &ApiRequest, plan: &Plan) -> bool {
         && shapes.contains(&shape(request))
         && request.conditional.is_none()
         && request.preferences.limit().is_none()
+}
+
+/// What a program that did not come to its end is to who asks.
+fn failed(failure: run::Failure, schema: &SchemaCache, request: &ApiRequest) -> Error {
+    match failure {
+        run::Failure::Database(error) => classify(&error, schema, &request.relation),
+        run::Failure::Policy(violation) => violates(&violation).to(request.identity.is_anonymous),
+    }
 }
 
 /// A row that breaks a policy, in PostgreSQL's words.

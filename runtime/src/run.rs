@@ -1,5 +1,6 @@
 //! The fifth stage: runs a program on one connection. The only stage that talks to the database.
 
+use crate::audit::{self, Touched};
 use crate::compile::{Keys, Param, Program, Statement, Step, TreeStatement, Violation};
 use crate::database::{Database, DbError, Paged};
 use crate::encode::{RowFormat, keys_json};
@@ -28,6 +29,8 @@ pub struct Outcome {
     pub existing: u64,
     /// The first key written, where it was asked for.
     pub key: Vec<Value>,
+    /// The rows written as a record names them, for each relation; where one is kept.
+    pub touched: Vec<Touched>,
 }
 
 /// Why a program did not come to its end.
@@ -93,12 +96,13 @@ pub fn run(program: Program, db: &mut dyn Database) -> Result<Outcome, Failure> 
                 outcome.existing = count_of(&statement.sql, &params(statement.params, &[]), db)?;
             }
             Step::Expect { statement, violation } => expect_none(statement, &keys, violation, db)?,
-            Step::Write { statements, keys: purpose, located, proposed, violation, all } => {
+            Step::Write { statements, keys: purpose, located, proposed, violation, all, named } => {
                 let mut proposed = proposed.into_iter();
                 for statement in statements {
                     let proposed = proposed.next();
                     let written = db.rows(&statement.sql, &params(statement.params, &[]), &mut |row| {
                         outcome.written += 1;
+                        let row = audit::touch(&mut outcome.touched, named, row);
                         let (told, key) = row.split_at(located.min(row.len()));
                         if outcome.key.is_empty() {
                             outcome.key = told.iter().map(|value| value.to_value()).collect();
@@ -164,7 +168,7 @@ fn write_tree(
     outcome: &mut Outcome,
 ) -> Result<(), Failure> {
     let mut given: Vec<Vec<Value>> = Vec::with_capacity(rows.len());
-    for TreeStatement { statement, given: count, is_root, check } in rows {
+    for TreeStatement { statement, given: count, is_root, check, named } in rows {
         if let Some(check) = check.as_ref().filter(|check| check.is_before) {
             let params = tree_params(check.proposed.params.clone(), &given);
             if count_of(&check.proposed.sql, &params, db)? > 0 {
@@ -173,6 +177,7 @@ fn write_tree(
         }
         let mut row = Vec::new();
         let inserted = db.rows(&statement.sql, &tree_params(statement.params, &given), &mut |returned| {
+            let returned = audit::touch(&mut outcome.touched, named, returned);
             row = returned.iter().map(|value| value.to_value()).collect();
         });
         if let (Err(_), Some(check)) = (&inserted, &check) {

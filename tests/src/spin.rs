@@ -168,6 +168,7 @@ impl Spin {
             body: body.to_vec(),
             content_length: length.filter(|_| is_head),
             rest: None,
+            acts: Vec::new(),
         }
     }
 }

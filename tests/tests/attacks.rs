@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sqlitrest::{Config, Serving, server};
+use sqlitrest::server::{self, Limits};
+use sqlitrest::{Config, Origin, Serving, exchange};
 use sqlitrest_tests::fixture::Fixture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -63,12 +64,14 @@ async fn sites() -> Vec<Site> {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let name = engine.name();
-        let serving = Serving::new(engine);
+        let serving = Serving::new(engine).unwrap();
         tokio::spawn(async move {
             let shutdown = async move {
                 let _ = stopped.await;
             };
-            server::run(listener, serving, &config, shutdown).await
+            let limits = Limits::new(&config).unwrap();
+            let answer = move |peer, request| exchange(serving.clone(), peer, Origin::Api, request);
+            server::run(vec![listener.into()], &limits, answer, shutdown).await
         });
         sites.push(Site { address, engine: name, _fixture: fixture, _stop: stop });
     }

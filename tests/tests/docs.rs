@@ -121,7 +121,20 @@ fn file(path: &str) -> String {
 
 /// The documents that users read.
 fn documents() -> String {
-    ["README.md", "docs/api.md", "docs/auth.md", "docs/policies.md", "docs/databases.md"].map(file).concat()
+    [
+        "README.md",
+        "docs/api.md",
+        "docs/auth.md",
+        "docs/configuration.md",
+        "docs/databases.md",
+        "docs/http.md",
+        "docs/observability.md",
+        "docs/policies.md",
+        "docs/audit.md",
+        "docs/operations.md",
+    ]
+    .map(file)
+    .concat()
 }
 
 /// What stands in the configuration blocks of the documents, as dotted keys.
@@ -173,14 +186,18 @@ fn every_key_is_documented() {
 }
 
 /// The files that give codes to errors.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 11] = [
     "runtime/src/error.rs",
     "runtime/src/auth/error.rs",
     "runtime/src/database_error.rs",
     "runtime/src/full_text.rs",
     "host/src/answer.rs",
+    "host/src/audit/mod.rs",
+    "host/src/audit/note.rs",
     "host/src/component.rs",
+    "host/src/edge.rs",
     "host/src/exchange.rs",
+    "host/src/places.rs",
 ];
 
 /// The error codes in a source file, without its tests and comments.

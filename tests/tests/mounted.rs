@@ -44,6 +44,19 @@ async fn what_cannot_be_kept_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn limits_across_requests_refuse() {
+    let fixture = Fixture::new("newsroom");
+    for key in ["rate_limit_per_ip", "rate_limit_per_identity"] {
+        let config = format!("[middleware]\n{key} = 100\n");
+        let spin = Spin::new(&fixture.path("spin"), &fixture.config_text("spin", &config));
+        assert_eq!(get(&spin, "/articles").await.0, 500, "{key}");
+    }
+    let off = "[middleware]\nrate_limit_per_ip = 0\nrate_limit_per_ip_burst = 5\n";
+    let spin = Spin::new(&fixture.path("spin"), &fixture.config_text("spin", off));
+    assert_eq!(get(&spin, "/articles?select=id&limit=1").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_databases_go_by_their_labels() {
     let fixture = Fixture::of_sql("CREATE TABLE t(id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");
     let other =

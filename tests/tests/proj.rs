@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Number, Value as Json};
 use sqlitrest::{Config, Engine, Request};
+use sqlitrest_runtime::config::DatabaseFile;
 use sqlitrest_runtime::schema::read_schema;
 use sqlitrest_tests::double::Double;
 use tempfile::TempDir;
@@ -77,7 +78,7 @@ impl Proj {
     /// Every foreign key, as our schema cache has it.
     fn foreign_keys(&self) -> Vec<Key> {
         let copy = Connection::open(self.sqlite.path().unwrap()).unwrap();
-        let schema = read_schema(&mut Double::new(copy), &[]).unwrap();
+        let schema = read_schema(&mut Double::new(copy), &DatabaseFile::at(String::new())).unwrap();
         let names = |id: usize, places: &[usize]| -> Vec<String> {
             schema.relations[id].column_names(places).map(str::to_owned).collect()
         };

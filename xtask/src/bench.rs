@@ -18,7 +18,7 @@ pub fn bench(args: &[&str]) -> Result<()> {
     let has = |flag: &str| args.iter().any(|arg| *arg == flag || arg.starts_with(&format!("{flag}=")));
     let asks = has("--help") || has("-h");
     if !asks && !has("--server") {
-        build::all(&wasm::find()?)?;
+        build::all(&wasm::find()?, &build::SERVER)?;
     }
     run(cargo().args(["build", "--release", "--package", "sqlitrest-benches"]))?;
     // It fails when it is asked for its version, but it starts.

@@ -25,13 +25,17 @@ fn compiled_component() -> PathBuf {
     target("sqlitrest-guest.cwasm")
 }
 
-/// Builds the component and the server that carries it.
+/// What a server is built of alone.
+pub const SERVER: [&str; 2] = ["--package", "sqlitrest"];
+
+/// Builds the component and the server that carries it, with the members of the workspace that `selection` has beside it: what all of
+/// them ask of a crate is what it is compiled with, so that tests which have the same selection find it compiled.
 ///
 /// # Errors
 /// What the compilers say.
-pub fn all(wasm: &Wasm) -> Result<()> {
+pub fn all(wasm: &Wasm, selection: &[&str]) -> Result<()> {
     guest(wasm)?;
-    host()?;
+    host(selection)?;
     eprintln!("built {} and {}", server().display(), component().display());
     Ok(())
 }
@@ -41,7 +45,7 @@ pub fn all(wasm: &Wasm) -> Result<()> {
 /// # Errors
 /// What the compilers say.
 pub fn dist(wasm: &Wasm) -> Result<()> {
-    all(wasm)?;
+    all(wasm, &SERVER)?;
     run(with_component(&mut cargo()).args(["build", "--profile", "dist", "--package", "sqlitrest"]))?;
     let shipped = target(&format!("dist/sqlitrest{}", std::env::consts::EXE_SUFFIX));
     let size = fs::metadata(&shipped).with_context(|| shipped.display().to_string())?.len();
@@ -65,9 +69,9 @@ pub fn guest(wasm: &Wasm) -> Result<()> {
 }
 
 /// Builds the server, lets it compile the component, and builds it again around a component that is new to it.
-fn host() -> Result<()> {
+fn host(selection: &[&str]) -> Result<()> {
     need_c_compiler()?;
-    let build = || run(with_component(&mut cargo()).args(["build", "--release", "--package", "sqlitrest"]));
+    let build = || run(with_component(&mut cargo()).args(["build", "--release"]).args(selection));
     build()?;
     let fresh = beside(&compiled_component());
     run(Command::new(server()).arg("compile-component").arg(component()).arg(&fresh))?;

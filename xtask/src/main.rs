@@ -7,6 +7,7 @@ mod debian;
 mod node;
 mod peers;
 mod proj_db;
+mod promtool;
 mod python;
 mod serve;
 mod shell;
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
 fn command(args: &[&str]) -> Result<()> {
     match args {
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
-        ["build"] => build::all(&wasm::find()?)?,
+        ["build"] => build::all(&wasm::find()?, &build::SERVER)?,
         ["dist"] => build::dist(&wasm::find()?)?,
         ["build", "--guest"] => build::guest(&wasm::find()?)?,
         ["bench", args @ ..] => bench::bench(args)?,

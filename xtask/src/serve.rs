@@ -34,7 +34,7 @@ pub fn serve(args: &[&str]) -> Result<()> {
         [path] if !path.starts_with('-') => Some(std::env::current_dir()?.join(path)),
         _ => bail!("serve takes one database, and flags of `sqlitrest serve` after `--`"),
     };
-    build::all(&wasm::find()?)?;
+    build::all(&wasm::find()?, &build::SERVER)?;
     let mut server = Command::new(build::server());
     server.arg("serve");
     let is_example = database.is_none();

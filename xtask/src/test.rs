@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::build;
 use crate::clients;
 use crate::proj_db::proj_db;
+use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
 use crate::wasm::{self, TARGET, Wasm};
 
@@ -28,14 +29,15 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
     let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
-    build::all(&wasm)?;
+    build::all(&wasm, &MEMBERS)?;
     let mut tests = cargo();
     build::with_component(&mut tests)
         .args(["test", "--release", "--no-fail-fast"])
         .args(MEMBERS)
         .env("SQLITREST_GUEST", build::component())
         .env("SQLITREST_BIN", build::server())
-        .env("SQLITREST_PROJ_DB", proj_db()?);
+        .env("SQLITREST_PROJ_DB", proj_db()?)
+        .envs(promtool().map(|program| ("SQLITREST_PROMTOOL", program)));
     // Random cases are the same each time, so that what passes here passes elsewhere; `SQLITREST_NIGHTLY` and `cargo test` draw others.
     if env::var_os("SQLITREST_NIGHTLY").is_none() && env::var_os(SEED).is_none() {
         tests.env(SEED, "1");

@@ -1,6 +1,6 @@
 //! Instances of the guest: one for each request in flight, used again, dropped after a trap.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use wasmtime::{ResourceLimiter, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{Native, NativePre};
+use super::stderr::Stderr;
 use crate::pool::{Lane, Loan, Pool};
 use crate::streaming::{Rest, Streaming};
 use crate::writer::Turn;
@@ -117,6 +118,31 @@ pub struct Instance {
     pub store: Store<State>,
     pub guest: Native,
     uses: u32,
+    _alive: Alive,
+}
+
+/// Counts an instance for as long as there is one.
+struct Alive(Arc<AtomicUsize>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How many instances there are and have been.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Those that wait for a request.
+    pub idle: usize,
+    /// Those that have one.
+    pub used: usize,
+    /// Those that were made.
+    pub made: u64,
+    /// Those that were given up because they broke.
+    pub trapped: u64,
+    /// Those that were given up because they had served long or grown large, or because there were enough.
+    pub replaced: u64,
 }
 
 /// The component, and the room that the instances of all databases share.
@@ -128,6 +154,10 @@ pub struct Guests {
     permits: Semaphore,
     /// How many have had instances so far.
     owners: AtomicU64,
+    alive: Arc<AtomicUsize>,
+    made: AtomicU64,
+    trapped: AtomicU64,
+    replaced: AtomicU64,
 }
 
 /// The instances of one database.
@@ -156,6 +186,22 @@ impl Guests {
             idle: Mutex::default(),
             permits: Semaphore::new(MOST as usize - MOST_IDLE),
             owners: AtomicU64::new(0),
+            alive: Arc::default(),
+            made: AtomicU64::new(0),
+            trapped: AtomicU64::new(0),
+            replaced: AtomicU64::new(0),
+        }
+    }
+
+    /// How many instances there are, of all databases.
+    pub fn counts(&self) -> Counts {
+        let idle = self.idle().len();
+        Counts {
+            idle,
+            used: self.alive.load(Ordering::Relaxed).saturating_sub(idle),
+            made: self.made.load(Ordering::Relaxed),
+            trapped: self.trapped.load(Ordering::Relaxed),
+            replaced: self.replaced.load(Ordering::Relaxed),
         }
     }
 
@@ -214,7 +260,7 @@ impl Instances {
         }
     }
 
-    /// Keeps an instance that has answered. (One that trapped or was cancelled is dropped by not coming here.)
+    /// Keeps an instance that has answered. (One that was cancelled is dropped by not coming here.)
     pub fn put(&self, mut instance: Instance) {
         instance.uses += 1;
         if instance.uses < MOST_USES && instance.store.data().memory.used <= MEMORY_KEPT {
@@ -222,12 +268,22 @@ impl Instances {
             // That which has waited longest makes room.
             let oldest = (idle.len() >= MOST_IDLE).then(|| idle.remove(0));
             idle.push((self.owner, instance));
-            drop((idle, oldest));
+            drop(idle);
+            if oldest.is_none() {
+                return;
+            }
         }
+        self.guests.replaced.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives up an instance that broke.
+    pub fn drop_trapped(&self, instance: Instance) {
+        drop(instance);
+        self.guests.trapped.fetch_add(1, Ordering::Relaxed);
     }
 
     async fn fresh(&self) -> wasmtime::Result<Instance> {
-        let wasi = WasiCtx::builder().envs(&self.environment).inherit_stderr().build();
+        let wasi = WasiCtx::builder().envs(&self.environment).stderr(Stderr).build();
         let state = State {
             wasi,
             table: ResourceTable::new(),
@@ -240,8 +296,11 @@ impl Instances {
         store.set_hostcall_fuel(MEMORY_LIMIT);
         // Only for its start; each request sets its own.
         store.set_epoch_deadline(START_TICKS);
-        let guest = self.guests.component.instantiate_async(&mut store).await?;
-        Ok(Instance { store, guest, uses: 0 })
+        let guests = &self.guests;
+        let guest = guests.component.instantiate_async(&mut store).await?;
+        guests.made.fetch_add(1, Ordering::Relaxed);
+        guests.alive.fetch_add(1, Ordering::Relaxed);
+        Ok(Instance { store, guest, uses: 0, _alive: Alive(Arc::clone(&guests.alive)) })
     }
 }
 

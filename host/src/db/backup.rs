@@ -4,6 +4,8 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,7 @@ use super::{Access, PATIENCE, explain, open, size};
 use crate::cli::Failure;
 use crate::log;
 use crate::open::beside;
+use crate::progress;
 use crate::settings::Of;
 
 /// How many pages are copied at once.
@@ -27,7 +30,19 @@ const PAGES: i32 = 1_000;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the checksum of `a.db` is called behind that.
-const CHECKSUM: &str = ".sha256";
+pub const CHECKSUM: &str = ".sha256";
+
+/// What a backup is called behind its name until it is whole.
+pub const PART: &str = ".part";
+
+/// And its checksum.
+pub const CHECKSUM_PART: &str = ".sha256.part";
+
+/// Is set where a copy is to be given up.
+pub type Stop = Arc<AtomicBool>;
+
+/// After so many instructions of SQLite's virtual machine the check of a copy looks whether it is to be given up.
+const LOOK: i32 = 100_000;
 
 /// What `sqlitrest db backup` can be told.
 #[derive(Args, Debug)]
@@ -82,7 +97,7 @@ pub fn backup(flags: &BackupFlags) -> Result<(), Failure> {
         return Err(Failure::Start(anyhow!("{taken} is there already; remove it, or name another file")));
     }
     let since = Instant::now();
-    let (bytes, sha256) = copy(&path, &sql, output).map_err(Failure::Run)?;
+    let (bytes, sha256) = copy(&path, &sql, output, &Stop::default()).map_err(Failure::Run)?;
     let made =
         Made { file: path, backup: output.clone(), bytes, sha256, milliseconds: since.elapsed().as_millis() };
     let text = || {
@@ -93,13 +108,16 @@ pub fn backup(flags: &BackupFlags) -> Result<(), Failure> {
     of.tell(&made, text).map_err(Failure::Run)
 }
 
-/// A verified copy of a database, and its checksum beside it. Until it is whole it has another name.
-fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
-    let part = beside(output, ".part");
-    let made = copy_to(path, sql, &part).and_then(|()| {
+/// A verified copy of a database, and its checksum beside it. Until it is whole it has another name. Returns its length and the checksum.
+///
+/// # Errors
+/// No room, a file that cannot be written, a copy that is damaged; it was stopped. Nothing of it is left then.
+pub fn copy(path: &Path, sql: &Connection, output: &Path, stop: &Stop) -> Result<(u64, String)> {
+    let part = beside(output, PART);
+    let made = copy_to(path, sql, &part, stop).and_then(|()| {
         let (bytes, sha256) = checksum(&part)?;
         let name = output.file_name().unwrap_or_default().to_string_lossy();
-        let (sums, sums_part) = (beside(output, CHECKSUM), beside(output, ".sha256.part"));
+        let (sums, sums_part) = (beside(output, CHECKSUM), beside(output, CHECKSUM_PART));
         fs::write(&sums_part, format!("{sha256}  {name}\n"))?;
         sync(&sums_part)?;
         fs::rename(&sums_part, &sums)?;
@@ -108,7 +126,7 @@ fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
         Ok((bytes, sha256))
     });
     if made.is_err() {
-        for left in [".part", ".part-journal", ".sha256.part"] {
+        for left in [PART, ".part-journal", CHECKSUM_PART] {
             let _ = fs::remove_file(beside(output, left));
         }
     }
@@ -118,8 +136,8 @@ fn copy(path: &Path, sql: &Connection, output: &Path) -> Result<(u64, String)> {
 /// Copies a database as it is at this moment, and verifies the copy.
 ///
 /// # Errors
-/// A file that cannot be written; a copy that is damaged.
-pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
+/// A file that cannot be written; a copy that is damaged; it was stopped.
+pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Result<()> {
     // What an earlier try has left.
     remove(part)?;
     let wrong = |error: rusqlite::Error| explain(part, &error);
@@ -129,18 +147,28 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(wrong)?;
     let running = Backup::new(sql, &mut copy).map_err(wrong)?;
     let mut since = Instant::now();
+    let shown = progress::bar(format!("copying {}", path.display()), 0);
     loop {
-        match running.step(PAGES).map_err(wrong)? {
+        if stop.load(Ordering::Relaxed) {
+            bail!("it was stopped");
+        }
+        let step = running.step(PAGES).map_err(wrong)?;
+        let pages = running.progress();
+        let number = |count: i32| u64::try_from(count).unwrap_or(0);
+        shown.set(number(pages.pagecount - pages.remaining), number(pages.pagecount));
+        match step {
             StepResult::Done => break,
             StepResult::More => since = Instant::now(),
             _ if since.elapsed() > PATIENCE => bail!("{} is locked by another process", path.display()),
             _ => sleep(PAUSE),
         }
     }
-    drop(running);
+    drop((running, shown));
     let _ = sql.execute_batch("ROLLBACK");
     // Complete in itself, without a log beside it.
     copy.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(())).map_err(wrong)?;
+    let stop = Arc::clone(stop);
+    copy.progress_handler(LOOK, Some(move || stop.load(Ordering::Relaxed))).map_err(wrong)?;
     verify(part, &copy)?;
     drop(copy);
     sync(part)
@@ -148,6 +176,7 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path) -> Result<()> {
 
 /// Whether a database has no damage.
 fn verify(path: &Path, sql: &Connection) -> Result<()> {
+    let _shown = progress::spinner(format!("checking {}", path.display()));
     let mut statement = sql.prepare("PRAGMA integrity_check(1)").map_err(|error| explain(path, &error))?;
     let said: String = statement.query_row([], |row| row.get(0)).map_err(|error| explain(path, &error))?;
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
@@ -199,8 +228,10 @@ fn compare(backup: &Path, sha256: &str) -> Result<bool> {
 fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> {
     let part = beside(path, ".restoring");
     let done = (|| {
+        let shown = progress::spinner(format!("copying {}", backup.display()));
         fs::copy(backup, &part)
             .with_context(|| format!("{} cannot be copied beside {}", backup.display(), path.display()))?;
+        drop(shown);
         sync(&part)?;
         if checksum(&part)?.1 != sha256 {
             bail!("{} was changed while it was copied", backup.display());
@@ -279,6 +310,8 @@ fn keep(path: &Path) -> Result<PathBuf> {
 fn checksum(path: &Path) -> Result<(u64, String)> {
     let cannot = || format!("{} cannot be read", path.display());
     let mut file = fs::File::open(path).with_context(cannot)?;
+    let all = file.metadata().map_or(0, |about| about.len());
+    let shown = progress::bytes(format!("reading {}", path.display()), all);
     let (mut hash, mut length, mut room) = (Sha256::new(), 0, vec![0; 1 << 16]);
     loop {
         let read = file.read(&mut room).with_context(cannot)?;
@@ -287,6 +320,7 @@ fn checksum(path: &Path) -> Result<(u64, String)> {
         }
         hash.update(room.get(..read).unwrap_or_default());
         length += read as u64;
+        shown.advance(read as u64);
     }
     Ok((length, hex(&hash.finalize())))
 }

@@ -9,10 +9,14 @@ use clap::Args;
 use rusqlite::Connection;
 use serde::Serialize;
 
+use super::audit::{self, AuditFlags};
 use super::{Access, explain, migrate, number, quoted, size};
+use crate::audit::verify::Verified;
 use crate::cli::Failure;
 use crate::open::beside;
+use crate::progress;
 use crate::settings::Of;
+use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// How many of one kind are told.
 const MOST: usize = 100;
@@ -34,6 +38,8 @@ pub struct CheckFlags {
     /// The directory of migrations, to be told which are not applied
     #[arg(long, value_name = "DIR")]
     migrations: Option<PathBuf>,
+    #[command(flatten)]
+    audit: AuditFlags,
 }
 
 /// What was found.
@@ -43,20 +49,26 @@ struct Checked {
     /// Whether there is no damage.
     ok: bool,
     found: Vec<Finding>,
+    /// The audit logs of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    audit: Vec<Verified>,
 }
 
 /// One thing, and what to do about it.
 #[derive(Serialize)]
-struct Finding {
-    level: Level,
-    what: String,
-    mend: String,
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What it is.
+    pub what: String,
+    /// What to do about it.
+    pub mend: String,
 }
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub enum Level {
     /// Data is lost or contradicts itself.
     Damage,
     /// It could be better.
@@ -69,9 +81,14 @@ enum Level {
 /// A file that cannot be opened; damage.
 pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
     let of = &flags.of;
+    if flags.audit.is_all() {
+        return audit::check(of, &flags.audit);
+    }
     let (path, sql) = of.open(Access::Read).map_err(Failure::Start)?;
     let found = look(&path, &sql, flags.quick).map_err(|error| Failure::Run(explain(&path, &error)))?;
-    let mut checked = Checked { file: path, ok: true, found };
+    let (logs, of_logs) = audit::configured(of, &flags.audit).map_err(Failure::Start)?;
+    let mut checked = Checked { file: path, ok: true, found, audit: logs };
+    checked.found.extend(of_logs);
     if let Some(directory) = &flags.migrations {
         let status = migrate::status(&sql, directory).map_err(Failure::Start)?;
         checked.found.extend(status.findings().map(|(damaged, what, mend)| Finding {
@@ -90,9 +107,11 @@ pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
 }
 
 fn look(path: &Path, sql: &Connection, quick: bool) -> rusqlite::Result<Vec<Finding>> {
+    let shown = progress::spinner(format!("looking for damage in {}", path.display()));
     // Of one moment.
     sql.execute_batch("BEGIN")?;
     let mut found = integrity(path, sql, quick)?;
+    shown.say(format!("looking for dangling references in {}", path.display()));
     found.extend(dangling(sql)?);
     found.extend(unindexed(sql)?);
     found.extend(storage(path, sql)?);
@@ -239,16 +258,27 @@ fn storage(path: &Path, sql: &Connection) -> rusqlite::Result<Vec<Finding>> {
     Ok(found)
 }
 
-fn text(checked: &Checked) -> String {
+/// Findings for people.
+pub fn tell_findings(found: &[Finding]) -> String {
     let mut text = String::new();
-    for Finding { level, what, mend } in &checked.found {
-        let level = if *level == Level::Damage { "damage" } else { "advice" };
-        let _ = writeln!(text, "{level}: {what}\n    {mend}");
+    for Finding { level, what, mend } in found {
+        let level = match level {
+            Level::Damage => To::Output.paint(ERROR, "damage:"),
+            Level::Advice => To::Output.paint(WARNING, "advice:"),
+        };
+        let _ = writeln!(text, "{level} {what}\n    {mend}");
     }
+    text
+}
+
+fn text(checked: &Checked) -> String {
+    let mut text = tell_findings(&checked.found);
+    text.extend(checked.audit.iter().map(audit::told));
     let advice = checked.found.iter().filter(|finding| finding.level == Level::Advice).count();
     if checked.ok {
         let found = if advice == 0 { String::new() } else { format!(", {advice} advice") };
-        let _ = writeln!(text, "{}: no damage{found}", checked.file.display());
+        let well = To::Output.paint(WELL, "no damage");
+        let _ = writeln!(text, "{}: {well}{found}", checked.file.display());
     }
     text
 }

@@ -15,11 +15,13 @@ use rusqlite::{Batch, Connection, OptionalExtension as _};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::backup::{copy_to, hex};
+use super::backup::{Stop, copy_to, hex};
 use super::{Access, explain, number};
 use crate::cli::Failure;
 use crate::open::beside;
+use crate::progress;
 use crate::settings::Of;
+use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// Where it stands what was applied. Requests do not see it.
 const HISTORY: &str = "_sqlitrest_migrations";
@@ -253,7 +255,7 @@ fn try_on_copy(
 ) -> Result<(Vec<Applied>, Option<anyhow::Error>)> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let copy = std::env::temp_dir().join(format!("sqlitrest-{}-{name}", std::process::id()));
-    let tried = copy_to(path, sql, &copy).and_then(|()| {
+    let tried = copy_to(path, sql, &copy, &Stop::default()).and_then(|()| {
         let mut sql = super::open(&copy, Access::Write)?;
         apply(&copy, &mut sql, pending)
     });
@@ -272,8 +274,12 @@ fn apply(
     // Tables are rebuilt as SQLite advises, with the keys looked at in the end: https://www.sqlite.org/lang_altertable.html#otheralter
     sql.execute_batch("PRAGMA foreign_keys = OFF").map_err(|error| explain(path, &error))?;
     let mut applied = Vec::new();
+    let shown = progress::bar(String::new(), pending.len() as u64);
     for migration in pending {
-        match one(sql, migration) {
+        shown.say(migration.file.clone());
+        let done = one(sql, migration);
+        shown.advance(1);
+        match done {
             Ok(Some(done)) => applied.push(done),
             Ok(None) => {}
             Err(error) => {
@@ -415,11 +421,11 @@ fn status_text(lines: &[Line]) -> String {
     let mut text = String::new();
     for Line { version, name, state, applied_at } in lines {
         let state = match state {
-            State::Applied => "applied",
-            State::Pending => "pending",
-            State::Edited => "EDITED after it was applied",
-            State::Late => "NOT APPLIED, though newer ones are",
-            State::Missing => "applied, its file is MISSING",
+            State::Applied => To::Output.paint(WELL, "applied"),
+            State::Pending => To::Output.paint(WARNING, "pending"),
+            State::Edited => To::Output.paint(ERROR, "EDITED after it was applied"),
+            State::Late => To::Output.paint(ERROR, "NOT APPLIED, though newer ones are"),
+            State::Missing => To::Output.paint(ERROR, "applied, its file is MISSING"),
         };
         let at = applied_at.as_ref().map(|at| format!(" {at}")).unwrap_or_default();
         let _ = writeln!(text, "{version:>4} {name}: {state}{at}");

@@ -14,7 +14,7 @@ pub struct Client {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: u16,
-    /// Lower-case names, without `date`.
+    /// Lower-case names, without `date` and `x-request-id`, which no two replies share.
     pub headers: Vec<(String, String)>,
     pub body: String,
     /// Whether the body came to its end.
@@ -88,7 +88,7 @@ impl Client {
         let is_chunked =
             headers.iter().any(|field| *field == ("transfer-encoding".to_owned(), "chunked".to_owned()));
         let whole = head_only || !is_chunked || self.chunks(&mut body);
-        headers.retain(|(name, _)| name != "date");
+        headers.retain(|(name, _)| name != "date" && name != "x-request-id");
         Some(Reply { status, headers, body: String::from_utf8(body).expect("UTF-8"), whole })
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -24,10 +25,10 @@ pub struct Server {
     /// Reads what it logs as it comes, because a pipe that is full would stop it.
     stderr: Option<JoinHandle<String>>,
     /// Its lines, as they come.
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     /// What it said at the start.
     pub line: String,
-    /// `127.0.0.1:PORT`
+    /// `127.0.0.1:PORT`, or the path of a Unix socket
     pub address: String,
 }
 
@@ -112,21 +113,30 @@ impl Server {
         });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
-        let address = line.split("http://").nth(1).and_then(|rest| rest.split(',').next());
+        let address = ["http://", "https://", "unix:"].iter().find_map(|scheme| line.split_once(scheme));
+        let address = address.and_then(|(_, rest)| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
             panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));
         };
-        Server { child: Some(child), stdout, stderr: Some(stderr), lines, line, address }
+        Server { child: Some(child), stdout, stderr: Some(stderr), lines: Mutex::new(lines), line, address }
     }
 
     /// Waits until it logs a line with this in it, and returns that.
     pub fn logs(&self, part: &str) -> String {
+        let lines = self.lines.lock().expect("one waits");
         loop {
-            let line = self.lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("no line with {part:?}"));
+            let line = lines.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("no line with {part:?}"));
             if line.contains(part) {
                 return line;
             }
         }
+    }
+
+    /// The next line that it says.
+    pub fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line
     }
 
     /// Sends a signal, `TERM` or `INT`.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::role_claim::RoleClaim;
 use super::signature::Algorithm;
-use crate::config::{Config, Span};
+use crate::config::{Config, Span, Texts};
 
 /// `[auth]`. Where it is absent, or not `enabled`, credentials are not looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,13 +136,19 @@ fn api_key_header() -> String {
 }
 
 /// A text, or a list of texts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum OneOrMore {
     /// `"a"`
     One(String),
     /// `["a", "b"]`
     More(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<OneOrMore, D::Error> {
+        from.deserialize_any(Texts)
+    }
 }
 
 impl OneOrMore {
@@ -206,40 +212,49 @@ impl Auth {
         secret.chain(keys).chain(self.basic.iter_mut().map(|basic| &mut basic.source))
     }
 
-    /// What can be said without reading what is referred to.
-    ///
-    /// # Errors
-    /// The key and what is wrong with it.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    /// What is wrong of what can be said without reading what is referred to: sentences that begin with the key.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        let mut found = Vec::new();
         if let Some(jwt) = self.jwt() {
-            RoleClaim::parse(&jwt.role_claim).map_err(|error| format!("auth.jwt.role_claim: {error}"))?;
-            algorithms(jwt)?;
-            if let Some(url) = &jwt.jwks_url
-                && !is_trusted_url(url)
-            {
-                return Err(format!(
-                    "auth.jwt.jwks_url = \"{url}\" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"
-                ));
-            }
-            if jwt.jwks_refresh_interval.0 < Duration::from_secs(1) {
-                return Err("auth.jwt.jwks_refresh_interval must be at least 1s".to_owned());
-            }
-            if jwt.cookie.as_ref().is_some_and(|name| !is_token(name)) {
-                return Err("auth.jwt.cookie is no name that a cookie can have".to_owned());
-            }
+            found.extend(jwt.mistakes());
         }
         if let Some(keys) = self.apikey() {
             if !is_token(&keys.header) || keys.header.eq_ignore_ascii_case("authorization") {
-                return Err(format!("auth.apikey.header = \"{}\" is no header field for a key", keys.header));
+                found.push(format!("auth.apikey.header = \"{}\" is no header field for a key", keys.header));
             }
-            is_reference("auth.apikey.source", &keys.source, "apikeys.toml")?;
+            found.extend(no_reference("auth.apikey.source", &keys.source, "apikeys.toml"));
         }
         if let Some(basic) = self.basic() {
-            is_reference("auth.basic.source", &basic.source, "users.toml")?;
+            found.extend(no_reference("auth.basic.source", &basic.source, "users.toml"));
         }
-        cycle(&self.roles).map_or(Ok(()), |role| {
-            Err(format!("auth.roles: {role} has itself, by way of the roles that it has"))
-        })
+        let cycle = cycle(&self.roles);
+        found.extend(
+            cycle.map(|role| format!("auth.roles: {role} has itself, by way of the roles that it has")),
+        );
+        found
+    }
+}
+
+impl Jwt {
+    fn mistakes(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Err(error) = RoleClaim::parse(&self.role_claim) {
+            found.push(format!("auth.jwt.role_claim: {error}"));
+        }
+        let listed = self.algorithm.iter().flat_map(OneOrMore::texts);
+        let is_elsewhere = listed.into_iter().any(|text| reference(text).is_some());
+        found.extend(algorithms(self).err().filter(|_| !is_elsewhere));
+        if let Some(url) = self.jwks_url.as_ref().filter(|url| !is_trusted_url(url)) {
+            let what = "is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)";
+            found.push(format!("auth.jwt.jwks_url = \"{url}\" {what}"));
+        }
+        if self.jwks_refresh_interval.0 < Duration::from_secs(1) {
+            found.push("auth.jwt.jwks_refresh_interval must be at least 1s".to_owned());
+        }
+        if self.cookie.as_ref().is_some_and(|name| !is_token(name)) {
+            found.push("auth.jwt.cookie is no name that a cookie can have".to_owned());
+        }
+        found
     }
 }
 
@@ -277,11 +292,9 @@ fn is_trusted_url(url: &str) -> bool {
     is_secure || matches!(host, "127.0.0.1" | "::1" | "localhost")
 }
 
-fn is_reference(key: &str, value: &str, example: &str) -> Result<(), String> {
-    match reference(value) {
-        Some(_) => Ok(()),
-        None => Err(format!("{key} must be \"file:./{example}\", or \"env:NAME\"")),
-    }
+fn no_reference(key: &str, value: &str, example: &str) -> Option<String> {
+    let is_one = reference(value).is_some();
+    (!is_one).then(|| format!("{key} must be \"file:./{example}\", or \"env:NAME\""))
 }
 
 /// A token in the sense of RFC 9110 section 5.6.2: the names of fields and cookies.
@@ -329,6 +342,9 @@ impl Config {
 
     /// Lets a shell say where files lie that are named relative to the configuration file.
     pub fn relocate(&mut self, place: impl Fn(&str) -> String) {
+        if !self.server.unix_socket.is_empty() {
+            self.server.unix_socket = place(&self.server.unix_socket);
+        }
         for text in self.auth.iter_mut().flat_map(Auth::references) {
             if let Some(path) = text.strip_prefix("file:") {
                 *text = format!("file:{}", place(path));
@@ -405,34 +421,34 @@ mod tests {
     fn mistakes() {
         check_error(
             "[auth.roles]\na = [\"b\"]\nb = [\"c\"]\nc = [\"b\"]\n",
-            expect!["sqlitrest.toml: auth.roles: b has itself, by way of the roles that it has"],
+            expect!["sqlitrest.toml:1:7: auth.roles: b has itself, by way of the roles that it has"],
         );
         check_error(
             "[auth.jwt]\nalgorithm = \"none\"\n",
             expect![
-                "sqlitrest.toml: auth.jwt.algorithm: `none` is none of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
+                "sqlitrest.toml:2:1: auth.jwt.algorithm: `none` is none of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
             ],
         );
         check_error(
             "[auth.jwt]\nalgorithm = []\n",
-            expect!["sqlitrest.toml: auth.jwt.algorithm is an empty list"],
+            expect!["sqlitrest.toml:2:1: auth.jwt.algorithm is an empty list"],
         );
         check_error(
             "[auth.jwt]\nrole_claim = \".a[\"\n",
             expect![[
-                r#"sqlitrest.toml: auth.jwt.role_claim: `.a[` is no role claim from `[` on: write role, .app_metadata.role, ."a.b"[0] or .roles[?(@ == "x")]"#
+                r#"sqlitrest.toml:2:1: auth.jwt.role_claim: `.a[` is no role claim from `[` on: write role, .app_metadata.role, ."a.b"[0] or .roles[?(@ == "x")]"#
             ]],
         );
         check_error(
             "[auth.jwt]\njwks_url = \"http://example.com/keys\"\n",
             expect![[
-                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
+                r#"sqlitrest.toml:2:1: auth.jwt.jwks_url = "http://example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
             ]],
         );
         check_error(
             "[auth.jwt]\njwks_url = \"http://127.0.0.1@example.com/keys\"\n",
             expect![[
-                r#"sqlitrest.toml: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
+                r#"sqlitrest.toml:2:1: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
             ]],
         );
         check_error(
@@ -443,15 +459,19 @@ mod tests {
         );
         check_error(
             "[auth.apikey]\nheader = \"Authorization\"\nsource = \"file:a\"\n",
-            expect![[r#"sqlitrest.toml: auth.apikey.header = "Authorization" is no header field for a key"#]],
+            expect![[
+                r#"sqlitrest.toml:2:1: auth.apikey.header = "Authorization" is no header field for a key"#
+            ]],
         );
         check_error(
             "[auth.apikey]\n",
-            expect![[r#"sqlitrest.toml: auth.apikey.source must be "file:./apikeys.toml", or "env:NAME""#]],
+            expect![[
+                r#"sqlitrest.toml:1:7: auth.apikey.source must be "file:./apikeys.toml", or "env:NAME""#
+            ]],
         );
         check_error(
             "[auth.basic]\nsource = \"users.toml\"\n",
-            expect![[r#"sqlitrest.toml: auth.basic.source must be "file:./users.toml", or "env:NAME""#]],
+            expect![[r#"sqlitrest.toml:2:1: auth.basic.source must be "file:./users.toml", or "env:NAME""#]],
         );
     }
 

@@ -25,6 +25,7 @@ use crate::timezone::Zone;
 use crate::value::Value;
 pub(crate) use policy::denied;
 use read::From;
+pub(crate) use write::naming;
 
 /// The statements of one request, run in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,8 +52,19 @@ pub struct TreeStatement {
     pub given: usize,
     /// Whether the row is one of the outermost.
     pub is_root: bool,
-    /// What a policy wants of the row. Its key stands last in what is returned.
+    /// What a policy wants of the row. Its key stands behind that.
     pub check: Option<TreeCheck>,
+    /// What stands last in what is returned: by what a record names the row.
+    pub named: Option<Named>,
+}
+
+/// The last columns that a write returns: by what a record of it names its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// Whose rows they are.
+    pub relation: RelationId,
+    /// How many columns.
+    pub columns: usize,
 }
 
 /// What a policy wants of a row of a tree.
@@ -133,6 +145,8 @@ pub enum Step {
         /// How many rows must be written, and what it is where they are not: an upsert passes over a row that is there and may not be
         /// changed.
         all: Option<(u64, Violation)>,
+        /// By what a record names its rows, where one is kept.
+        named: Option<Named>,
     },
     /// The row is the number of rows that break a policy; there must be none.
     Expect {
@@ -160,7 +174,8 @@ pub enum Step {
 impl Step {
     /// A write that no policy checks.
     fn write(statements: Vec<Statement>, keys: Keys) -> Step {
-        Step::Write { statements, keys, located: 0, proposed: Vec::new(), violation: None, all: None }
+        let (proposed, violation, all, named) = (Vec::new(), None, None, None);
+        Step::Write { statements, keys, located: 0, proposed, violation, all, named }
     }
 
     /// What it is called in plans.
@@ -254,6 +269,8 @@ pub struct Output {
     pub shape: Shape,
     /// The zone of their times; none leaves them as they are stored.
     pub zone: Option<Zone>,
+    /// Whether writes return by what a record names their rows.
+    pub names_written: bool,
 }
 
 /// Compiles a plan; the rows of its page become `output`.

@@ -108,6 +108,14 @@ impl Compiler<'_> {
                 })
             }
         };
-        Ok(TreeStatement { statement: self.finish(sql)?, given: own.len(), is_root: row.is_root, check })
+        self.naming_columns(&mut sql, relation)?;
+        let named = self.named(row.relation)?;
+        Ok(TreeStatement {
+            statement: self.finish(sql)?,
+            given: own.len(),
+            is_root: row.is_root,
+            check,
+            named,
+        })
     }
 }

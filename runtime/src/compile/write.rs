@@ -7,7 +7,7 @@ use super::policy::{default_value, of_type};
 use super::read::From;
 use super::value::Write;
 use super::writer::{Sql, THE_ROW};
-use super::{Compiler, Keys, Output, Param, Statement, Step};
+use super::{Compiler, Keys, Named, Output, Param, Statement, Step};
 use crate::authorize::Limits;
 use crate::encode::{Shape, keys_json};
 use crate::error::Error;
@@ -255,7 +255,7 @@ impl Compiler<'_> {
     /// The rows of which the client must know: as JSON objects, whatever it wants to be told.
     fn precondition(&self, precondition: Option<&Precondition>) -> Result<Vec<Step>, Error> {
         let Some(Precondition { read, tests }) = precondition else { return Ok(Vec::new()) };
-        let output = Output { shape: Shape::Objects, zone: self.output.zone.clone() };
+        let output = Output { shape: Shape::Objects, ..self.output.clone() };
         let compiler = Compiler { output: &output, target: None, ..*self };
         match compiler.page(read, From::Relation)? {
             Step::Page { statement, format } => {
@@ -279,7 +279,11 @@ impl Compiler<'_> {
             steps.push(Compiler { target, ..*self }.page(read, From::Relation)?);
         }
         self.returning_clause(&mut sql, relation, &Returning::Count, &Rows::All)?;
-        steps.push(Step::write(vec![self.finish(sql)?], Keys::Count));
+        let mut write = Step::write(vec![self.finish(sql)?], Keys::Count);
+        if let Step::Write { named, .. } = &mut write {
+            *named = self.named(delete.target.relation)?;
+        }
+        steps.push(write);
         Ok(steps)
     }
 
@@ -371,7 +375,8 @@ impl Compiler<'_> {
             Returning::Location if keys == Keys::ReadBack => relation.primary_key.len(),
             _ => 0,
         };
-        steps.push(Step::Write { statements, keys, located, proposed, violation, all: None });
+        let named = self.named(id)?;
+        steps.push(Step::Write { statements, keys, located, proposed, violation, all: None, named });
         if has_key {
             steps.extend(self.check_written(id, check)?);
         }
@@ -395,16 +400,45 @@ impl Compiler<'_> {
             Returning::Location if !relation.primary_key.is_empty() => {
                 sql.list(", ", &relation.primary_key, |sql, place| told(sql, relation, *place))?;
                 sql.raw(if is_checked { ", " } else { "" });
-                if is_checked { row_key(sql, relation) } else { Ok(()) }
+                if is_checked {
+                    row_key(sql, relation)?;
+                }
             }
-            Returning::Written(read) => returned_fields(sql, relation, read),
-            Returning::Rows(_) => row_key(sql, relation),
-            Returning::Count | Returning::Location if is_checked => row_key(sql, relation),
-            Returning::Count | Returning::Location => {
-                sql.raw("1");
-                Ok(())
-            }
+            Returning::Written(read) => return returned_fields(sql, relation, read),
+            Returning::Rows(_) => row_key(sql, relation)?,
+            Returning::Count | Returning::Location if is_checked => row_key(sql, relation)?,
+            Returning::Count | Returning::Location => drop(sql.raw("1")),
         }
+        self.naming_columns(sql, relation)
+    }
+
+    /// By what a record names the rows of a relation, where one is kept and they have a key.
+    pub(super) fn named(&self, id: RelationId) -> Result<Option<Named>, Error> {
+        if !self.output.names_written {
+            return Ok(None);
+        }
+        let columns = naming(self.relation(id)?).len();
+        Ok((columns > 0).then_some(Named { relation: id, columns }))
+    }
+
+    /// The columns of [`Compiler::named`], behind others.
+    pub(super) fn naming_columns(&self, sql: &mut Sql, relation: &Relation) -> Result<(), Error> {
+        if !self.output.names_written || naming(relation).is_empty() {
+            return Ok(());
+        }
+        sql.raw(", ");
+        if relation.primary_key.is_empty() {
+            return row_key(sql, relation);
+        }
+        names(sql, relation, &relation.primary_key)
+    }
+}
+
+/// The names of the columns by which a record names a row: those of the primary key, or the rowid.
+pub(crate) fn naming(relation: &Relation) -> Vec<&str> {
+    match &relation.row_key {
+        RowKey::Rowid(rowid) if relation.primary_key.is_empty() => vec![rowid],
+        _ => relation.column_names(&relation.primary_key).collect(),
     }
 }
 

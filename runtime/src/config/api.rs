@@ -22,6 +22,8 @@ pub struct Api {
     pub trace_header: String,
     /// The function that answers `GET /`; empty: none (`db-root-spec`).
     pub root: String,
+    /// The function that is run before every request and may refuse it; empty: none (`db-pre-request`).
+    pub pre_request: String,
     /// How much is told of an error (`client-error-verbosity`).
     pub error_verbosity: Verbosity,
     /// Whether answers say how long each stage took (`server-timing-enabled`).
@@ -50,6 +52,7 @@ impl Default for Api {
             legacy_target_names: true,
             trace_header: String::new(),
             root: String::new(),
+            pre_request: String::new(),
             error_verbosity: Verbosity::default(),
             server_timing: false,
             anonymous_role: None,

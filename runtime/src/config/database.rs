@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use super::list::texts;
 
 /// `[databases.NAME]`: one SQLite file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,11 +18,11 @@ pub struct DatabaseFile {
     #[serde(default)]
     pub mode: Mode,
     /// Relations that are not exposed; `*` stands for any text.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub hidden: Vec<String>,
     /// Other databases of the configuration, which functions and computed columns and relationships of this one may read, as
     /// `NAME.table`. On hosts of ours alone.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     pub attach: Vec<String>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::list::texts;
 use crate::policy;
 
 /// `[[udf]]`: a function that `/rpc/NAME` may call.
@@ -43,7 +44,7 @@ pub struct Udf {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// Who may call it; `*` stands for everyone.
-    #[serde(default = "everyone")]
+    #[serde(default = "everyone", deserialize_with = "texts")]
     pub roles: Vec<String>,
     /// The status of its answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,8 +61,15 @@ pub struct Udf {
 }
 
 impl Udf {
+    /// Gives one without SQL the call of the function of its name.
+    pub(super) fn settle(&mut self) {
+        if self.sql.is_empty() {
+            self.sql = self.built_in_call().unwrap_or_default();
+        }
+    }
+
     /// The call of a function of SQLite, where name and parameters are such that it could have one.
-    pub(super) fn built_in_call(&self) -> Option<String> {
+    fn built_in_call(&self) -> Option<String> {
         let is_name = |name: &str| {
             let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
             plain && name.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')

@@ -1,6 +1,10 @@
 //! The environment: which keys it sets, and how.
 
+use serde::de::DeserializeOwned;
+use toml::Table;
+
 use super::ConfigError;
+use super::error::words;
 use crate::similar::closest;
 
 /// What the names of our environment variables begin with.
@@ -11,13 +15,20 @@ pub(super) const PREFIX: &str = "SQLITREST_";
 pub const KEYS: &[&str] = &[
     "server.host",
     "server.port",
+    "server.unix_socket",
+    "server.unix_socket_mode",
     "server.shutdown_timeout",
     "server.max_body",
+    "server.max_header_size",
+    "server.max_headers",
+    "server.max_connections",
+    "server.header_timeout",
     "server.engine",
     "server.watch",
     "databases.main.path",
     "databases.main.mode",
     "databases.main.hidden",
+    "databases.main.attach",
     "pool.readers_per_db",
     "pool.busy_timeout",
     "pool.wal_checkpoint_interval",
@@ -30,6 +41,7 @@ pub const KEYS: &[&str] = &[
     "api.legacy_target_names",
     "api.trace_header",
     "api.root",
+    "api.pre_request",
     "api.openapi",
     "api.openapi_version",
     "api.proxy_uri",
@@ -59,23 +71,107 @@ pub const KEYS: &[&str] = &[
     "auth.basic.enabled",
     "auth.basic.source",
     "middleware.cors_origins",
+    "middleware.compression",
+    "middleware.compression_min_size",
+    "middleware.rate_limit_per_ip",
+    "middleware.rate_limit_per_ip_burst",
+    "middleware.rate_limit_per_identity",
+    "middleware.rate_limit_per_identity_burst",
+    "middleware.trusted_proxies",
     "middleware.request_timeout",
     "policies.file",
     "policies.default_action",
     "policies.bypass_roles",
+    "log.level",
+    "log.format",
+    "log.requests",
+    "log.slow_query",
+    "admin.listen",
+    "admin.unix_socket",
+    "admin.unix_socket_mode",
+    "admin.metrics",
+    "admin.health_on_api",
+    "telemetry.endpoint",
+    "telemetry.service_name",
+    "telemetry.sample_ratio",
+    "telemetry.timeout",
+    "audit.file",
+    "audit.database",
+    "audit.denied",
+    "audit.reads",
+    "audit.values",
+    "audit.queue",
+    "audit.on_full",
+    "audit.before_answer",
+    "audit.sync",
+    "audit.key",
+    "audit.rotate_size",
+    "audit.rotate_every",
+    "audit.keep",
+    "audit.keep_for",
+    "backup.directory",
+    "backup.every",
+    "backup.at",
+    "backup.timezone",
+    "backup.keep",
+    "backup.databases",
     "attach.paths",
     "attach.most",
     "comments.schema",
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
+    "tls.certificate",
+    "tls.key",
 ];
 
-pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> Result<(), ConfigError> {
-    let Some(suffix) = name.strip_prefix(PREFIX) else {
-        return Ok(());
-    };
-    let variable = |key: &str| key.to_uppercase().replace('.', "_");
+/// Keys whose value is a text, whatever it looks like: a secret of digits is no number.
+const TEXTS: [&str; 2] = ["auth.jwt.secret", "audit.key"];
+
+/// The configuration of a file, which is in order, and of the environment, which overrides it. (It has a type, so that what reads a
+/// configuration is compiled once, where [`Config::load`] is.)
+///
+/// [`Config::load`]: super::Config::load
+///
+/// # Errors
+/// The variable that is wrong, and why.
+pub(super) fn overridden<C: DeserializeOwned>(text: &str, own: &[(&str, &str)]) -> Result<C, ConfigError> {
+    let table = || toml::from_str::<Table>(text).map_err(|error| ConfigError(error.to_string()));
+    let mut all = table()?;
+    for (name, value) in own {
+        override_key(&mut all, name, value)?;
+    }
+    read(&all).map_err(|error| {
+        // Which of them is it?
+        let culprit = own.iter().find_map(|(name, value)| {
+            let mut one = table().ok()?;
+            override_key(&mut one, name, value).ok()?;
+            read::<C>(&one).err().map(|error| format!("environment: {name}: {error}"))
+        });
+        ConfigError(culprit.unwrap_or_else(|| format!("environment: {error}")))
+    })
+}
+
+/// By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
+fn read<C: DeserializeOwned>(table: &Table) -> Result<C, String> {
+    let text = toml::to_string(table).map_err(|error| error.to_string())?;
+    toml::from_str(&text).map_err(|error| words(&error))
+}
+
+/// `SERVER_PORT`
+fn variable(key: &str) -> String {
+    key.to_uppercase().replace('.', "_")
+}
+
+/// The variable that has set a key, if one has.
+pub(super) fn variable_of<'e>(key: &[String], own: &[(&'e str, &str)]) -> Option<&'e str> {
+    let wanted = variable(&key.join("."));
+    let mut set = own.iter().map(|(name, _)| *name);
+    set.find(|name| name.strip_prefix(PREFIX) == Some(wanted.as_str()))
+}
+
+fn override_key(table: &mut Table, name: &str, value: &str) -> Result<(), ConfigError> {
+    let suffix = name.strip_prefix(PREFIX).unwrap_or(name);
     let Some(key) = KEYS.iter().find(|key| variable(key) == suffix) else {
         let names = KEYS.iter().map(|key| variable(key));
         let hint =
@@ -83,11 +179,10 @@ pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> 
         return Err(ConfigError(format!("environment: {name} sets no known key{hint}")));
     };
     // A value that reads as TOML keeps its type (3000, true, ["a"]); any other is a string.
-    let parsed = toml::from_str::<toml::Table>(&format!("v = {value}"))
+    let parsed = toml::from_str::<Table>(&format!("v = {value}"))
         .ok()
         .and_then(|mut t| t.remove("v"))
-        // A secret of digits is a text.
-        .filter(|v| !v.is_datetime() && *key != "auth.jwt.secret")
+        .filter(|v| !v.is_datetime() && !TEXTS.contains(key))
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();
@@ -96,7 +191,7 @@ pub(super) fn override_key(table: &mut toml::Table, name: &str, value: &str) -> 
             table.insert(part.to_owned(), parsed);
             return Ok(());
         }
-        let entry = table.entry(part.to_owned()).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let entry = table.entry(part.to_owned()).or_insert_with(|| toml::Value::Table(Table::new()));
         let toml::Value::Table(inner) = entry else {
             return Err(ConfigError(format!("environment: {name}: {part} is not a table in the file")));
         };

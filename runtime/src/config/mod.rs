@@ -12,10 +12,12 @@ mod definitions;
 mod environment;
 mod error;
 mod http;
+mod list;
 mod selection;
 #[cfg(test)]
 mod tests;
 mod units;
+mod validate;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::auth::config::{ApiKeys, Auth, Basic, Jwt, OneOrMore, Reader, Reference, Secret, reference};
 use crate::policy;
+use crate::pre_request;
 pub use api::{Api, OpenApi, OpenApiVersion, TxEnd, Verbosity};
 pub use comments::Comments;
 pub use database::{Attach, DatabaseFile, Mode, Pool, Synchronous};
@@ -31,12 +34,14 @@ pub use definitions::{
     ComputedColumn, ComputedRelationship, DataRepresentation, FullTextIndex, Udf, UdfParam,
 };
 pub use environment::KEYS;
-use environment::{PREFIX, override_key};
+use environment::PREFIX;
 pub use error::ConfigError;
-pub use error::in_file;
 pub(crate) use error::line_of;
+pub use error::{in_file, place};
 pub use http::{Engine, Middleware, Server};
-pub use units::{Size, Span};
+pub(crate) use list::{Texts, texts};
+pub use units::{FileMode, Size, Span};
+use validate::Mistake;
 
 /// Everything that can be configured, resolved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -115,41 +120,57 @@ impl Config {
         text: &str,
         environment: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Config, ConfigError> {
+        let (config, wrong) = Config::read(origin, text, environment)?;
+        ConfigError::all(wrong).map(|()| config)
+    }
+
+    /// The same, with everything that is wrong with the values beside it.
+    ///
+    /// # Errors
+    /// Text that is not TOML, an unknown key, a wrong type.
+    pub fn read<'a>(
+        origin: &str,
+        text: &str,
+        environment: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Config, Vec<ConfigError>), ConfigError> {
         let mut config: Config = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
         if let Some(policies) = &mut config.policies {
             policy::settle(&mut policies.policy, origin, text)?;
         }
-        let mut own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX)).peekable();
-        if own.peek().is_none() {
-            config.first = selection::first(text);
-            return config.validate(origin);
+        let own = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX));
+        let own: Vec<(&str, &str)> = own.collect();
+        if !own.is_empty() {
+            // The file is in order; a mistake in this is the environment's.
+            let rules = config.policies.map(|policies| policies.policy);
+            config = environment::overridden::<Config>(text, &own)?;
+            // The environment sets no rule; those of the file know where they stand.
+            if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
+                policies.policy = rules;
+            }
         }
-        // The file is in order; from here on a mistake is the environment's.
-        let mut table: toml::Table = toml::from_str(text).map_err(|e| in_file(origin, text, &e))?;
-        for (name, value) in own {
-            override_key(&mut table, name, value)?;
-        }
-        let rules = config.policies.map(|policies| policies.policy);
-        let first = selection::first(text);
-        // By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
-        let text = toml::to_string(&table).map_err(|e| ConfigError(format!("environment: {e}")))?;
-        let mut config: Config =
-            toml::from_str(&text).map_err(|e| ConfigError(format!("environment: {}", e.message())))?;
-        // The environment sets no rule; those of the file know where they stand.
-        if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
-            policies.policy = rules;
-        }
-        config.first = first;
-        config.validate(origin)
+        config.first = selection::first(text);
+        config.udf.iter_mut().for_each(Udf::settle);
+        config.asks_request = config.finds("request_value");
+        let place = |mistake: &Mistake| match environment::variable_of(&mistake.key, &own) {
+            Some(name) => format!("environment: {name}"),
+            None => place(origin, text, mistake.key.iter().map(String::as_str)),
+        };
+        let wrong = config.mistakes();
+        let wrong = wrong.iter().map(|own| ConfigError(format!("{}: {}", place(own), own.message)));
+        let wrong = wrong.collect();
+        Ok((config, wrong))
     }
 
-    /// What the configuration asks for to protect the database, and this version does not do yet. Where there is any, only who
-    /// is on the machine itself may be served.
-    pub fn unenforced(&self) -> Vec<&'static str> {
-        [("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip > 0)]
-            .into_iter()
-            .filter_map(|(name, is_asked_for)| is_asked_for.then_some(name))
-            .collect()
+    /// What the configuration asks for that takes memory across requests, which a host that has none of it cannot do. It must serve
+    /// nothing then, because each is there to protect.
+    pub fn across_requests(&self) -> Vec<&'static str> {
+        [
+            ("middleware.rate_limit_per_ip", self.middleware.rate_limit_per_ip),
+            ("middleware.rate_limit_per_identity", self.middleware.rate_limit_per_identity),
+        ]
+        .into_iter()
+        .filter_map(|(name, limit)| (limit > 0).then_some(name))
+        .collect()
     }
 
     /// The sections that only a native host reads, as they came out of file and environment, with their names.
@@ -166,20 +187,22 @@ impl Config {
         present.map(|(name, section)| (name.to_owned(), toml::Value::Table(section))).collect()
     }
 
-    /// Reads the files that the configuration names, by their paths as it has them.
-    ///
-    /// # Errors
-    /// A file that cannot be read or is wrong, in words.
-    pub fn read_files(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(), ConfigError> {
+    /// Reads what the configuration refers to, by the paths that it has: the policy file, and lists that are elsewhere. What secrets
+    /// are read by is the `Authenticator`. What is wrong with it, in words.
+    pub fn read_files(&mut self, read: &mut Reader<'_>) -> Vec<ConfigError> {
+        let mut wrong: Vec<ConfigError> = self.read_lists(read).into_iter().map(ConfigError).collect();
         if let Some(policies) = &mut self.policies
             && let Some(file) = policies.file.take()
         {
-            let text = read(&file)
-                .map_err(|reason| ConfigError(format!("policies.file {file} cannot be read: {reason}")))?;
-            policies.policy.extend(policy::read_file(&file, &text)?);
+            let text = read(Reference::File(&file));
+            let text = text.map_err(|reason| ConfigError(format!("policies.file: {reason}")));
+            match text.and_then(|text| policy::read_file(&file, &text)) {
+                Ok(rules) => policies.policy.extend(rules),
+                Err(error) => wrong.push(error),
+            }
         }
         self.asks_request = self.finds("request_value");
-        Ok(())
+        wrong
     }
 
     /// This configuration as the text of a file.
@@ -188,6 +211,13 @@ impl Config {
     /// None that a loaded configuration can cause; the TOML writer's, in words.
     pub fn to_text(&self) -> Result<String, ConfigError> {
         toml::to_string(self).map_err(|e| ConfigError(e.to_string()))
+    }
+
+    /// The function that is run before every request, if there is one.
+    pub fn pre_request(&self) -> Option<&Udf> {
+        let name = self.api.pre_request.as_str();
+        let mut named = self.udf.iter().filter(|udf| !name.is_empty() && udf.name == name);
+        named.find(|udf| pre_request::misfit(udf).is_none())
     }
 
     /// Whether a word stands in the SQL of a policy, a computed column or a computed relationship.
@@ -199,68 +229,4 @@ impl Config {
         let relationships = self.computed_relationship.iter().map(|computed| &computed.sql);
         texts.chain(columns).chain(relationships).any(|text| text.to_ascii_lowercase().contains(word))
     }
-
-    fn validate(mut self, origin: &str) -> Result<Config, ConfigError> {
-        self.asks_request = self.finds("request_value");
-        self.check_databases().map_err(|wrong| ConfigError(format!("{origin}: {wrong}")))?;
-        if self.pool.readers_per_db == 0 {
-            return Err(ConfigError(format!("{origin}: pool.readers_per_db must be at least 1")));
-        }
-        if self.middleware.request_timeout.0.is_zero() {
-            let what = "middleware.request_timeout must be longer than 0";
-            return Err(ConfigError(format!("{origin}: {what}: no request could be answered")));
-        }
-        if !is_base_path(&self.api.base_path) {
-            return Err(ConfigError(format!(
-                "{origin}: api.base_path = \"{}\" is no path: write \"/rest/v1\", or \"\" for the root",
-                self.api.base_path
-            )));
-        }
-        if !self.api.has_proxy_uri() {
-            return Err(ConfigError(format!(
-                "{origin}: api.proxy_uri = \"{}\" is no absolute URL: write \"https://api.example.com/v1\", or \"\" for none",
-                self.api.proxy_uri
-            )));
-        }
-        if let Some(auth) = &self.auth {
-            auth.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
-        }
-        let root = &self.api.root;
-        if !root.is_empty() && !self.udf.iter().any(|udf| udf.expose && udf.name == *root) {
-            return Err(ConfigError(format!(
-                "{origin}: api.root = \"{root}\" is none of the exposed functions"
-            )));
-        }
-        for DataRepresentation { table, column, read, write, .. } in &self.data_representation {
-            if read.is_none() && write.is_none() {
-                let what = "has neither read nor write, of which it needs one";
-                return Err(ConfigError(format!("{origin}: data_representation of {table}.{column} {what}")));
-            }
-        }
-        for udf in &mut self.udf {
-            if udf.sql.is_empty() {
-                udf.sql = udf.built_in_call().ok_or_else(|| {
-                    let reason =
-                        "it has no sql, and SQLite has no function of such a name or such parameters";
-                    ConfigError(format!("{origin}: function {}: {reason}", udf.name))
-                })?;
-            }
-            if crate::function::Returns::parse(&udf.returns).is_none() {
-                return Err(ConfigError(format!(
-                    "{origin}: function {}: returns = \"{}\" is none of: void, scalar T, setof T, row TABLE, table TABLE, record, setof record",
-                    udf.name, udf.returns
-                )));
-            }
-        }
-        Ok(self)
-    }
-}
-
-/// Empty, or segments that each begin with a slash, of characters that stand in a URL as they are.
-fn is_base_path(path: &str) -> bool {
-    let is_segment = |segment: &str| {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        !matches!(segment, "" | "." | "..") && segment.bytes().all(plain)
-    };
-    path.is_empty() || path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_segment))
 }

@@ -48,13 +48,15 @@ impl Config {
     /// The database that is served, or the one of several whose configuration this is, and its name, which is that of its schema.
     pub fn database(&self) -> (&str, &DatabaseFile) {
         static NONE: DatabaseFile = DatabaseFile::at(String::new());
-        let selected = self.selected.as_ref().and_then(|name| self.databases.get_key_value(name));
-        let chosen = selected.or_else(|| self.default_database());
-        chosen.map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
+        self.default_database().map_or(("main", &NONE), |(name, file)| (name.as_str(), file))
     }
 
-    /// The one that is meant where a request names none: `main`, or the first.
+    /// The one that is meant where a request names none: that whose configuration this is, `main`, or the first.
     fn default_database(&self) -> Option<(&String, &DatabaseFile)> {
+        let selected = self.selected.as_ref().and_then(|name| self.databases.get_key_value(name));
+        if selected.is_some() {
+            return selected;
+        }
         let first = || self.databases.get_key_value(self.first.as_ref()?);
         let any = || self.databases.first_key_value();
         self.databases.get_key_value("main").or_else(first).or_else(any)

@@ -1,4 +1,4 @@
-//! Durations and sizes as they are written.
+//! Durations, sizes and modes of files as they are written.
 
 use std::time::Duration;
 
@@ -60,6 +60,28 @@ impl TryFrom<toml::Value> for Size {
 impl From<Size> for String {
     fn from(size: Size) -> String {
         size.0.to_string()
+    }
+}
+
+/// Who may do what with a file, written in octal as `"660"`. Its owner may always read and write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "toml::Value", into = "String")]
+pub struct FileMode(pub u32);
+
+impl TryFrom<toml::Value> for FileMode {
+    type Error = String;
+    fn try_from(value: toml::Value) -> Result<Self, String> {
+        // The digits of a bare number are meant as such: the environment has no quotes.
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| (0o600..=0o777).contains(mode));
+        mode.map(FileMode)
+            .ok_or_else(|| format!("`{text}` is no mode of a file: write \"660\", from \"600\" to \"777\""))
+    }
+}
+
+impl From<FileMode> for String {
+    fn from(mode: FileMode) -> String {
+        format!("{:o}", mode.0)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
-use crate::config::{ConfigError, in_file, line_of};
+use crate::config::{ConfigError, in_file, line_of, texts};
 
 /// `[policies]`
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,7 @@ pub struct Settings {
     /// What holds for the operations on a relation that no permissive rule names.
     pub default_action: DefaultAction,
     /// Roles to which no rule applies.
+    #[serde(deserialize_with = "texts")]
     pub bypass_roles: Vec<String>,
     /// The rules that stand in the configuration file, and behind them those of `file`.
     pub policy: Vec<Rule>,

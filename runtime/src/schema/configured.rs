@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::introspect::quoted;
 use super::{
     Column, ColumnType, Computed, Relation, RelationId, RelationKind, Representation, RowKey, SchemaCache,
-    Writable, read_schema,
+    Warning, Writable, read_schema,
 };
 use crate::config::{Config, DataRepresentation, Udf};
 use crate::database::{Database, DbError};
@@ -39,7 +39,10 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
                     column.column_type = ColumnType::of(declared);
                     column.declared_type.clone_from(declared);
                 }
-                None => schema.warnings.push(format!("column_types.{table}: there is no column {name}")),
+                None => {
+                    let what = format!("column_types.{table}: there is no column {name}");
+                    schema.warn("column_types", table, what);
+                }
             }
         }
     }
@@ -49,22 +52,25 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
                 let column = column(&computed.name, &computed.declared);
                 relation.columns.push(Column { computed: Some(computed.sql.clone()), ..column });
             }
-            None => schema
-                .warnings
-                .push(format!("computed_column {}: there is no {}", computed.name, computed.table)),
+            None => {
+                let what = format!("computed_column {}: there is no {}", computed.name, computed.table);
+                schema.warn("computed_column", &computed.name, what);
+            }
         }
     }
     for computed in &config.computed_relationship {
         let Some(target) = target(config, schema, &computed.target, db)? else {
             let (name, target) = (&computed.name, &computed.target);
-            schema.warnings.push(format!("computed_relationship {name}: there is no {target}"));
+            let what = format!("computed_relationship {name}: there is no {target}");
+            schema.warn("computed_relationship", name, what);
             continue;
         };
         let (name, single, sql) = (computed.name.clone(), computed.single, computed.sql.clone());
         match relation_mut(schema, &computed.table) {
             Some(relation) => relation.computed.push(Computed { name, target, single, sql }),
             None => {
-                schema.warnings.push(format!("computed_relationship {name}: there is no {}", computed.table))
+                let what = format!("computed_relationship {name}: there is no {}", computed.table);
+                schema.warn("computed_relationship", &name, what);
             }
         }
     }
@@ -82,24 +88,50 @@ fn add_configured(config: &Config, schema: &mut SchemaCache, db: &mut dyn Databa
                         Ok(_) => {}
                         Err(error) if error.is_passing() => return Err(error),
                         Err(DbError { message }) => {
-                            warnings.push(format!("data_representation of {table}.{column}: {message}"))
+                            let what = format!("data_representation of {table}.{column}: {message}");
+                            warnings.push(Warning {
+                                section: "data_representation",
+                                name: column.clone(),
+                                message: what,
+                            });
                         }
                     }
                 }
                 found.representation = Some(Representation { column_type, read, write });
             }
-            None => schema.warnings.push(format!("data_representation: there is no {table}.{column}")),
+            None => {
+                let what = format!("data_representation: there is no {table}.{column}");
+                schema.warn("data_representation", column, what);
+            }
         }
     }
     schema.warnings.append(&mut warnings);
     for (table, index) in &config.fts {
         match relation_mut(schema, table) {
             Some(relation) => relation.full_text = Some(index.clone()),
-            None => schema.warnings.push(format!("fts.{table}: there is no such relation")),
+            None => schema.warn("fts", table, format!("fts.{table}: there is no such relation")),
         }
     }
+    add_comments(config, schema);
     schema.functions = config.udf.iter().map(|udf| function(udf, schema, db)).collect::<Result<_, _>>()?;
     Ok(())
+}
+
+/// Comments are for documents, which look them up by name: only that there is such a name is seen to.
+fn add_comments(config: &Config, schema: &mut SchemaCache) {
+    for name in config.comments.table.keys() {
+        if !schema.names.contains_key(name) && !config.udf.iter().any(|udf| udf.name == *name) {
+            let what = format!("comments.table: there is no table, view or function {name}");
+            schema.warn("comments", "table", what);
+        }
+    }
+    for name in config.comments.column.keys() {
+        let found = name.rsplit_once('.').and_then(|(table, name)| column_mut(schema, table, name));
+        if found.is_none() {
+            let what = format!("comments.column: there is no column {name}; write TABLE.COLUMN");
+            schema.warn("comments", "column", what);
+        }
+    }
 }
 
 /// Adds the names of an attached database.
@@ -186,7 +218,8 @@ fn function(
         Some(Returns::Relation { name, .. }) => {
             let id = schema.names.get(&name).copied();
             if id.is_none() {
-                schema.warnings.push(format!("function {}: there is no relation {name}", udf.name));
+                let what = format!("function {}: there is no relation {name}", udf.name);
+                schema.warn("udf", &udf.name, what);
             }
             return Ok(id);
         }
@@ -195,7 +228,7 @@ fn function(
             Ok(names) => names.iter().map(|name| record_column(udf, name)).collect(),
             Err(error) if error.is_passing() => return Err(error),
             Err(DbError { message }) => {
-                schema.warnings.push(format!("function {}: {message}", udf.name));
+                schema.warn("udf", &udf.name, format!("function {}: {message}", udf.name));
                 return Ok(None);
             }
         },

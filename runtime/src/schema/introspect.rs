@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use super::ddl::{InsteadOf, instead_of, named_foreign_keys, raise_messages};
 use super::tokens::tokens;
 use super::{
-    Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Writable,
+    Column, ColumnType, ForeignKey, Relation, RelationId, RelationKind, RowKey, SchemaCache, Warning,
+    Writable,
 };
 use super::{hidden, lineage};
 use crate::config::DatabaseFile;
@@ -175,7 +176,11 @@ fn read_columns(db: &mut dyn Database, schema: &mut SchemaCache, hidden: &[bool]
             // It is not the relation that cannot be read: kept so, it would not be there until the schema changes.
             Err(error) if error.is_passing() => return Err(error),
             Err(_) if *hidden => {}
-            Err(error) => schema.warnings.push(format!("{name} cannot be read: {}", error.message)),
+            Err(error) => schema.warnings.push(Warning {
+                section: "",
+                name: name.clone(),
+                message: format!("{name} cannot be read: {}", error.message),
+            }),
         }
     }
     for row in &rows {
@@ -454,8 +459,10 @@ mod tests {
 
     #[test]
     fn a_view_is_given_up_for_what_is_wrong_with_it_alone() {
-        let file = DatabaseFile::at(String::new());
-        let read = |message| read_schema(&mut OneView(message), &file).map(|schema| schema.warnings.len());
+        let read = |message| {
+            read_schema(&mut OneView(message), &DatabaseFile::at(String::new()))
+                .map(|schema| schema.warnings.len())
+        };
         assert_eq!(read("no such table: main.gone"), Ok(1));
         assert_eq!(read("no such column: interrupted"), Ok(1));
         for message in ["interrupted", "database is locked", "disk I/O error", "SQLite error: out of memory"]

@@ -50,7 +50,7 @@ pub struct SchemaCache {
     /// The messages that triggers RAISE, which are meant for the client.
     pub raise_messages: HashSet<String>,
     /// What could not be read, in words for the log: a view over a table that is gone, for example.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Warning>,
     /// Whether an index is there that has rows of some values alone, of which SQLite has to see that they are those asked for
     /// (<https://www.sqlite.org/partialindex.html>).
     pub has_partial_indexes: bool,
@@ -65,6 +65,23 @@ pub struct SchemaCache {
     pub is_narrowed: bool,
     /// The relations of which the role whose schema this is does not see everything, by their names in lower case.
     pub restricted: HashMap<String, RelationId>,
+}
+
+/// What of the database cannot be read, or of the configuration does not fit it. Everything else is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// The table of the configuration that has it: `udf`, `fts`. Empty where it is the database's.
+    pub section: &'static str,
+    /// The name of the function, the column or the relation in there.
+    pub name: String,
+    /// A sentence.
+    pub message: String,
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// How many roles' schemas are kept at a time.
@@ -282,6 +299,11 @@ impl ForeignKey {
 }
 
 impl SchemaCache {
+    /// Notes what does not fit, of a part of the configuration or (`""`) of the database.
+    fn warn(&mut self, section: &'static str, name: &str, message: String) {
+        self.warnings.push(Warning { section, name: name.to_owned(), message });
+    }
+
     /// The relation of this name.
     pub fn relation(&self, name: &str) -> Option<(RelationId, &Relation)> {
         let id = *self.names.get(name)?;

@@ -47,9 +47,8 @@ pub(in crate::schema) fn add_view_relationships(
     }
     let derived = derived_keys(schema, &views, &is_hidden);
     if derived.len() >= MAX_KEYS {
-        schema
-            .warnings
-            .push(format!("the views have more than {MAX_KEYS} foreign keys; the rest is left out"));
+        let what = format!("the views have more than {MAX_KEYS} foreign keys; the rest is left out");
+        schema.warn("", "", what);
     }
     for (owner, key) in derived {
         let Some(relation) = schema.relations.get_mut(owner) else { continue };

@@ -1,0 +1,115 @@
+//! `[admin]`: a listener for the administrator alone, so that nothing of what the server tells of itself need be public.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use serde::Deserialize;
+use sqlitrest_runtime::config::{FileMode, Server};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::admin::Origin;
+use crate::exchange::exchange;
+use crate::listener::Listener;
+use crate::server::{self, Limits};
+use crate::serving::Serving;
+
+/// How many connections each may have at a time.
+const MOST_CONNECTIONS: usize = 64;
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Admin {
+    /// An address and a port, `127.0.0.1:3001`: whoever reaches it may read all that the server tells of itself.
+    pub listen: Option<String>,
+    /// A path: whoever may open the socket there is the administrator.
+    pub unix_socket: Option<String>,
+    /// Who may open the socket.
+    pub unix_socket_mode: FileMode,
+    /// Whether there are metrics, at `/metrics`. Unless it is said, there are where there is an admin listener.
+    pub metrics: Option<bool>,
+    /// Whether the API's listener answers `/health`, `/health/live` and `/health/ready`, too.
+    pub health_on_api: bool,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Admin {
+            listen: None,
+            unix_socket: None,
+            unix_socket_mode: FileMode(0o600),
+            metrics: None,
+            health_on_api: true,
+        }
+    }
+}
+
+impl Admin {
+    /// Whether metrics are on.
+    pub fn counts(&self) -> bool {
+        self.metrics.unwrap_or(self.listen.is_some() || self.unix_socket.is_some())
+    }
+}
+
+/// Listeners that have not begun, each with what its requests may do.
+pub struct Listeners(Vec<(Listener, Origin)>);
+
+impl Listeners {
+    /// Takes port and socket.
+    ///
+    /// # Errors
+    /// One sentence on why one cannot be had, and what to do.
+    pub async fn bind(admin: &Admin) -> Result<Listeners> {
+        let mut listeners = Vec::new();
+        if let Some(listen) = &admin.listen {
+            let port = TcpListener::bind(listen.as_str()).await;
+            let port = port
+                .map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; write \"127.0.0.1:3001\""))?;
+            listeners.push((Listener::from(port), Origin::AdminPort));
+        }
+        if let Some(path) = &admin.unix_socket {
+            let server = Server {
+                unix_socket: path.clone(),
+                unix_socket_mode: admin.unix_socket_mode,
+                ..Server::default()
+            };
+            let socket = Listener::bind(&server, None).await.context("admin.unix_socket")?;
+            listeners.push((socket, Origin::AdminSocket));
+        }
+        Ok(Listeners(listeners))
+    }
+
+    /// Where they are, for people.
+    pub fn places(&self) -> Vec<String> {
+        self.0.iter().map(|(listener, _)| listener.to_string()).collect()
+    }
+
+    /// Answers what comes in, until what is returned is dropped.
+    pub fn serve(self, serving: &Arc<Serving>) -> JoinSet<()> {
+        let limits = Limits { max_connections: MOST_CONNECTIONS, ..serving.front().limits.clone() };
+        let serve = |(listener, origin): (Listener, Origin)| {
+            let (serving, limits) = (Arc::clone(serving), limits.clone());
+            let answer = move |peer, request| exchange(Arc::clone(&serving), peer, origin, request);
+            async move {
+                server::run(vec![listener], &limits, answer, pending()).await;
+            }
+        };
+        self.0.into_iter().map(serve).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_where_an_admin_listener_is() {
+        let of = |text: &str| toml::from_str::<Admin>(text).expect(text).counts();
+        assert!(
+            !of("") && of("listen = \"127.0.0.1:0\"") && of("unix_socket = \"a\"") && of("metrics = true")
+        );
+        assert!(!of("listen = \"127.0.0.1:0\"\nmetrics = false"));
+    }
+}

@@ -1,0 +1,81 @@
+//! What stands between the network and the API: the certificate, the limits of connections, the rules for requests; opened from
+//! the settings, and changed with them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use sqlitrest_runtime::config::{Config, Server};
+
+use crate::edge::{Edge, Rules};
+use crate::listener::Listener;
+use crate::sections::Sections;
+use crate::server::Limits;
+use crate::tls::{Shown, Tls};
+
+/// All of it.
+pub struct Front {
+    /// What connections may have. They are those of the start.
+    pub limits: Limits,
+    /// What holds for requests.
+    pub edge: Edge,
+    /// The certificate of the port. Whether there is one is settled at the start.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// What a [`Front`] is to be from now on.
+pub struct Next {
+    rules: Rules,
+    shown: Option<Shown>,
+}
+
+impl Front {
+    /// Reads what it is made of.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with which key or file.
+    pub fn new(config: &Config, sections: &Sections) -> Result<Front> {
+        let edge = Edge::new(config)?;
+        let limits = Limits::new(config)?;
+        let tls = sections.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new);
+        Ok(Front { limits, edge, tls })
+    }
+
+    /// Listens where `[server]` says.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn listen(&self, server: &Server) -> Result<Listener> {
+        Listener::bind(server, self.tls.clone()).await
+    }
+
+    /// Reads other settings, the files of the certificate included, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Front::new`].
+    pub fn prepare(&self, config: &Config, sections: &Sections) -> Result<Next> {
+        // They stay as they are, and are to be in order all the same.
+        Limits::new(config)?;
+        let rules = self.edge.prepare(config)?;
+        let shown = match (&self.tls, &sections.tls) {
+            (Some(tls), Some(files)) => Some(tls.prepare(files)?),
+            _ => None,
+        };
+        Ok(Next { rules, shown })
+    }
+
+    /// Goes by what was prepared: requests and handshakes that begin from now on.
+    pub fn take(&self, next: Next) {
+        self.edge.take(next.rules);
+        if let (Some(tls), Some(shown)) = (&self.tls, next.shown) {
+            tls.take(shown);
+        }
+    }
+}
+
+/// What is wrong with all of it, a sentence for each.
+pub fn mistakes(config: &Config, sections: &Sections) -> Vec<String> {
+    let edge = Edge::new(config).map(drop);
+    let limits = Limits::new(config).map(drop);
+    let tls = sections.tls.as_ref().map_or(Ok(()), |tls| Tls::new(tls).map(drop));
+    [edge, limits, tls].into_iter().filter_map(|found| Some(format!("{:#}", found.err()?))).collect()
+}
