@@ -18,9 +18,24 @@ use crate::test::Tally;
 /// Gets what the tests of a client need, and gives the command that runs them.
 type Prepare = fn() -> Result<Command>;
 
-/// The folders below `tests/`.
-const CLIENTS: [(&str, Prepare); 3] =
-    [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust)];
+/// A folder below `tests/`.
+struct Client {
+    name: &'static str,
+    prepare: Prepare,
+    /// What is served: each is a `.sql` and a `.toml` below `tests/clients/`.
+    databases: &'static [&'static str],
+}
+
+const CLIENTS: [Client; 4] = [
+    Client { name: "clients/js", prepare: javascript, databases: &["fixture"] },
+    Client { name: "clients/python", prepare: python, databases: &["fixture"] },
+    Client { name: "clients/rust", prepare: rust, databases: &["fixture"] },
+    Client {
+        name: "clients/openapi",
+        prepare: openapi,
+        databases: &["openapi/chinook", "openapi/northwind", "openapi/keys"],
+    },
+];
 
 /// Runs the tests of the clients whose names contain `filter`.
 ///
@@ -28,12 +43,19 @@ const CLIENTS: [(&str, Prepare); 3] =
 /// A client cannot be had, or the server does not start.
 pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let is_meant = |name: &str| filter.is_none_or(|filter| name.contains(filter));
-    for (name, prepare) in CLIENTS.iter().filter(|(name, _)| is_meant(name)) {
+    for Client { name, prepare, databases } in CLIENTS.iter().filter(|client| is_meant(client.name)) {
         let mut command = prepare().with_context(|| format!("what tests/{name} tests is not to be had"))?;
-        for engine in ["component", "native"] {
-            let server = Server::start(engine)?;
-            println!("\n     Running tests/{name} with the engine {engine}");
-            tally.run(command.env("API_URL", &server.url))?;
+        for (engine, database) in ["component", "native"]
+            .into_iter()
+            .flat_map(|engine| databases.iter().map(move |of| (engine, of)))
+        {
+            let server = Server::start(engine, database)?;
+            println!("\n     Running tests/{name} with the engine {engine} and the database {database}");
+            command
+                .env("API_URL", &server.url)
+                .env("DATABASE", &server.database)
+                .env("CONFIG", &server.config);
+            tally.run(command.env("SQLITREST_BIN", build::server()))?;
         }
     }
     Ok(())
@@ -65,6 +87,14 @@ fn python() -> Result<Command> {
     Ok(python)
 }
 
+fn openapi() -> Result<Command> {
+    let folder = folder("openapi");
+    let programs = venv("clients/openapi", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("openapi_test.py"));
+    Ok(python)
+}
+
 fn rust() -> Result<Command> {
     let mut cargo = rust_client();
     cargo.args(["test", "--locked", "--quiet"]);
@@ -84,25 +114,30 @@ struct Server {
     /// Held open for what it may write.
     _stdout: BufReader<ChildStdout>,
     directory: PathBuf,
+    database: PathBuf,
+    config: PathBuf,
     /// `http://127.0.0.1:PORT`
     url: String,
 }
 
 impl Server {
-    fn start(engine: &str) -> Result<Server> {
+    /// Of a database below `tests/clients/`, and with the configuration beside it.
+    fn start(engine: &str, name: &str) -> Result<Server> {
         let directory = target(&format!("clients/served-{}", std::process::id()));
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
         }
         fs::create_dir_all(&directory)?;
-        let database = directory.join("clients.db");
+        let fixture = folder(&format!("{name}.sql"));
+        let database = directory.join(fixture.with_extension("db").file_name().unwrap_or_default());
+        let config = fixture.with_extension("toml");
         let mut create = Command::new(build::server());
-        output(create.arg("create-database").arg(folder("fixture.sql")).arg(&database))?;
+        output(create.arg("create-database").arg(&fixture).arg(&database))?;
         let mut command = Command::new(build::server());
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_")) {
             command.env_remove(name);
         }
-        command.arg("serve").arg(database).arg("--config").arg(folder("sqlitrest.toml"));
+        command.arg("serve").arg(&database).arg("--config").arg(&config);
         command.args(["--engine", engine, "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the server")?;
         let mut stdout = BufReader::new(child.stdout.take().context("the server has no output")?);
@@ -110,7 +145,8 @@ impl Server {
         stdout.read_line(&mut line)?;
         let url = line.split_whitespace().find(|word| word.starts_with("http://"));
         let url = url.with_context(|| format!("the server does not say where it listens: {line}"))?;
-        Ok(Server { url: url.trim_end_matches(',').to_owned(), child, _stdout: stdout, directory })
+        let url = url.trim_end_matches(',').to_owned();
+        Ok(Server { child, _stdout: stdout, directory, database, config, url })
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) fn document(seen: &Seen<'_>, described: &Described<'_>) -> String {
     values.json("paths", paths.object());
     values.json("definitions", definitions.object());
     values.json("parameters", parameters.object());
+    if seen.config.api.openapi_security_active {
+        values.json("security_definitions", templates.fill("security_definitions", &Fill::default()));
+        values.json("security", "[{\"JWT\":[]}]".to_owned());
+    }
     templates.fill("document", &values)
 }
 

@@ -129,6 +129,28 @@ fn what_postgrest_says_of_a_table() {
 }
 
 #[test]
+fn security_of_swagger_is_told_on_request() {
+    let of = |config| documented(FAMILY, config, None, OpenApiVersion::V2_0);
+    let silent = of(FAMILY_CONFIG);
+    assert!(silent.get("security").is_none() && silent.get("securityDefinitions").is_none());
+    let telling = of("[api]\nopenapi_security_active = true\n");
+    assert_eq!(telling["security"].to_string(), r#"[{"JWT":[]}]"#);
+    check(
+        &telling,
+        "/securityDefinitions",
+        expect![[r#"
+            {
+              "JWT": {
+                "description": "Add the token prepending \"Bearer \" (without quotes) to it",
+                "in": "header",
+                "name": "Authorization",
+                "type": "apiKey"
+              }
+            }"#]],
+    );
+}
+
+#[test]
 fn types_defaults_and_checks() {
     let schema = "
         items: id* INTEGER, t TEXT = 'default', b BOOLEAN = 0, i INTEGER = 42, n NUMERIC = 42.2, r! REAL, d DATETIME = CURRENT_TIMESTAMP, k! BLOB, j JSON = '{\"a\": 1}', s TEXT, v! VARCHAR(8), z TIMESTAMPTZ, m MONEY, g TEXT @ CHECK s IN ('a', 'b') AND i > 0 AND r BETWEEN 0 AND 1 AND length(v) >= 6

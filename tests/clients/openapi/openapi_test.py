@@ -1,0 +1,100 @@
+"""The documents against validators, and the server against its document: openapi-spec-validator and schemathesis.
+
+xtask says where the server listens (API_URL), what it serves (DATABASE, CONFIG) and where the program is (SQLITREST_BIN).
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from openapi_spec_validator import validate
+
+HERE = Path(__file__).parent
+API = os.environ["API_URL"]
+DATABASE = os.environ["DATABASE"]
+NAME = Path(DATABASE).stem
+VERSIONS = {"2.0": ("swagger", "2.0"), "3.0": ("openapi", "3.0.3"), "3.1": ("openapi", "3.1.0")}
+
+# Of the tables whose every parameter is tried with every kind of value: that is hundreds of requests for each.
+COVERED = {"chinook": "^/(Track|rpc/.*)$", "northwind": "^/Order%20Details$", "keys": "^/t50$"}
+
+# Where the same happens over and over, a part of it.
+FUZZED = {"keys": "^/(hub|t1|t2|t[3-6]0|t99|_batch)$"}
+
+# How many requests there are of each operation beside those.
+EXAMPLES = 40 if "SQLITREST_NIGHTLY" in os.environ else 3
+
+
+def get(version):
+    with urlopen(Request(f"{API}/?openapi={version}", headers={"Accept": "application/openapi+json"})) as answer:
+        return json.load(answer)
+
+
+def seeds():
+    """Those that are kept, and a new one by night."""
+    lines = (HERE / "seeds.txt").read_text().splitlines()
+    kept = [line.split("#")[0].strip() for line in lines]
+    night = [str(int.from_bytes(os.urandom(8), "big"))] if "SQLITREST_NIGHTLY" in os.environ else []
+    return [seed for seed in kept if seed] + night
+
+
+class Documents(unittest.TestCase):
+    def test_each_version_is_valid(self):
+        for version, (member, expected) in VERSIONS.items():
+            with self.subTest(version):
+                document = get(version)
+                self.assertEqual(document[member], expected)
+                self.assertGreater(len(document["paths"]), 5)
+                validate(document)
+
+    def test_the_command_prints_what_is_served(self):
+        for version in VERSIONS:
+            with self.subTest(version):
+                program = [os.environ["SQLITREST_BIN"], "openapi", "--version", version]
+                program += ["--database", DATABASE, "--config", os.environ["CONFIG"]]
+                printed = json.loads(subprocess.run(program, check=True, capture_output=True).stdout)
+                served = get(version)
+                # The command knows of no request, and of no host.
+                served.pop("host", None)
+                self.assertEqual(printed, served)
+
+
+class Server(unittest.TestCase):
+    """Every request that the document allows is answered as it says, and every other is refused."""
+
+    def holds(self, *arguments):
+        with tempfile.TemporaryDirectory() as directory:
+            for seed in seeds():
+                program = [Path(sys.executable).with_name("st"), "run", f"{API}/", "--no-color", "--seed", seed]
+                program += ["--warnings", "off", "--workers", "1", *arguments]
+                ended = subprocess.run(program, capture_output=True, text=True, cwd=directory)
+                # What it found, with the seed and the requests that show it again.
+                self.assertEqual(ended.returncode, 0, ended.stdout[-20000:] + ended.stderr[-2000:])
+                self.assertIn("passed", ended.stdout)
+
+    def test_every_operation(self):
+        only = ["--include-path-regex", FUZZED[NAME]] if NAME in FUZZED else []
+        self.holds("--phases", "examples,fuzzing,stateful", "--max-examples", str(EXAMPLES), *only)
+
+    def test_every_parameter(self):
+        only = [] if "SQLITREST_NIGHTLY" in os.environ else ["--include-path-regex", COVERED[NAME]]
+        self.holds("--phases", "coverage", *only)
+
+
+if __name__ == "__main__":
+    with open(os.devnull, "w") as quiet:
+        tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+        result = unittest.TextTestRunner(stream=quiet).run(tests)
+    broken = result.failures + result.errors
+    for case, trace in broken:
+        print(f"test {case} ... FAILED\n{trace}")
+    # In the words of `cargo test`, so that xtask counts all of them alike. A test of several parts may fail in each.
+    failed, ignored = len({case.id().split(" ")[0] for case, _ in broken}), len(result.skipped)
+    word = "FAILED" if broken else "ok"
+    print(f"test result: {word}. {result.testsRun - failed - ignored} passed; {failed} failed; {ignored} ignored")
+    sys.exit(bool(broken))
