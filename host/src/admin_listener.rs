@@ -66,7 +66,7 @@ impl Listeners {
         if let Some(listen) = &admin.listen {
             let port = TcpListener::bind(listen.as_str()).await;
             let port = port
-                .map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; write \"127.0.0.1:3001\""))?;
+                .map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; write \"127.0.0.1:3001\", or admin.unix_socket = \"./admin.sock\""))?;
             listeners.push((Listener::from(port), Origin::AdminPort));
         }
         if let Some(path) = &admin.unix_socket {

@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use sqlitrest_runtime::config::{Config, DatabaseFile};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::audit::Audit;
 use crate::backup::Backups;
@@ -25,6 +25,9 @@ use crate::settings::{Flags, Settings};
 
 /// How often it is looked whether requests that began with what was served before have ended.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How long a change waits for the end of what was served before it.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The engine that answers now, and how it becomes another.
 pub struct Serving {
@@ -200,7 +203,8 @@ impl Serving {
         };
         self.engine.store(Arc::clone(&engine));
         names::outdate();
-        tokio::spawn(retire(before, engine));
+        // Otherwise changes in quick succession would pile up what they leave behind.
+        let _ = timeout(PATIENCE, tokio::spawn(retire(before, engine))).await;
         Ok(warnings)
     }
 }

@@ -366,13 +366,14 @@ fn a_vacuum_gives_space_back() {
 
 /// Kills a command after a while, again and again, each time a little later, until it comes to its end by itself.
 fn killed(database: &Path, arguments: &[&str], mut look: impl FnMut()) -> u32 {
+    let step = if std::env::var_os("SQLITREST_NIGHTLY").is_some() { 700 } else { 2_300 };
     let mut kills = 0;
     for after in 0.. {
         let mut all = vec!["db"];
         all.extend(arguments);
         all.extend(["--database", path(database)]);
         let mut child = command(&all, &[]).spawn().expect("the binary starts");
-        std::thread::sleep(Duration::from_micros(after * 700));
+        std::thread::sleep(Duration::from_micros(after * step));
         let has_ended = child.try_wait().expect("waited").is_some();
         let _ = child.kill();
         child.wait().expect("waited");
