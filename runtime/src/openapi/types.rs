@@ -302,15 +302,16 @@ pub(super) fn is_required(param: &UdfParam) -> bool {
     param.default.is_none() && !param.variadic
 }
 
-/// The name of a declared type in PostgreSQL, which is what PostgREST gives as the format.
+/// What PostgREST gives as the format: OpenAPI's word for numbers, and else the name of a declared type in PostgreSQL. SQLite's integers
+/// are of 64 bits, however they are declared.
 #[inline(never)]
 pub(super) fn postgres_format(values: &Values<'_>) -> String {
     let word = word(values.declared);
     let lower = values.declared.trim().to_ascii_lowercase();
     let name = match (values.of, word.as_str()) {
         (None | Some(ColumnType::Any), _) => "",
-        (Some(ColumnType::Integer), "BIGINT" | "INT8") => "bigint",
-        (Some(ColumnType::Integer), "SMALLINT" | "INT2" | "TINYINT") => "smallint",
+        (Some(ColumnType::Integer), _) => "int64",
+        (Some(ColumnType::Real), _) => "double",
         (Some(ColumnType::Text), "VARCHAR" | "NVARCHAR" | "CHARACTER" | "VARYING") => "character varying",
         (Some(ColumnType::Text), "CHAR" | "NCHAR") => "character",
         (Some(ColumnType::Time), _) => "timestamp with time zone",
