@@ -5,6 +5,7 @@ xtask says where the server listens (API_URL), what it serves (DATABASE, CONFIG)
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,11 +21,11 @@ DATABASE = os.environ["DATABASE"]
 NAME = Path(DATABASE).stem
 VERSIONS = {"2.0": ("swagger", "2.0"), "3.0": ("openapi", "3.0.3"), "3.1": ("openapi", "3.1.0")}
 
-# Of the tables whose every parameter is tried with every kind of value: that is hundreds of requests for each.
-COVERED = {"chinook": "^/(Track|rpc/.*)$", "northwind": "^/Order%20Details$", "keys": "^/t50$"}
+# Whose every parameter is tried with every kind of value: that is hundreds of requests for each method.
+COVERED = {"chinook": "/(Track|rpc/add)$", "northwind": "/Order%20Details$", "keys": "/_batch$"}
 
 # Where the same happens over and over, a part of it.
-FUZZED = {"keys": "^/(hub|t1|t2|t[3-6]0|t99|_batch)$"}
+ONLY = {"keys": "^/(hub|t1|t99|_batch)$"}
 
 # How many requests there are of each operation beside those.
 EXAMPLES = 40 if "SQLITREST_NIGHTLY" in os.environ else 3
@@ -67,23 +68,24 @@ class Documents(unittest.TestCase):
 class Server(unittest.TestCase):
     """Every request that the document allows is answered as it says, and every other is refused."""
 
-    def holds(self, *arguments):
-        with tempfile.TemporaryDirectory() as directory:
-            for seed in seeds():
-                program = [Path(sys.executable).with_name("st"), "run", f"{API}/", "--no-color", "--seed", seed]
-                program += ["--warnings", "off", "--workers", "1", *arguments]
+    def test_schemathesis(self):
+        own = (HERE / "schemathesis.toml").read_text()
+        if "SQLITREST_NIGHTLY" not in os.environ:
+            own += f"\n[[operations]]\ninclude-path-regex = '^(?!{COVERED[NAME]})'\nphases.coverage.enabled = false\n"
+        for seed in seeds():
+            with self.subTest(seed), tempfile.TemporaryDirectory() as directory:
+                config = Path(directory) / "schemathesis.toml"
+                config.write_text(own)
+                program = [Path(sys.executable).with_name("st"), "--config-file", config, "--no-color", "run", f"{API}/"]
+                program += ["--seed", seed, "--workers", "1", "--warnings", "off", "--max-examples", str(EXAMPLES)]
+                program += ["--phases", "examples,coverage,fuzzing"]
+                if NAME in ONLY:
+                    program += ["--include-path-regex", ONLY[NAME]]
                 ended = subprocess.run(program, capture_output=True, text=True, cwd=directory)
                 # What it found, with the seed and the requests that show it again.
                 self.assertEqual(ended.returncode, 0, ended.stdout[-20000:] + ended.stderr[-2000:])
-                self.assertIn("passed", ended.stdout)
-
-    def test_every_operation(self):
-        only = ["--include-path-regex", FUZZED[NAME]] if NAME in FUZZED else []
-        self.holds("--phases", "examples,fuzzing,stateful", "--max-examples", str(EXAMPLES), *only)
-
-    def test_every_parameter(self):
-        only = [] if "SQLITREST_NIGHTLY" in os.environ else ["--include-path-regex", COVERED[NAME]]
-        self.holds("--phases", "coverage", *only)
+                tested = re.search(r"Tested: (\d+)", ended.stdout)
+                self.assertGreater(int(tested[1]), 10)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,13 @@ fn described(named: &Named<'_>, rest: &str) -> String {
     words
 }
 
-/// A parameter's values: those of an array are its elements'.
+/// A parameter's values: those of an array are its elements'. In a body NULL is one of them.
 #[inline(never)]
 fn param_schema(context: &Context<'_>, param: &UdfParam, in_url: bool) -> String {
     let element = param.declared.strip_suffix("[]");
-    let values = Values::declared(element.unwrap_or(&param.declared), true);
     let is_list = param.variadic || element.is_some();
+    let nullable = !in_url && !is_list;
+    let values = Values { nullable, ..Values::declared(element.unwrap_or(&param.declared), true) };
     let mut schema = values.schema(context.version);
     if is_list {
         // An array in a URL is `{1,2}`.
@@ -176,6 +177,10 @@ fn body(context: &Context<'_>, named: &Named<'_>) -> String {
 
 #[inline(never)]
 fn argument_object(context: &Context<'_>, udf: &Udf) -> String {
+    // What is sent to one that wants nothing is not looked at, unless it has members.
+    if udf.params.is_empty() {
+        return "{}".to_owned();
+    }
     let (mut properties, mut required) = (Members::default(), Vec::new());
     for param in &udf.params {
         properties.json(&param.name, &param_schema(context, param, false));

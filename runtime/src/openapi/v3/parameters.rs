@@ -61,8 +61,10 @@ pub(super) fn add(context: &Context<'_>, table: &Table<'_>, found: &mut Componen
             .json(&dotted("columns", &own), &templates.with_json("columns", "known", texts(&columns)));
         if has_conflicts(table) {
             let keys: Vec<String> = table.keys().collect();
-            let parameter = templates.with_json("onConflict", "known", texts(&keys));
-            found.parameters.json(&dotted("onConflict", &own), &parameter);
+            let mut values = Fill::default();
+            values.text("known", &["`", &keys.join("` or `"), "`"].concat());
+            values.some("first", keys.first().map_or("", String::as_str));
+            found.parameters.json(&dotted("onConflict", &own), &templates.fill("onConflict", &values));
         }
     }
     if table.reads {
