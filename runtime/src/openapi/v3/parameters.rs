@@ -8,6 +8,7 @@ use crate::openapi::json::{Members, list, text, texts};
 use crate::openapi::names::{dotted, in_pattern, in_query, key};
 use crate::openapi::seen::{Table, Write};
 use crate::openapi::template::Fill;
+use crate::openapi::types::Values;
 use crate::schema::{Column, ColumnType, Relation};
 
 /// The conditions on a column that a filter is: what its type allows, a comparison with another column, and what `fts` says.
@@ -142,6 +143,10 @@ pub(super) fn key_filters(context: &Context<'_>, table: &Table<'_>) -> String {
         let is_whole = column.column_type == ColumnType::Integer;
         let mut values = Fill::default();
         values.text("name", &in_query(&column.name));
+        let example = Values::sent(column, table.facts(column)).example();
+        if !example.is_empty() {
+            values.text("example", &("eq.".to_owned() + example.trim_matches('"')));
+        }
         values.text("pattern", if is_whole { "^eq\\.-?[0-9]{1,18}$" } else { "^eq\\." });
         all.push(context.templates.fill("key", &values));
     }

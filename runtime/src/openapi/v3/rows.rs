@@ -119,6 +119,22 @@ fn embedded(context: &Context<'_>, ways: &[&Embed]) -> String {
     context.templates.fill("embedded", &values)
 }
 
+/// A row as PUT sends it, which has its key; nothing where there is no example of a value.
+#[inline(never)]
+pub(super) fn put_example(table: &Table<'_>) -> String {
+    let mut example = Members::default();
+    for (place, column) in table.written(Write::Insert) {
+        if Table::is_required(column) || table.relation.primary_key.contains(&place) {
+            let value = Values::sent(column, table.facts(column)).example();
+            if value.is_empty() {
+                return String::new();
+            }
+            example.json(&column.name, &value);
+        }
+    }
+    example.object()
+}
+
 /// A row as it is sent.
 #[inline(never)]
 fn written(context: &Context<'_>, table: &Table<'_>, how: Write) -> String {

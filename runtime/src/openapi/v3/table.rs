@@ -1,7 +1,7 @@
 //! What can be done with a relation.
 
-use super::Context;
 use super::parameters::{filters, key_filters, select};
+use super::{Context, rows};
 use crate::openapi::embeds::embeds;
 use crate::openapi::json::Members;
 use crate::openapi::names::{dotted, key};
@@ -37,6 +37,7 @@ pub(super) fn path_item(context: &Context<'_>, table: &Table<'_>) -> String {
     values.some("read", (before + &embedding(context, table)).trim_end());
     values.json("filters", filters(context, table, &[]));
     values.json("key_filters", key_filters(context, table));
+    values.json("put_example", rows::put_example(table));
     values.json("select_embeds", select(context, table, true));
     // What a write tells of its rows goes by these.
     if table.reads {
