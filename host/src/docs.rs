@@ -93,7 +93,7 @@ pub fn answer(config: &Config, request: &Request<'_>, headers: &HeaderMap) -> Op
 
 fn asset(asset: &Asset, headers: &HeaderMap) -> Answer {
     // Weak, because it is the same whatever the bytes are coded in.
-    let tag = format!("W/\"{}\"", &sum(asset.bytes).get(..16).unwrap_or_default());
+    let tag = format!("W/\"{}\"", sum(asset.bytes).get(..16).unwrap_or_default());
     let known = headers.get_all(hyper::header::IF_NONE_MATCH).iter();
     let is_known = known.filter_map(|field| field.to_str().ok()).any(|field| field.contains(tag.as_str()));
     let mut fields = vec![(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
@@ -295,8 +295,7 @@ mod tests {
     fn what_one_can_say_of_oneself() {
         let page = |text| get(text, "/_docs").expect("a page").1;
         assert!(!page("").contains("<select"));
-        let auth =
-            "[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n[auth.apikey]\nheader = \"X-Key\"\n";
+        let auth = "[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n[auth.apikey]\nheader = \"X-Key\"\nsource = \"file:keys.toml\"\n";
         let shown = page(auth);
         assert!(shown.contains("data-field=\"Authorization\" data-scheme=\"Bearer\""), "{shown}");
         assert!(shown.contains("data-field=\"X-Key\" data-scheme=\"\""), "{shown}");
