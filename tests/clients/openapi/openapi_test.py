@@ -3,6 +3,7 @@
 xtask says where the server listens (API_URL), what it serves (DATABASE, CONFIG) and where the program is (SQLITREST_BIN).
 """
 
+import hashlib
 import json
 import os
 import re
@@ -36,6 +37,16 @@ def get(version):
         return json.load(answer)
 
 
+def validated(document):
+    """Validates a document, unless the very same was valid before: the engines give the same, and a large one takes seconds."""
+    text = json.dumps(document, sort_keys=True)
+    mark = Path(sys.prefix) / "valid" / hashlib.sha256(text.encode()).hexdigest()
+    if not mark.exists():
+        validate(document)
+        mark.parent.mkdir(exist_ok=True)
+        mark.touch()
+
+
 def seeds():
     """Those that are kept, and a new one by night."""
     lines = (HERE / "seeds.txt").read_text().splitlines()
@@ -51,7 +62,7 @@ class Documents(unittest.TestCase):
                 document = get(version)
                 self.assertEqual(document[member], expected)
                 self.assertGreater(len(document["paths"]), 5)
-                validate(document)
+                validated(document)
 
     def test_the_command_prints_what_is_served(self):
         for version in VERSIONS:
