@@ -36,4 +36,4 @@ CREATE TABLE moods (
   shout TEXT GENERATED ALWAYS AS (upper(mood))
 );
 INSERT INTO moods (id, album_id, mood) VALUES (1, 1, 'calm'), (2, 2, 'loud');
-CREATE VIEW titles AS SELECT id, title FROM albums;
+CREATE VIEW titles AS SELECT title, count(*) AS copies FROM albums GROUP BY title;
