@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
+use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
 use crate::observe::request::{Ending, Watch};
@@ -117,7 +118,11 @@ async fn answer(
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let (mut answer, page, who) = route(serving, &engine, &request, origin, passage).await;
+    let docs = (origin == Origin::Api).then(|| docs::answer(engine.config(), &request, &head.headers));
+    let (mut answer, page, who) = match docs.flatten() {
+        Some(answer) => (answer, Some(docs::PATH), None),
+        None => route(serving, &engine, &request, origin, passage).await,
+    };
     names::refresh_later(serving);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.

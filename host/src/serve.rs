@@ -22,7 +22,7 @@ use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{admin, backup, log, observe, server};
+use crate::{admin, backup, docs, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -68,6 +68,9 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
             log(format_args!(
                 "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
             ));
+        }
+        if docs::is_hidden(config) {
+            log(format_args!("warning: /_docs is that of a relation, not the page that shows the API"));
         }
         let _admin = admin.serve(&serving);
         // Held any longer it could not be given up when another takes its place.

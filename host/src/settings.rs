@@ -54,44 +54,72 @@ pub struct Flags {
     pub guest: Option<PathBuf>,
 }
 
-/// What the commands about a database share: which one, and how their answer is told.
+/// Which database a command is about.
 #[derive(Args, Clone, Debug)]
-pub struct Of {
+pub struct Which {
     /// The SQLite database: a file, or the name of one in the configuration file, by default its default one
     #[arg(long, value_name = "FILE|NAME")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Which {
+    /// What `serve` would be told of the database and the configuration file.
+    pub fn flags(&self) -> Flags {
+        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+    }
+
+    /// What `serve` would be told, with the configuration of this database alone.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub fn settings(&self) -> Result<Settings> {
+        if let Some((name, settings)) = self.named() {
+            return Ok(Settings { config: settings.config.of_database(name), ..settings });
+        }
+        let settings = Settings::resolve(&self.flags())?;
+        let name = settings.config.database().0.to_owned();
+        Ok(Settings { config: settings.config.of_database(&name), ..settings })
+    }
+
+    /// The schema that requests have to name for it; none of the default one.
+    pub fn profile(&self) -> Option<String> {
+        let (name, settings) = self.named()?;
+        (name != settings.config.database().0).then(|| name.to_owned())
+    }
+
+    /// The name of a database in the configuration file, if that is what was typed, with the settings.
+    fn named(&self) -> Option<(&str, Settings)> {
+        let name = self.database.as_deref()?.to_str().filter(|name| !name.contains(['/', '\\', '.']))?;
+        let settings = Settings::resolve(&Flags { config: self.config.clone(), ..Flags::default() }).ok()?;
+        settings.config.databases.contains_key(name).then_some((name, settings))
+    }
+}
+
+/// What the commands about a database share: which one, and how their answer is told.
+#[derive(Args, Clone, Debug)]
+pub struct Of {
+    #[command(flatten)]
+    which: Which,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Of {
-    /// What `serve` would be told of the database and the configuration file.
+    /// As [`Which::flags`].
     pub fn flags(&self) -> Flags {
-        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+        self.which.flags()
     }
 
-    /// What `serve` would be told.
+    /// As [`Which::settings`].
     ///
     /// # Errors
     /// As [`Settings::resolve`].
     pub fn settings(&self) -> Result<Settings> {
-        let config = self.config.clone();
-        let named = self.database.as_deref().and_then(Path::to_str);
-        if let Some(name) = named.filter(|name| !name.contains(['/', '\\', '.'])) {
-            let settings = Settings::resolve(&Flags { config: config.clone(), ..Flags::default() });
-            if let Ok(settings) = settings
-                && settings.config.databases.contains_key(name)
-            {
-                return Ok(Settings { config: settings.config.of_database(name), ..settings });
-            }
-        }
-        let settings = Settings::resolve(&Flags { path: self.database.clone(), config, ..Flags::default() })?;
-        let name = settings.config.database().0.to_owned();
-        Ok(Settings { config: settings.config.of_database(&name), ..settings })
+        self.which.settings()
     }
 
     /// What of the configuration only this host reads; a database need not be named.
@@ -99,7 +127,7 @@ impl Of {
     /// # Errors
     /// One sentence on what is wrong with the configuration.
     pub fn sections(&self) -> Result<Sections> {
-        Ok(configuration(self.config.clone())?.sections)
+        Ok(configuration(self.which.config.clone())?.sections)
     }
 
     /// Prints an answer.

@@ -94,6 +94,11 @@ async fn examples_of_security() {
     run_examples("docs/security.md", 6);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_documents() {
+    run_examples("docs/openapi.md", 6);
+}
+
 /// Runs the examples of a document, of which there must be some.
 fn run_examples(name: &str, fewest: usize) {
     let path = sqlitrest_tests::root().join(name);
@@ -145,6 +150,7 @@ fn documents() -> String {
         "docs/databases.md",
         "docs/http.md",
         "docs/observability.md",
+        "docs/openapi.md",
         "docs/policies.md",
         "docs/audit.md",
         "docs/operations.md",
