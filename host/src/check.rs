@@ -166,7 +166,8 @@ fn look(of: &Of, report: &mut Report) {
     for wrong in secrets(&config) {
         report.error(placed(&wrong));
     }
-    config.auth_warnings().into_iter().for_each(|warning| report.warn(placed(&warning)));
+    let doubtful = config.auth_warnings().into_iter().chain(config.awaited_databases());
+    doubtful.for_each(|warning| report.warn(placed(&warning)));
     for wrong in front::mistakes(&config, &sections) {
         report.error(placed(&wrong));
     }

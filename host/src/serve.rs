@@ -61,7 +61,8 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
             _ => Vec::new(),
         };
         announce(&settings, &engine, &listener, &admin.places(), &examples);
-        for warning in config.auth_warnings().into_iter().chain(warnings) {
+        let doubtful = config.auth_warnings().into_iter().chain(config.awaited_databases());
+        for warning in doubtful.chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
         for page in admin::hidden_pages(config) {
@@ -73,7 +74,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
-            match watch(&settings, Arc::clone(&serving)) {
+            match watch(Arc::clone(&serving)) {
                 Ok(watching) => drop(tokio::spawn(watching)),
                 Err(error) => log(format_args!("warning: {error:#}")),
             }

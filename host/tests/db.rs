@@ -216,6 +216,37 @@ fn a_backup_that_is_damaged_replaces_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn what_is_restored_is_a_backup_and_all_of_it() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let albums = count(&database, "albums");
+    fails(
+        &db(&database, &["restore", path(&scratch.file("empty.db", ""))]),
+        1,
+        "is empty, which is no backup",
+    );
+    assert_eq!(count(&database, "albums"), albums);
+    // What was copied with its log has its last rows in that.
+    let copied = scratch.path("copied.db");
+    let sql = Connection::open(scratch.path("b.db")).expect("new");
+    sql.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n AS SELECT 1 AS i",
+    )
+    .expect("rows");
+    for end in ["", "-wal"] {
+        fs::copy(scratch.path(&format!("b.db{end}")), scratch.path(&format!("copied.db{end}")))
+            .expect("copied");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&database, mode).expect("permissions");
+    assert_eq!(db(&database, &["restore", path(&copied)]).code, Some(0));
+    assert_eq!(count(&database, "n"), 1);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&database).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600, "as of the one that was there");
+}
+
+#[test]
 fn a_link_stays_one() {
     let scratch = Scratch::new();
     let (database, link, backup) = (scratch.database("a.db"), scratch.path("link.db"), scratch.path("a.bak"));

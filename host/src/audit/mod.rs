@@ -74,6 +74,14 @@ impl Audit {
         Ok(Arc::new(Audit { settings, queue, state, patience, ended: Mutex::new(ended) }))
     }
 
+    /// Refuses a configuration that serves the log's own database.
+    ///
+    /// # Errors
+    /// One sentence on which.
+    pub fn refuse_served(&self, config: &Config) -> Result<()> {
+        settings::refuse_served(&self.settings, config)
+    }
+
     /// As it is now.
     pub fn snapshot(&self) -> Snapshot {
         let is_full = self.queue.capacity() == 0 && self.state.is_failing();

@@ -185,6 +185,16 @@ fn verify(path: &Path, sql: &Connection) -> Result<()> {
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
 }
 
+/// SQLite takes an empty file for a database, but nobody for a backup.
+fn has_pages(path: &Path, sql: &Connection) -> Result<()> {
+    let pages: i64 =
+        sql.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(|error| explain(path, &error))?;
+    if pages == 0 {
+        bail!("{} is empty, which is no backup; nothing was changed", path.display());
+    }
+    Ok(())
+}
+
 /// Puts a backup in the place of the database.
 ///
 /// # Errors
@@ -192,12 +202,11 @@ fn verify(path: &Path, sql: &Connection) -> Result<()> {
 pub fn restore(flags: &RestoreFlags) -> Result<(), Failure> {
     let (of, backup) = (&flags.of, &flags.backup);
     let path = of.path().map_err(Failure::Start)?;
-    let (bytes, sha256) = open(backup, Access::Read)
-        .and_then(|sql| verify(backup, &sql))
-        .and_then(|()| checksum(backup))
-        .map_err(Failure::Run)?;
+    let sql = open(backup, Access::Read).map_err(Failure::Run)?;
+    has_pages(backup, &sql).and_then(|()| verify(backup, &sql)).map_err(Failure::Run)?;
+    let (bytes, sha256) = checksum(backup).map_err(Failure::Run)?;
     let is_compared = compare(backup, &sha256).map_err(Failure::Run)?;
-    let kept = replace(backup, &path, &sha256).map_err(Failure::Run)?;
+    let kept = replace(backup, &sql, &path).map_err(Failure::Run)?;
     let restored = Restored { file: path, backup: backup.clone(), bytes, sha256, is_compared, kept };
     let text = || {
         let Restored { file, backup, bytes, is_compared, kept, .. } = &restored;
@@ -228,17 +237,12 @@ fn compare(backup: &Path, sha256: &str) -> Result<bool> {
 }
 
 /// Returns where what was there is kept.
-fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> {
+fn replace(backup: &Path, sql: &Connection, path: &Path) -> Result<Option<PathBuf>> {
     let part = beside(path, ".restoring");
     let done = (|| {
-        let shown = progress::spinner(format!("copying {}", backup.display()));
-        fs::copy(backup, &part)
-            .with_context(|| format!("{} cannot be copied beside {}", backup.display(), path.display()))?;
-        drop(shown);
-        sync(&part)?;
-        if checksum(&part)?.1 != sha256 {
-            bail!("{} was changed while it was copied", backup.display());
-        }
+        // Through SQLite, which has what is in a log beside the backup, too; and verified, as it will be there.
+        copy_to(backup, sql, &part, &Stop::default())?;
+        like(&part, if path.exists() { path } else { backup })?;
         if !path.exists() {
             fs::rename(&part, path)?;
             sync_directory(path)?;
@@ -255,6 +259,18 @@ fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> 
         let _ = fs::remove_file(&part);
     }
     done
+}
+
+/// Gives a file the permissions of another and, where the system lets it, its owner.
+fn like(file: &Path, other: &Path) -> Result<()> {
+    let about = fs::metadata(other).with_context(|| format!("{} cannot be looked at", other.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let _ = std::os::unix::fs::chown(file, Some(about.uid()), Some(about.gid()));
+    }
+    fs::set_permissions(file, about.permissions())
+        .with_context(|| format!("{} cannot be given its permissions", file.display()))
 }
 
 /// Has a database for itself, with nothing of it left in a log. None where it is too damaged to be opened.
