@@ -94,7 +94,7 @@ async fn answer(
     let expects = head.headers.contains_key(EXPECT);
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
-        && let Err(refusal) = passage.enter()
+        && let Err(refusal) = passage.enter(!admin::is_probe(head))
     {
         unread(body, expects);
         return passage.refuse(refusal).into();

@@ -1,5 +1,8 @@
 //! `sqlitrest db`: backups under load, restores, migrations, checks; and that killing any of them leaves the database whole.
 
+#[cfg(unix)]
+#[path = "db/copies.rs"]
+mod copies;
 mod support;
 
 use std::fs;

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::private::create_like;
 use super::{Access, PATIENCE, explain, open, size};
 use crate::cli::Failure;
 use crate::log;
@@ -133,7 +134,7 @@ pub fn copy(path: &Path, sql: &Connection, output: &Path, stop: &Stop) -> Result
     made.with_context(|| format!("no backup was made at {}", output.display()))
 }
 
-/// Copies a database as it is at this moment, and verifies the copy.
+/// Copies a database as it is at this moment, and verifies the copy, which nobody may read who may not read the database.
 ///
 /// # Errors
 /// A file that cannot be written; a copy that is damaged; it was stopped.
@@ -143,6 +144,8 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Resul
     let wrong = |error: rusqlite::Error| explain(part, &error);
     // Of one moment: what is written meanwhile does not begin the copy anew.
     sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map_err(|error| explain(path, &error))?;
+    // SQLite would let everybody read it.
+    create_like(path, part).with_context(|| format!("{} cannot be made", part.display()))?;
     let mut copy = Connection::open(part).map_err(wrong)?;
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(wrong)?;
     let running = Backup::new(sql, &mut copy).map_err(wrong)?;

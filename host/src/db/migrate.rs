@@ -17,9 +17,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::backup::{Stop, copy_to, hex};
+use super::private::Directory;
 use super::{Access, explain, number};
 use crate::cli::Failure;
-use crate::open::beside;
 use crate::progress;
 use crate::settings::Of;
 use crate::terminal::{ERROR, To, WARNING, WELL};
@@ -264,21 +264,19 @@ impl Status {
     }
 }
 
-/// Applies migrations to a copy, which is removed.
+/// Applies migrations to a copy, which nobody else can read and which is removed.
 fn try_on_copy(
     path: &Path,
     sql: &Connection,
     pending: &[Migration],
 ) -> Result<(Vec<Applied>, Option<anyhow::Error>)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let copy = std::env::temp_dir().join(format!("sqlitrest-{}-{name}", std::process::id()));
-    let tried = copy_to(path, sql, &copy, &Stop::default()).and_then(|()| {
-        let mut sql = super::open(&copy, Access::Write)?;
-        apply(&copy, &mut sql, pending)
-    });
-    for end in ["", "-journal", "-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&copy, end));
-    }
+    let directory = Directory::new()?;
+    let copy = directory.join("copy.db");
+    copy_to(path, sql, &copy, &Stop::default())?;
+    let mut sql = super::open(&copy, Access::Write)?;
+    let tried = apply(&copy, &mut sql, pending);
+    // Not before it is closed.
+    drop(sql);
     tried
 }
 

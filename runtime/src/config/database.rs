@@ -38,6 +38,7 @@ impl DatabaseFile {
 #[serde(default, deny_unknown_fields)]
 pub struct Attach {
     /// The directories, relative to the configuration file, in which the files have to be. Empty: none may be attached.
+    #[serde(deserialize_with = "texts")]
     pub paths: Vec<String>,
     /// The most databases that are served at a time. Each has connections, threads and memory of its own.
     pub most: usize,
