@@ -90,8 +90,9 @@ pub fn mistakes(config: &Config, sections: &Sections) -> Vec<String> {
     let tls = sections.tls.as_ref().map_or(Ok(()), |tls| Tls::new(tls).map(drop));
     let files = files(config, sections).map(drop);
     let headers = sections.telemetry.check_headers();
-    let wrong =
-        [edge, limits, tls, files, headers].into_iter().filter_map(|found| Some(format!("{:#}", found.err()?)));
+    let wrong = [edge, limits, tls, files, headers]
+        .into_iter()
+        .filter_map(|found| Some(format!("{:#}", found.err()?)));
     let own = Some(&config.server.unix_socket).filter(|path| !path.is_empty());
     let admin = sections.admin.unix_socket.as_ref().filter(|path| !path.is_empty());
     let sockets = [("server.unix_socket", own), ("admin.unix_socket", admin)];
