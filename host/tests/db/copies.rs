@@ -62,7 +62,7 @@ fn a_dry_run_keeps_its_copy_to_itself() {
     // What SQLite has beside the copy comes and goes.
     let modes: Vec<u32> =
         files.iter().filter_map(|file| Some(fs::metadata(file).ok()?.permissions().mode() & 0o777)).collect();
-    assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o600), "{modes:o?} of {files:?}");
+    assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == 0o600), "{modes:?} of {files:?}");
     child.kill().expect("killed");
     child.wait().expect("ended");
 
