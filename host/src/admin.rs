@@ -1,7 +1,9 @@
 //! What the server tells of itself, and what an administrator has it do. It is not part of the API, and stands beside it: at paths of its
 //! own on the API's listener, and on a listener where there is nothing else ([`admin_listener`](crate::admin_listener)).
 
+use hyper::Method;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use serde::Serialize;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
@@ -97,6 +99,14 @@ impl Page {
     }
 }
 
+/// Whether a request by the API's listener asks whether the server lives or can serve: often, from one address, and without credentials.
+pub fn is_probe(head: &Parts) -> bool {
+    let page = Page::of(head.uri.path());
+    matches!(page, Some(Page::Live | Page::Ready))
+        && matches!(head.method, Method::GET | Method::HEAD)
+        && observe::tells_health()
+}
+
 /// The pages that are hidden by relations of the same name on the API's listener.
 pub fn hidden_pages(config: &Config) -> Vec<&'static str> {
     let names = names::now();
@@ -161,7 +171,10 @@ async fn read(
         Page::Metrics => match may_read(engine, request, origin).await {
             Ok(()) => {
                 let format = Format::of(request.header("accept"));
-                text(page::write(gather::gather(engine).await, format).into_bytes(), format.content_type())
+                text(
+                    page::write(gather::gather(serving, engine).await, format).into_bytes(),
+                    format.content_type(),
+                )
             }
             Err(refusal) => refusal,
         },
@@ -185,7 +198,7 @@ fn short(short: &Short) -> Answer {
 
 fn json(status: Status, about: &impl Serialize) -> Answer {
     let mut answer = text(serde_json::to_vec(about).unwrap_or_default(), "application/json; charset=utf-8");
-    answer.status = if status == Status::Pass { 200 } else { 503 };
+    answer.status = if status == Status::Fail { 503 } else { 200 };
     answer
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod backup;
 mod check;
 mod info;
 mod migrate;
+mod private;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -25,6 +25,7 @@ use crate::observe::request::{Ending, Watch};
 use crate::observe::{context, names, request_id, telemetry};
 use crate::server::Peer;
 use crate::serving::Serving;
+use crate::static_files;
 use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
@@ -93,7 +94,7 @@ async fn answer(
     let expects = head.headers.contains_key(EXPECT);
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
-        && let Err(refusal) = passage.enter()
+        && let Err(refusal) = passage.enter(!admin::is_probe(head))
     {
         unread(body, expects);
         return passage.refuse(refusal).into();
@@ -162,6 +163,12 @@ async fn route(
             None => answer,
         };
         return (answer, Some(page), None);
+    }
+    if origin == Origin::Api
+        && let Some(files) = serving.front().files.load_full()
+        && let Some(answer) = files.answer(request).await
+    {
+        return (answer, Some(static_files::ROUTE), None);
     }
     let asker = match identify(engine, request).await {
         Ok(asker) => asker,

@@ -115,6 +115,7 @@ pub const DB_VACUUM: &str = help!("  sqlitrest db vacuum --database my.db", "not
 pub const DB_MIGRATE: &str = help!(
     "  sqlitrest db migrate migrations --dry-run
   sqlitrest db migrate migrations
+  sqlitrest db migrate migrations --database new.db --create
   sqlitrest db migrate migrations --status --json",
     "a file failed, and nothing of it was applied"
 );

@@ -62,6 +62,7 @@ pub mod server;
 mod serving;
 pub mod settings;
 mod sign_in;
+mod static_files;
 mod streaming;
 mod target;
 mod terminal;

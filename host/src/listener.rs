@@ -60,6 +60,14 @@ impl Listener {
         Ok(Listener { socket: Socket::Unix(socket), tls: None })
     }
 
+    /// What is in the way of a Unix socket at a path, as far as can be seen without making one.
+    pub(crate) fn socket_mistake(path: &str) -> Option<String> {
+        #[cfg(unix)]
+        return crate::unix_socket::mistake(path.as_ref());
+        #[cfg(not(unix))]
+        Some(format!("{path}: this system has no Unix sockets"))
+    }
+
     #[cfg(not(unix))]
     async fn bind_unix(_: &Server) -> Result<Listener> {
         Err(anyhow!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use sqlitrest_runtime::config::Engine as Kind;
 
 use crate::admin::Origin;
@@ -34,9 +34,10 @@ const SHORT_WAIT: Duration = Duration::from_millis(200);
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
     // Before there is anything to observe, and to the end.
-    let _observing = observe::begin(&settings.sections).map_err(Failure::Start)?;
+    let placed = |error: anyhow::Error| Failure::Start(anyhow!(settings.found.placed(&format!("{error:#}"))));
+    let _observing = observe::begin(&settings.sections).map_err(placed)?;
     let engine = open(&settings).map_err(Failure::Start)?;
-    let serving = Serving::made_of(&settings, engine).map_err(Failure::Start)?;
+    let serving = Serving::made_of(&settings, engine).map_err(placed)?;
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
@@ -50,17 +51,18 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let signals = Signals::new().map_err(Failure::Start)?;
         #[cfg(unix)]
         reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
-        let listener = serving.front().listen(&config.server).await.map_err(Failure::Start)?;
-        let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
+        let listener = listen(&settings, &serving).await.map_err(placed)?;
+        let admin = Listeners::bind(&settings.sections.admin).await.map_err(placed)?;
         let warnings = engine.warnings().await.map_err(Failure::Start)?;
         names::refresh(&serving).await;
-        keep_records(&settings, &serving).map_err(Failure::Start)?;
+        keep_records(&settings, &serving).map_err(placed)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
             (true, Some(served)) => curl_lines(served.pool(), served.config(), &listener).await,
             _ => Vec::new(),
         };
         announce(&settings, &engine, &listener, &admin.places(), &examples);
-        for warning in config.auth_warnings().into_iter().chain(warnings) {
+        let doubtful = config.auth_warnings().into_iter().chain(config.awaited_databases());
+        for warning in doubtful.chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
         for page in admin::hidden_pages(config) {
@@ -75,7 +77,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
-            match watch(&settings, Arc::clone(&serving)) {
+            match watch(Arc::clone(&serving)) {
                 Ok(watching) => drop(tokio::spawn(watching)),
                 Err(error) => log(format_args!("warning: {error:#}")),
             }
@@ -84,6 +86,16 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Listens where the command line or the configuration says.
+async fn listen(settings: &Settings, serving: &Serving) -> Result<Listener> {
+    let server = &settings.config.server;
+    let listening = serving.front().listen(server).await;
+    if server.unix_socket.is_empty() || settings.flags.listen.is_some() {
+        return listening;
+    }
+    listening.context("server.unix_socket")
 }
 
 /// Begins to record requests and to make backups, where that is configured.

@@ -1,5 +1,8 @@
 //! `sqlitrest db`: backups under load, restores, migrations, checks; and that killing any of them leaves the database whole.
 
+#[cfg(unix)]
+#[path = "db/copies.rs"]
+mod copies;
 mod support;
 
 use std::fs;
@@ -213,6 +216,37 @@ fn a_backup_that_is_damaged_replaces_nothing() {
 
 #[cfg(unix)]
 #[test]
+fn what_is_restored_is_a_backup_and_all_of_it() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let albums = count(&database, "albums");
+    fails(
+        &db(&database, &["restore", path(&scratch.file("empty.db", ""))]),
+        1,
+        "is empty, which is no backup",
+    );
+    assert_eq!(count(&database, "albums"), albums);
+    // What was copied with its log has its last rows in that.
+    let copied = scratch.path("copied.db");
+    let sql = Connection::open(scratch.path("b.db")).expect("new");
+    sql.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n AS SELECT 1 AS i",
+    )
+    .expect("rows");
+    for end in ["", "-wal"] {
+        fs::copy(scratch.path(&format!("b.db{end}")), scratch.path(&format!("copied.db{end}")))
+            .expect("copied");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&database, mode).expect("permissions");
+    assert_eq!(db(&database, &["restore", path(&copied)]).code, Some(0));
+    assert_eq!(count(&database, "n"), 1);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&database).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600, "as of the one that was there");
+}
+
+#[test]
 fn a_link_stays_one() {
     let scratch = Scratch::new();
     let (database, link, backup) = (scratch.database("a.db"), scratch.path("link.db"), scratch.path("a.bak"));
@@ -342,6 +376,22 @@ fn migrations_are_applied_once_and_as_a_whole() {
     fs::rename(directory.join("V0004__same.sql"), directory.join("nameless.sql")).expect("renamed");
     fails(&db(&database, &["migrate", dir]), 2, "a migration is called V001__what_it_does.sql");
     fails(&db(&database, &["migrate", path(&scratch.path("none"))]), 2, "cannot be read");
+}
+
+#[test]
+fn migrations_make_a_database_where_there_is_none() {
+    let scratch = Scratch::new();
+    let directory = migrations(&scratch);
+    let (dir, database) = (path(&directory), scratch.path("new.db"));
+    fails(&db(&database, &["migrate", dir]), 2, "there is no file");
+    assert_eq!(db(&database, &["migrate", dir, "--create", "--dry-run"]).code, Some(2));
+    assert!(!database.exists());
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).code, Some(0));
+    assert_eq!(count(&database, "notes"), 2);
+    execute(&database, "INSERT INTO notes (body) VALUES ('c')");
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).stdout, "nothing to apply\n");
+    assert_eq!(count(&database, "notes"), 3, "what is there stays");
+    fails(&db(&scratch.path("nowhere/a.db"), &["migrate", dir, "--create"]), 2, "cannot be made");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! What the documents claim: every example of docs/api.md, auth.md, policies.md and security.md on every engine, and that nothing is left undocumented.
+//! What the documents claim: every `http` example of the pages named below on every engine, and that nothing is left undocumented. What is typed in a
+//! `console` block is run by `xtask/tests/documents`, which also holds that no page is without a test.
 //! `UPDATE_EXPECT=1` writes the answers into the document.
 
 use std::collections::BTreeMap;
@@ -61,6 +62,21 @@ impl Served {
 #[tokio::test(flavor = "multi_thread")]
 async fn examples_of_the_reference() {
     run_examples("docs/api.md", 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_filters() {
+    run_examples("docs/filters.md", 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_functions() {
+    run_examples("docs/functions.md", 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_edge_hosts() {
+    run_examples("docs/edge.md", 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -229,7 +229,7 @@ fn mistakes_are_explained() {
     check_error(
         "[server]\nport = \"x\"\n",
         &[],
-        expect![[r#"sqlitrest.toml:2:8: invalid type: string "x", expected a whole number up to 65535"#]],
+        expect!["sqlitrest.toml:2:8: invalid type: a text, expected a whole number up to 65535"],
     );
     check_error("[server\n", &[], expect!["sqlitrest.toml:1:8: unclosed table, expected `]`"]);
     check_error(
@@ -282,7 +282,7 @@ fn mistakes_are_explained() {
         "",
         &[("SQLITREST_SERVER_PORT", "x")],
         expect![[
-            r#"environment: SQLITREST_SERVER_PORT: invalid type: string "x", expected a whole number up to 65535"#
+            r#"environment: SQLITREST_SERVER_PORT: invalid type: a text, expected a whole number up to 65535"#
         ]],
     );
 }
