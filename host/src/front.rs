@@ -83,11 +83,19 @@ fn files(config: &Config, sections: &Sections) -> Result<Option<Arc<Files>>> {
     sections.static_files.as_ref().map(|section| Files::new(config, section).map(Arc::new)).transpose()
 }
 
-/// What is wrong with all of it, a sentence for each.
+/// What is wrong with all of it and with what is told beside it, a sentence for each that begins with its key.
 pub fn mistakes(config: &Config, sections: &Sections) -> Vec<String> {
     let edge = Edge::new(config).map(drop);
     let limits = Limits::new(config).map(drop);
     let tls = sections.tls.as_ref().map_or(Ok(()), |tls| Tls::new(tls).map(drop));
     let files = files(config, sections).map(drop);
-    [edge, limits, tls, files].into_iter().filter_map(|found| Some(format!("{:#}", found.err()?))).collect()
+    let headers = sections.telemetry.check_headers();
+    let wrong = [edge, limits, tls, files, headers]
+        .into_iter()
+        .filter_map(|found| Some(format!("{:#}", found.err()?)));
+    let own = Some(&config.server.unix_socket).filter(|path| !path.is_empty());
+    let admin = sections.admin.unix_socket.as_ref().filter(|path| !path.is_empty());
+    let sockets = [("server.unix_socket", own), ("admin.unix_socket", admin)];
+    let sockets = sockets.into_iter().filter_map(|(key, path)| Some((key, Listener::socket_mistake(path?)?)));
+    wrong.chain(sockets.map(|(key, wrong)| format!("{key}: {wrong}"))).collect()
 }

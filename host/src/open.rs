@@ -51,6 +51,8 @@ pub struct File {
     /// How long the statements of one request may run.
     request_timeout: Duration,
     synchronous: Synchronous,
+    /// The write-ahead log is not ours to move: `pool.wal_checkpoint_interval` is 0.
+    keeps_log: bool,
     /// Names and files of other databases that may be read with it.
     attached: Vec<(String, PathBuf)>,
     /// The number of tables, for the line at the start.
@@ -91,6 +93,7 @@ impl File {
             busy_timeout: config.pool.busy_timeout.0,
             request_timeout: config.middleware.request_timeout.0,
             synchronous: config.pool.synchronous,
+            keeps_log: config.pool.wal_checkpoint_interval.0.is_zero(),
             attached,
             tables: 0,
             views: 0,
@@ -149,6 +152,8 @@ impl File {
             sql.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT)?;
             // `checkpoint` sees to that, so that no write waits for it.
             sql.pragma_update(None, "wal_autocheckpoint", 0)?;
+            // Or else the last connection that is closed moves the log and removes it.
+            sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self.keeps_log)?;
         } else {
             sql.pragma_update(None, "query_only", true)?;
         }
@@ -157,6 +162,11 @@ impl File {
         }
         functions::register(&sql)?;
         Connection::new(sql, self.request_timeout)
+    }
+
+    /// Whether it is for us to move its write-ahead log into it.
+    pub fn moves_log(&self) -> bool {
+        self.writable && !self.keeps_log
     }
 
     /// Where its write-ahead log is, if it has one.

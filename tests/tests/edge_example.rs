@@ -99,7 +99,7 @@ fn the_schema_can_be_run_again() {
     let sql = rusqlite::Connection::open_in_memory().unwrap();
     for _ in 0..2 {
         sql.execute_batch(&read("schema.sql")).unwrap();
-        let counts = ["places", "reviews", "places_fts"].map(|table| {
+        let counts: [i64; 3] = ["places", "reviews", "places_fts"].map(|table| {
             sql.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         });
         assert_eq!(counts, [4_i64, 4, 4]);

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::build;
 use crate::node::in_folder;
 use crate::python::venv;
 use crate::served::{self, Directory, Server};
@@ -16,9 +17,24 @@ use crate::test::Tally;
 /// Gets what the tests of a client need, and gives the command that runs them.
 type Prepare = fn() -> Result<Command>;
 
-/// The folders below `tests/`.
-const CLIENTS: [(&str, Prepare); 3] =
-    [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust)];
+/// A folder below `tests/`.
+struct Client {
+    name: &'static str,
+    prepare: Prepare,
+    /// What is served: each is a `.sql` and a `.toml` below `tests/clients/`.
+    databases: &'static [&'static str],
+}
+
+const CLIENTS: [Client; 4] = [
+    Client { name: "clients/js", prepare: javascript, databases: &["fixture"] },
+    Client { name: "clients/python", prepare: python, databases: &["fixture"] },
+    Client { name: "clients/rust", prepare: rust, databases: &["fixture"] },
+    Client {
+        name: "clients/openapi",
+        prepare: openapi,
+        databases: &["openapi/chinook", "openapi/northwind", "openapi/keys"],
+    },
+];
 
 /// Runs the tests of the clients whose names contain `filter`.
 ///
@@ -26,12 +42,19 @@ const CLIENTS: [(&str, Prepare); 3] =
 /// A client cannot be had, or the server does not start.
 pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let is_meant = |name: &str| filter.is_none_or(|filter| name.contains(filter));
-    for (name, prepare) in CLIENTS.iter().filter(|(name, _)| is_meant(name)) {
+    for Client { name, prepare, databases } in CLIENTS.iter().filter(|client| is_meant(client.name)) {
         let mut command = prepare().with_context(|| format!("what tests/{name} tests is not to be had"))?;
-        for engine in ["component", "native"] {
-            let server = serve(engine)?;
-            println!("\n     Running tests/{name} with the engine {engine}");
-            tally.run(command.env("API_URL", &server.url))?;
+        for (engine, database) in ["component", "native"]
+            .into_iter()
+            .flat_map(|engine| databases.iter().map(move |of| (engine, of)))
+        {
+            let (server, file) = serve(engine, database)?;
+            println!("\n     Running tests/{name} with the engine {engine} and the database {database}");
+            command
+                .env("API_URL", &server.url)
+                .env("DATABASE", file)
+                .env("CONFIG", folder(database).with_extension("toml"));
+            tally.run(command.env("SQLITREST_BIN", build::server()))?;
         }
     }
     Ok(())
@@ -55,6 +78,14 @@ fn python() -> Result<Command> {
     Ok(python)
 }
 
+fn openapi() -> Result<Command> {
+    let folder = folder("openapi");
+    let programs = venv("clients/openapi", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("openapi_test.py"));
+    Ok(python)
+}
+
 fn rust() -> Result<Command> {
     let mut cargo = rust_client();
     cargo.args(["test", "--locked", "--quiet"]);
@@ -68,12 +99,13 @@ pub fn rust_client() -> Command {
     cargo
 }
 
-/// A server over a new database.
-fn serve(engine: &str) -> Result<Server> {
+/// A server over a new database of a text below `tests/clients/`, with the configuration beside that; and the database.
+fn serve(engine: &str, name: &str) -> Result<(Server, PathBuf)> {
     let directory = Directory::new(target(&format!("clients/served-{}", std::process::id())))?;
-    let database = directory.0.join("clients.db");
-    output(served::command().arg("create-database").arg(folder("fixture.sql")).arg(&database))?;
+    let fixture = folder(&format!("{name}.sql"));
+    let database = directory.0.join(fixture.with_extension("db").file_name().unwrap_or_default());
+    output(served::command().arg("create-database").arg(&fixture).arg(&database))?;
     let mut command = served::command();
-    command.arg("serve").arg(database).arg("--config").arg(folder("sqlitrest.toml"));
-    Server::start(&mut command, engine, directory)
+    command.arg("serve").arg(&database).arg("--config").arg(fixture.with_extension("toml"));
+    Ok((Server::start(&mut command, engine, directory)?, database))
 }

@@ -84,7 +84,14 @@ impl Audit {
 
     /// As it is now.
     pub fn snapshot(&self) -> Snapshot {
-        self.state.snapshot()
+        let is_full = self.queue.capacity() == 0 && self.state.is_failing();
+        let is_refusing = self.settings.on_full == OnFull::Wait && (is_full || self.is_stuck());
+        self.state.snapshot(self.settings.queue, is_refusing)
+    }
+
+    /// Whether the log cannot be written, which those are told who ask whether all is well.
+    pub fn is_failing(&self) -> bool {
+        self.state.is_failing()
     }
 
     /// A place for the record of a request, which is then sure.

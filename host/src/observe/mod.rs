@@ -17,6 +17,7 @@ pub mod names;
 pub mod page;
 pub mod process;
 pub mod recent;
+pub mod records;
 pub mod request;
 pub mod request_id;
 pub mod slow;
