@@ -89,6 +89,11 @@ impl Page {
         }
     }
 
+    /// Whether the API has a relation at its path.
+    fn is_relation(self) -> bool {
+        self.relation().is_some_and(|relation| names::now().has_at_root(relation))
+    }
+
     /// The relation that has the same path, if it has one that the API could take for a relation.
     fn relation(self) -> Option<&'static str> {
         match self {
@@ -107,11 +112,24 @@ pub fn is_probe(head: &Parts) -> bool {
         && observe::tells_health()
 }
 
+/// Whether it is a request of which no record is kept in the audit log: whoever asks what is wrong is answered, whether or not there is
+/// room for one.
+pub fn is_unrecorded(engine: &Engine, request: &Request<'_>, origin: Origin) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
+    matches!(request.method, "GET" | "HEAD")
+        && page.is_some_and(|page| match page {
+            _ if origin != Origin::Api => true,
+            Page::Live | Page::Ready | Page::Health => !page.is_relation(),
+            // Who is refused these is recorded.
+            Page::Metrics | Page::SlowQueries | Page::Errors => false,
+        })
+}
+
 /// The pages that are hidden by relations of the same name on the API's listener.
 pub fn hidden_pages(config: &Config) -> Vec<&'static str> {
-    let names = names::now();
     let pages = [Page::Health, Page::Metrics].into_iter().filter(|page| page.is_at(Origin::Api, config));
-    let hidden = pages.filter(|page| page.relation().is_some_and(|relation| names.has_at_root(relation)));
+    let hidden = pages.filter(|page| page.is_relation());
     hidden.map(Page::path).collect()
 }
 
@@ -130,7 +148,7 @@ pub async fn answer(
         }
         return (origin != Origin::Api).then(|| (nothing(), "other"));
     };
-    if origin == Origin::Api && page.relation().is_some_and(|relation| names::now().has_at_root(relation)) {
+    if origin == Origin::Api && page.is_relation() {
         // The relation was there first: whoever serves it has not asked for the page.
         return None;
     }

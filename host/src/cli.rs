@@ -22,7 +22,7 @@ use crate::openapi::{OpenApiFlags, TypesCommand};
 use crate::policy_test::PolicyCommand;
 use crate::schema::SchemaFlags;
 use crate::settings::{Flags, Settings};
-use crate::{check, credentials, db, explain, help, init, openapi, policy_test, schema, serve};
+use crate::{check, credentials, db, explain, file_limit, help, init, openapi, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -103,6 +103,7 @@ pub(crate) enum Failure {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
+    file_limit::fail_writes();
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
         Command::Init(flags) => init::init(&flags).map_err(Failure::Start),

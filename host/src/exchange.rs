@@ -150,7 +150,8 @@ async fn route(
     passage: &mut Passage<'_>,
 ) -> (Answer, Option<&'static str>, Option<Arc<Identity>>) {
     // Where there is no room for a record, nothing is done.
-    let recording = match serving.audit() {
+    let audit = serving.audit().filter(|_| !admin::is_unrecorded(engine, request, origin));
+    let recording = match audit {
         Some(audit) => match Recording::begin(audit, request, passage.client()).await {
             Ok(recording) => Some(recording),
             Err(refusal) => return (passage.refuse(refusal), None, None),

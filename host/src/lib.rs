@@ -32,6 +32,7 @@ mod engine;
 mod examples;
 mod exchange;
 mod explain;
+mod file_limit;
 mod forwarded;
 mod front;
 pub mod functions;

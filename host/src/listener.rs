@@ -61,10 +61,14 @@ impl Listener {
     }
 
     /// What is in the way of a Unix socket at a path, as far as can be seen without making one.
+    #[cfg(unix)]
     pub(crate) fn socket_mistake(path: &str) -> Option<String> {
-        #[cfg(unix)]
-        return crate::unix_socket::mistake(path.as_ref());
-        #[cfg(not(unix))]
+        crate::unix_socket::mistake(path.as_ref())
+    }
+
+    /// There are none.
+    #[cfg(not(unix))]
+    pub(crate) fn socket_mistake(path: &str) -> Option<String> {
         Some(format!("{path}: this system has no Unix sockets"))
     }
 

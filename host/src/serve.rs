@@ -216,11 +216,6 @@ fn reload_by_signal(serving: Arc<Serving>) -> Result<()> {
     Ok(())
 }
 
-/// SIGXFSZ, on every system that we know. It tells who writes beyond the limit for the size of a file (`ulimit -f`), and ends who does
-/// not look at it; the write itself fails, which is all that SQLite wants to know.
-#[cfg(unix)]
-const FILE_TOO_LARGE: i32 = 25;
-
 /// SIGTERM and SIGINT (ctrl-c).
 #[cfg(unix)]
 struct Signals {
@@ -232,8 +227,6 @@ struct Signals {
 impl Signals {
     fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        // Who looks at it once is not ended by it any more.
-        let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE)).context("cannot look at SIGXFSZ")?;
         Ok(Signals {
             terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot wait for ctrl-c")?,

@@ -112,6 +112,14 @@ fn what_is_wrong_with_a_database() {
     bytes[last..].fill(0xff);
     fs::write(&database, bytes).expect("written");
     fails(&db(&database, &["check"]), 1, "damage");
+
+    // One that cannot be read at all is told of in the same words.
+    fs::write(&database, &fs::read(&database).expect("a file")[..3_000]).expect("written");
+    let ended = db(&database, &["check", "--json"]);
+    fails(&ended, 1, "1 damage");
+    let checked: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&checked["ok"], &checked["found"][0]["level"]), (&Value::Bool(false), &"damage".into()));
+    assert!(mends(&checked)[0].contains("sqlitrest db restore BACKUP"), "{checked}");
 }
 
 /// Rows are inserted into two tables at once, so that a moment between the two would be seen.
@@ -191,6 +199,7 @@ fn a_backup_that_is_damaged_replaces_nothing() {
     for (bytes, words) in [
         (&damaged[..], "damaged"),
         (&whole[..whole.len() / 2], "damaged"),
+        (&whole[..3_000], "take another; nothing was changed"),
         (&b"something else, of more than a few bytes"[..], "is not a SQLite database"),
     ] {
         fs::write(&backup, bytes).expect("written");
@@ -202,7 +211,7 @@ fn a_backup_that_is_damaged_replaces_nothing() {
     fails(&db(&database, &["restore", path(&backup)]), 1, "has not the checksum");
     assert_eq!(fs::read(&database).expect("a file"), before);
     assert!(files(&database, ".before-").is_empty() && files(&database, ".restoring").is_empty());
-    fails(&db(&database, &["restore", path(&scratch.path("none"))]), 1, "there is no file");
+    fails(&db(&database, &["restore", path(&scratch.path("none"))]), 1, "there is no backup");
 
     // What is damaged itself can be replaced, and a file that is not there is made.
     fs::write(&backup, &whole).expect("written");
@@ -408,8 +417,15 @@ fn a_vacuum_gives_space_back() {
         "{vacuumed}"
     );
     assert_eq!(bytes, fs::metadata(&database).expect("a file").len());
-    // Somebody else writes.
+    // What is in the log counts.
     let other = Connection::open(&database).expect("database");
+    let large = "CREATE TABLE t AS SELECT zeroblob(3000000) AS b; DELETE FROM t";
+    other
+        .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; {large}"))
+        .expect("written");
+    let vacuumed = json(&database, &["vacuum"]);
+    assert!(vacuumed["bytes_before"].as_u64().expect("a number") > 3_000_000, "{vacuumed}");
+    // Somebody else writes.
     other.execute_batch("BEGIN IMMEDIATE").expect("begun");
     fails(&db(&database, &["vacuum"]), 1, "is in use by another process");
 }

@@ -50,9 +50,8 @@ fn serve(name: &str, engine: &str) -> Result<Server> {
 fn again(node: &Command) -> Command {
     let mut command = Command::new(node.get_program());
     command.args(node.get_args());
-    for (name, value) in node.get_envs() {
-        value.map(|value| command.env(name, value));
-    }
+    let variables = node.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.envs(variables);
     if let Some(directory) = node.get_current_dir() {
         command.current_dir(directory);
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::private::create_like;
-use super::{Access, PATIENCE, explain, open, size};
+use super::{Access, PATIENCE, explain, is_damage, size, try_open};
 use crate::cli::Failure;
 use crate::log;
 use crate::open::beside;
@@ -185,6 +185,18 @@ fn verify(path: &Path, sql: &Connection) -> Result<()> {
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
 }
 
+/// A connection to a backup. What is said of one that cannot be read is about that, not about the database.
+fn open_backup(backup: &Path) -> Result<Connection> {
+    let shown = backup.display();
+    if !backup.exists() {
+        bail!("there is no backup {shown}; nothing was changed");
+    }
+    try_open(backup, Access::Read)?.map_err(|error| match is_damage(&error) {
+        true => anyhow!("the backup {shown} is damaged ({error}); take another; nothing was changed"),
+        false => explain(backup, &error),
+    })
+}
+
 /// SQLite takes an empty file for a database, but nobody for a backup.
 fn has_pages(path: &Path, sql: &Connection) -> Result<()> {
     let pages: i64 =
@@ -202,7 +214,7 @@ fn has_pages(path: &Path, sql: &Connection) -> Result<()> {
 pub fn restore(flags: &RestoreFlags) -> Result<(), Failure> {
     let (of, backup) = (&flags.of, &flags.backup);
     let path = of.path().map_err(Failure::Start)?;
-    let sql = open(backup, Access::Read).map_err(Failure::Run)?;
+    let sql = open_backup(backup).map_err(Failure::Run)?;
     has_pages(backup, &sql).and_then(|()| verify(backup, &sql)).map_err(Failure::Run)?;
     let (bytes, sha256) = checksum(backup).map_err(Failure::Run)?;
     let is_compared = compare(backup, &sha256).map_err(Failure::Run)?;
@@ -277,9 +289,6 @@ fn like(file: &Path, other: &Path) -> Result<()> {
 fn lock(path: &Path) -> Result<Option<Connection>> {
     let in_use =
         || anyhow!("{} is in use: stop the server and whatever else has it open first", path.display());
-    let is_damaged = |error: &rusqlite::Error| {
-        matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-    };
     let locked = || {
         let sql = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         sql.busy_timeout(Duration::from_secs(1))?;
@@ -291,7 +300,7 @@ fn lock(path: &Path) -> Result<Option<Connection>> {
     match locked() {
         Ok((sql, mode)) if mode == "delete" => Ok(Some(sql)),
         Ok(_) => Err(in_use()),
-        Err(error) if is_damaged(&error) => {
+        Err(error) if is_damage(&error) => {
             log(format_args!("{} is damaged ({error}); it is kept with its log", path.display()));
             Ok(None)
         }

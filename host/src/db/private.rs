@@ -14,13 +14,13 @@ use anyhow::{Context as _, Result, anyhow};
 pub(super) fn create_like(like: &Path, file: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
     let wanted = fs::metadata(like)?;
-    let mode = wanted.mode() & 0o666 | 0o600;
+    let mode = (wanted.mode() & 0o666) | 0o600;
     let made = OpenOptions::new().write(true).create_new(true).mode(mode).open(file)?;
     let about = made.metadata()?;
     if about.gid() != wanted.gid() {
         // Another group than that of the database: to it they are others.
         let others = mode & 0o006;
-        let mode = about.mode() & (0o606 | others << 3);
+        let mode = about.mode() & (0o606 | (others << 3));
         made.set_permissions(fs::Permissions::from_mode(mode))?;
     }
     Ok(())

@@ -73,3 +73,21 @@ fn a_dry_run_keeps_its_copy_to_itself() {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_eq!(fs::read_dir(&temporary).expect("a directory").count(), 0);
 }
+
+/// A limit for the size of files ends nobody in the middle.
+#[test]
+fn a_backup_that_may_not_grow_leaves_nothing() {
+    let scratch = Scratch::new();
+    let (database, backup) = (scratch.database("a.db"), scratch.path("b.db"));
+    super::execute(&database, "CREATE TABLE t AS SELECT zeroblob(300000) AS b");
+    let plain = command(&["db", "backup", path(&backup), "--database", path(&database)], &[]);
+    let mut limited = std::process::Command::new("sh");
+    limited
+        .args(["-c", "ulimit -f 64 && exec \"$0\" \"$@\""])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    limited.current_dir(std::env::temp_dir());
+    limited.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    fails(&super::support::run_command(limited), 1, "no backup was made at");
+    assert_eq!(super::files(&backup, "b.db"), Vec::<String>::new());
+}

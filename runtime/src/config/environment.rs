@@ -148,7 +148,7 @@ enum As {
 /// # Errors
 /// The variable that is wrong, and why.
 pub fn overridden<C: DeserializeOwned>(text: &str, environment: &[(&str, &str)]) -> Result<C, ConfigError> {
-    let table = toml::from_str::<Table>(text).map_err(|error| ConfigError(error.to_string()))?;
+    let table = toml::from_str::<Table>(text).map_err(|error| ConfigError(words(&error)))?;
     let own = environment.iter().filter(|(name, _)| name.starts_with(PREFIX));
     let mut all = table.clone();
     for (name, value) in own.clone() {
@@ -167,7 +167,8 @@ pub fn overridden<C: DeserializeOwned>(text: &str, environment: &[(&str, &str)])
             continue;
         };
         override_key(&mut all, name, value, As::Text)?;
-        if read::<C>(&all).is_err() {
+        if let Err(as_text) = read::<C>(&all) {
+            let error = if error.ends_with("expected a text") { as_text } else { error };
             return Err(ConfigError(format!("environment: {name}: {error}")));
         }
     }
