@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_one_can_say_of_oneself() {
-        let page = |text| get(text, "/_docs").expect("a page").1;
+        let page = |text: &str| get(text, "/_docs").expect("a page").1;
         assert!(!page("").contains("<select"));
         let auth = "[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n[auth.apikey]\nheader = \"X-Key\"\nsource = \"file:keys.toml\"\n";
         let shown = page(auth);
