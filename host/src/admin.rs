@@ -2,7 +2,7 @@
 //! own on the API's listener, and on a listener where there is nothing else ([`admin_listener`](crate::admin_listener)).
 
 use hyper::Method;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::http::request::Parts;
 use serde::Serialize;
 use sqlitrest_runtime::config::Config;
@@ -154,8 +154,8 @@ pub async fn answer(
     }
     let answer = match request.method {
         "GET" => read(serving, engine, request, origin, page).await,
-        "HEAD" => without_body(read(serving, engine, request, origin, page).await),
-        _ => not_allowed(),
+        "HEAD" => read(serving, engine, request, origin, page).await.without_body(),
+        _ => Answer::not_allowed("GET, HEAD", "It can be read: GET or HEAD."),
     };
     Some((answer, page.path()))
 }
@@ -225,18 +225,7 @@ fn text(body: Vec<u8>, content_type: &'static str) -> Answer {
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Answer { status: 200, headers, body, content_length: None, rest: None, acts: Vec::new() }
-}
-
-fn without_body(answer: Answer) -> Answer {
-    Answer { content_length: Some(answer.body.len() as u64), body: Vec::new(), ..answer }
-}
-
-fn not_allowed() -> Answer {
-    let mut answer =
-        Answer::problem(405, "PGRST117", "Unsupported HTTP method", "It can be read: GET or HEAD.");
-    answer.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
-    answer
+    Answer::of(200, headers, body)
 }
 
 fn nothing() -> Answer {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Mode};
@@ -217,19 +217,10 @@ fn refused(status: u16, error: &anyhow::Error) -> Answer {
 }
 
 fn not_allowed(methods: &'static str) -> Answer {
-    let mut answer = Answer::problem(405, "PGRST117", "Unsupported HTTP method", &format!("Send {methods}."));
-    answer.headers.push((ALLOW, HeaderValue::from_static(methods)));
-    answer
+    Answer::not_allowed(methods, &format!("Send {methods}."))
 }
 
 fn json(status: u16, body: &Json) -> Answer {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Answer {
-        status,
-        headers,
-        body: body.to_string().into_bytes(),
-        content_length: None,
-        rest: None,
-        acts: Vec::new(),
-    }
+    Answer::of(status, headers, body.to_string().into_bytes())
 }

@@ -3,20 +3,22 @@
 
 use std::fmt::Write as _;
 use std::io::Read as _;
+use std::sync::LazyLock;
 
 use flate2::read::GzDecoder;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use sha2::{Digest as _, Sha256};
 use sqlitrest_runtime::config::{Config, OpenApi};
 use sqlitrest_runtime::http::Request;
 
 use crate::answer::Answer;
 use crate::coding::Coding;
 use crate::compression::takes;
+use crate::db::hex;
 use crate::observe::names;
+use crate::settings::digest;
 
 /// Where the page is, below the API.
 pub const PATH: &str = "/_docs";
@@ -81,38 +83,47 @@ pub fn answer(config: &Config, request: &Request<'_>, headers: &HeaderMap) -> Op
         return None;
     }
     if !matches!(request.method, "GET" | "HEAD") {
-        return Some(not_allowed());
+        return Some(Answer::not_allowed("GET, HEAD", "It can be read: GET or HEAD."));
     }
     let found = match below.strip_prefix('/') {
         None => page(config),
-        Some(name) => asset(ASSETS.iter().find(|asset| asset.name == name)?, headers),
+        Some(name) => {
+            let (asset, tag) = ASSETS.iter().zip(TAGS.iter()).find(|(asset, _)| asset.name == name)?;
+            self::asset(asset, tag, headers)
+        }
     };
     let is_head = request.method == "HEAD";
-    Some(if is_head { without_body(found) } else { found })
+    Some(if is_head { found.without_body() } else { found })
 }
 
-fn asset(asset: &Asset, headers: &HeaderMap) -> Answer {
-    // Weak, because it is the same whatever the bytes are coded in.
-    let tag = format!("W/\"{}\"", sum(asset.bytes).get(..16).unwrap_or_default());
+/// The entity tags of [`ASSETS`]: weak, because each is the same whatever the bytes are coded in.
+static TAGS: LazyLock<[String; ASSETS.len()]> = LazyLock::new(|| {
+    ASSETS.each_ref().map(|asset| {
+        let sum = hex(&digest(asset.bytes));
+        format!("W/\"{}\"", sum.get(..16).unwrap_or_default())
+    })
+});
+
+fn asset(asset: &Asset, tag: &str, headers: &HeaderMap) -> Answer {
     let known = headers.get_all(hyper::header::IF_NONE_MATCH).iter();
-    let is_known = known.filter_map(|field| field.to_str().ok()).any(|field| field.contains(tag.as_str()));
+    let is_known = known.filter_map(|field| field.to_str().ok()).any(|field| field.contains(tag));
     let mut fields = vec![(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
     fields.extend(HeaderValue::try_from(tag).ok().map(|tag| (ETAG, tag)));
     if is_known {
-        return plain(304, fields, Vec::new());
+        return Answer::of(304, fields, Vec::new());
     }
     fields.push((CONTENT_TYPE, HeaderValue::from_static(asset.media_type)));
     fields.push((X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     if !asset.is_coded {
-        return plain(200, fields, asset.bytes.to_vec());
+        return Answer::of(200, fields, asset.bytes.to_vec());
     }
     fields.push((VARY, HeaderValue::from_static("Accept-Encoding")));
     if takes(headers, Coding::Gzip) {
         fields.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
-        return plain(200, fields, asset.bytes.to_vec());
+        return Answer::of(200, fields, asset.bytes.to_vec());
     }
     match decoded(asset.bytes) {
-        Ok(bytes) => plain(200, fields, bytes),
+        Ok(bytes) => Answer::of(200, fields, bytes),
         Err(_) => Answer::internal(),
     }
 }
@@ -121,15 +132,6 @@ fn decoded(coded: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut plain = Vec::new();
     GzDecoder::new(coded).read_to_end(&mut plain)?;
     Ok(plain)
-}
-
-/// SHA-256, in hexadecimal.
-fn sum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
 
 fn page(config: &Config) -> Answer {
@@ -143,7 +145,7 @@ fn page(config: &Config) -> Answer {
     ];
     let policy = HeaderValue::try_from(security_policy(&config.api.proxy_uri));
     fields.extend(policy.ok().map(|policy| (CONTENT_SECURITY_POLICY, policy)));
-    plain(200, fields, body.into_bytes())
+    Answer::of(200, fields, body.into_bytes())
 }
 
 /// What the page may do: load what is served beside it, and ask the API. A form that is sent would have a secret in the URL.
@@ -204,21 +206,6 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-fn plain(status: u16, headers: Vec<(HeaderName, HeaderValue)>, body: Vec<u8>) -> Answer {
-    Answer { status, headers, body, content_length: None, rest: None, acts: Vec::new() }
-}
-
-fn without_body(answer: Answer) -> Answer {
-    Answer { content_length: Some(answer.body.len() as u64), body: Vec::new(), ..answer }
-}
-
-fn not_allowed() -> Answer {
-    let mut answer =
-        Answer::problem(405, "PGRST117", "Unsupported HTTP method", "It can be read: GET or HEAD.");
-    answer.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -251,7 +238,7 @@ mod tests {
         let coded: Vec<&Asset> = ASSETS.iter().filter(|asset| asset.is_coded).collect();
         assert_eq!(coded.len(), 2);
         for asset in coded {
-            let sum = sum(&decoded(asset.bytes).expect("gzip"));
+            let sum = hex(&digest(&decoded(asset.bytes).expect("gzip")));
             assert!(readme.contains(&sum), "{} has the sum {sum}", asset.name);
         }
     }

@@ -58,53 +58,32 @@ macro_rules! of {
     };
 }
 
-const BLOG: Project = Project {
-    database: "blog.db",
-    files: of!(
-        "blog",
-        "sqlitrest.toml",
-        "policies.toml",
-        "policy_tests.toml",
-        "schema.sql",
-        "README.md",
-        "public/index.html",
-        "public/style.css",
-        "public/app.js"
-    ),
-    lists: &[],
-};
+/// The files of one that has a page, and what that has beside the usual.
+macro_rules! with_page {
+    ($example:literal $(, $more:literal)*) => {
+        of!(
+            $example,
+            "sqlitrest.toml",
+            "policies.toml",
+            "policy_tests.toml",
+            "schema.sql",
+            "README.md",
+            "public/index.html",
+            "public/style.css",
+            "public/app.js"
+            $(, $more)*
+        )
+    };
+}
+
+const BLOG: Project = Project { database: "blog.db", files: with_page!("blog"), lists: &[] };
 const TODO: Project = Project {
     database: "todo.db",
-    files: of!(
-        "todo",
-        "sqlitrest.toml",
-        "policies.toml",
-        "policy_tests.toml",
-        "schema.sql",
-        "README.md",
-        "public/index.html",
-        "public/style.css",
-        "public/app.js",
-        "public/supabase.js",
-        "public/supabase.LICENSE.txt"
-    ),
+    files: with_page!("todo", "public/supabase.js", "public/supabase.LICENSE.txt"),
     lists: &["apikeys.toml", "users.toml"],
 };
-const MULTI_TENANT: Project = Project {
-    database: "tenants.db",
-    files: of!(
-        "multi-tenant",
-        "sqlitrest.toml",
-        "policies.toml",
-        "policy_tests.toml",
-        "schema.sql",
-        "README.md",
-        "public/index.html",
-        "public/style.css",
-        "public/app.js"
-    ),
-    lists: &["users.toml"],
-};
+const MULTI_TENANT: Project =
+    Project { database: "tenants.db", files: with_page!("multi-tenant"), lists: &["users.toml"] };
 const MINIMAL: Project = Project {
     database: "main.db",
     files: of!("minimal", "sqlitrest.toml", "policies.toml", "schema.sql", "README.md"),

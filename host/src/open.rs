@@ -230,9 +230,7 @@ impl File {
     fn explain(&self, error: &rusqlite::Error) -> anyhow::Error {
         let file = self.path.display();
         match code(error) {
-            Some(ErrorCode::NotADatabase) => {
-                anyhow!("{file} is not a SQLite database (or it is encrypted); name another file")
-            }
+            Some(ErrorCode::NotADatabase) => no_database(&self.path),
             Some(ErrorCode::DatabaseCorrupt) => {
                 anyhow!("{file} is damaged ({error}); restore a backup, or try `sqlite3 {file} .recover`")
             }
@@ -277,9 +275,13 @@ pub fn check_path(path: &Path) -> Result<()> {
     }
     // SQLite takes an empty file as an empty database, and a very short one too, which it would overwrite.
     if (1..SMALLEST).contains(&about.len()) {
-        bail!("{shown} is not a SQLite database (or it is encrypted); name another file");
+        return Err(no_database(path));
     }
     Ok(())
+}
+
+fn no_database(path: &Path) -> anyhow::Error {
+    anyhow!("{} is not a SQLite database (or it is encrypted); name another file", path.display())
 }
 
 /// Whether a file can be read beside another.
@@ -289,9 +291,7 @@ fn check_attached(path: &Path) -> Result<()> {
     let looked = rusqlite::Connection::open_with_flags(path, flags)
         .and_then(|sql| sql.query_row("PRAGMA schema_version", [], |_| Ok(())));
     match looked {
-        Err(error) if code(&error) == Some(ErrorCode::NotADatabase) => {
-            bail!("{} is not a SQLite database (or it is encrypted); name another file", path.display())
-        }
+        Err(error) if code(&error) == Some(ErrorCode::NotADatabase) => Err(no_database(path)),
         // What else is wrong is said where it is attached.
         _ => Ok(()),
     }

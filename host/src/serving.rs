@@ -260,13 +260,14 @@ impl Serving {
     async fn change(&self, config: &Config) -> Result<Vec<String>> {
         // Changes in quick succession would pile up what they leave behind; what is held for long by its requests hinders none.
         let place = timeout(PATIENCE, Arc::clone(&self.retiring).acquire_owned()).await;
-        if let Some(audit) = self.audit() {
-            audit.refuse_served(config)?;
-        }
-        let (before, config) = (self.engine(), config.clone());
-        // Files are opened and read.
+        let (before, config, audit) = (self.engine(), config.clone(), self.audit().cloned());
+        // Files are looked at, opened and read.
         let opening = Arc::clone(&before);
-        let engine = Arc::new(spawn_blocking(move || opening.changed(&config)).await??);
+        let open = move || {
+            audit.map_or(Ok(()), |audit| audit.refuse_served(&config))?;
+            opening.changed(&config)
+        };
+        let engine = Arc::new(spawn_blocking(open).await??);
         let warnings = match engine.warnings().await {
             Ok(warnings) => warnings,
             Err(misfit) => {

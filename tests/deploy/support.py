@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import unittest
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from report import main  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = os.environ["SQLITREST_BIN"]
@@ -89,18 +91,3 @@ def send(connection, target, method="GET", body=None, fields=None):
     told = answer.read().decode()
     is_json = answer.headers.get_content_type() == "application/json"
     return answer.status, json.loads(told) if told and is_json else told
-
-
-def main():
-    """Runs the tests of the program and tells how they went in the words of `cargo test`, so that xtask counts all of them alike."""
-    with open(os.devnull, "w") as quiet:
-        tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-        result = unittest.TextTestRunner(stream=quiet).run(tests)
-    broken = result.failures + result.errors
-    for case, trace in broken:
-        print(f"test {case} ... FAILED\n{trace}")
-    # A test of several parts may fail in each.
-    failed, ignored = len({case.id().split(" ")[0] for case, _ in broken}), len(result.skipped)
-    word = "FAILED" if broken else "ok"
-    print(f"test result: {word}. {result.testsRun - failed - ignored} passed; {failed} failed; {ignored} ignored")
-    sys.exit(bool(broken))

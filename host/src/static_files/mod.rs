@@ -154,14 +154,8 @@ fn tag(about: &Metadata) -> String {
 fn answer(opened: Opened, media_type: &'static str, request: &Request<'_>) -> Answer {
     let Opened { file, length, tag, first } = opened;
     let is_known = Conditional::of(request).has(&tag);
-    let mut answer = Answer {
-        status: if is_known { 304 } else { 200 },
-        headers: vec![(CACHE_CONTROL, HeaderValue::from_static("no-cache"))],
-        body: Vec::new(),
-        content_length: None,
-        rest: None,
-        acts: Vec::new(),
-    };
+    let headers = vec![(CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    let mut answer = Answer::of(if is_known { 304 } else { 200 }, headers, Vec::new());
     if let Ok(tag) = HeaderValue::try_from(tag) {
         answer.headers.push((ETAG, tag));
     }
@@ -216,7 +210,7 @@ fn moved(path: &str, query: Option<&str>) -> Answer {
     if let Ok(location) = HeaderValue::try_from(format!("{path}/{query}")) {
         headers.push((LOCATION, location));
     }
-    Answer { status: 301, headers, body: Vec::new(), content_length: None, rest: None, acts: Vec::new() }
+    Answer::of(301, headers, Vec::new())
 }
 
 #[cfg(test)]
