@@ -1,4 +1,4 @@
-//! Embeds the component that `SQLITREST_COMPONENT` names (from `sqlitrest compile-component`), or nothing.
+//! Embeds the component that `SQLITREST_COMPONENT` names (compiled by `sqlitrest-compile`), or nothing.
 
 use std::path::Path;
 use std::{env, fs, io};
@@ -6,8 +6,6 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=SQLITREST_COMPONENT");
-    // Without our prefix: cargo sets it for what it runs too, where the prefix stands for a key of the configuration.
-    println!("cargo::rustc-env=COMPILED_FOR={}", variable("TARGET"));
     let named = variable("SQLITREST_COMPONENT");
     let bytes = if named.is_empty() {
         Vec::new()

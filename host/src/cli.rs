@@ -21,7 +21,7 @@ use crate::observe::logging;
 use crate::policy_test::PolicyCommand;
 use crate::schema::SchemaFlags;
 use crate::settings::{Flags, Settings};
-use crate::{check, component, credentials, db, explain, help, init, policy_test, schema, serve};
+use crate::{check, credentials, db, explain, help, init, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
         Command::User(command) => credentials::user(&command).map_err(Failure::Start),
         Command::CreateDatabase { input, output } => create_database(&input, &output).map_err(Failure::Start),
         Command::CompileComponent { input, output } => {
-            component::compile(&input, &output).map_err(Failure::Start)
+            sqlitrest_compile::compile(&input, &output).map_err(Failure::Start)
         }
     };
     let (error, code) = match result {

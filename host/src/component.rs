@@ -33,7 +33,7 @@ use instances::{Access, Instances, Missed, Reader};
 
 pub use instances::{Counts, Guests};
 
-pub use load::{Guest, compile};
+pub use load::Guest;
 
 /// How often the clock ticks by which a guest is stopped.
 const TICK: Duration = Duration::from_millis(250);

@@ -99,6 +99,63 @@ fn written(operation: &str, relation: &str, key: &[&str], keys: Value) -> Value 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn which_rows_were_written() {
+    let id = &["id"];
+    let rows = "return=representation";
+    let two = r#"[{"name":"d"},{"name":"e"}]"#;
+    for prefer in ["", "return=headers-only", rows] {
+        let told = written("insert", "items", id, json!([[4], [5]]));
+        check(false, ("POST /items", prefer, two), 201, json!([told])).await;
+        let told = written("update", "items", id, json!([[1], [3]]));
+        let status = if prefer == rows { 200 } else { 204 };
+        check(false, ("PATCH /items?id=gt.0", prefer, r#"{"of":1}"#), status, json!([told])).await;
+        let told = written("delete", "pairs", &["a", "b"], json!([["p", 1]]));
+        check(false, ("DELETE /pairs", prefer, ""), status, json!([told])).await;
+        // By what people know them, and not by the rowid that SQLite has beside it.
+        let told = written("update", "codes", &["code"], json!([["x"], ["y"]]));
+        check(false, ("PATCH /codes", prefer, r#"{"n":7}"#), status, json!([told])).await;
+    }
+    // Behind an update of the key it is the new one.
+    let told = written("update", "codes", &["code"], json!([["z"]]));
+    check(false, ("PATCH /codes?code=eq.x", "", r#"{"code":"z"}"#), 204, json!([told])).await;
+    let told = written("insert", "blobs", id, json!([["AP8="]]));
+    check(false, ("POST /blobs", "", r#"{"id":"AP8="}"#), 201, json!([told])).await;
+    let told = written("insert", "bare", &["rowid"], json!([[1]]));
+    check(false, ("POST /bare", "", r#"{"n":1}"#), 201, json!([told])).await;
+    let none = json!({ "operation": "delete", "relation": "items", "rows": 0 });
+    check(false, ("DELETE /items?id=eq.99", "", ""), 204, json!([none])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn upserts_trees_and_views() {
+    let id = &["id"];
+    let merge = "resolution=merge-duplicates";
+    let told = written("upsert", "items", id, json!([[1], [9]]));
+    let body = r#"[{"id":1,"name":"aa"},{"id":9,"name":"z"}]"#;
+    check(false, ("POST /items", merge, body), 201, json!([told])).await;
+    let told = written("upsert", "items", id, json!([[1]]));
+    check(false, ("PUT /items?id=eq.1", "", r#"{"id":1,"name":"aa"}"#), 204, json!([told])).await;
+    // What is passed over is not written.
+    let told = written("insert", "items", id, json!([[9]]));
+    check(false, ("POST /items", "resolution=ignore-duplicates", body), 201, json!([told])).await;
+    // Of a tree every row, by relation.
+    let body = r#"[{"name":"p","items":[{"name":"q"},{"name":"r"}]}]"#;
+    let told = written("insert", "items", id, json!([[4], [5], [6]]));
+    check(false, ("POST /items", "", body), 201, json!([told])).await;
+    // A simple view is its table's, and says which.
+    let mut told = written("update", "mine", id, json!([[1], [3]]));
+    told["table"] = json!("items");
+    check(false, ("PATCH /mine?id=gt.0", "", r#"{"name":"m"}"#), 409, json!([])).await;
+    let mut one = written("update", "mine", id, json!([[1]]));
+    one["table"] = json!("items");
+    check(false, ("PATCH /mine?id=eq.1", "", r#"{"name":"m"}"#), 204, json!([one])).await;
+    // What a trigger writes in the place of a view is not known, but the row that it was asked for.
+    let told =
+        json!({ "operation": "insert", "relation": "shouted", "rows": 1, "key": ["id"], "keys": [[null]] });
+    check(false, ("POST /shouted", "", r#"{"name":"LOUD"}"#), 201, json!([told])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn functions_and_batches() {
     let called = |name: &str, rows: Value| json!({ "operation": "call", "relation": name, "rows": rows });
     check(false, ("POST /rpc/add", "", r#"{"n":5}"#), 200, json!([called("add", json!(1))])).await;
@@ -135,6 +192,18 @@ async fn reads_where_they_are_asked_for() {
     check(true, ("HEAD /codes", "", ""), 200, read(json!(2))).await;
     check(true, ("GET /nothing", "", ""), 404, json!([])).await;
     check(true, ("OPTIONS /codes", "", ""), 200, json!([])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_says_what_it_would_have_done() {
+    let refused = |operation: &str, relation: &str| json!([{ "operation": operation, "relation": relation, "rows": 0 }]);
+    // What a policy keeps from being written, and what it does not let be named.
+    check(false, ("POST /items", "", r#"{"name":"forbidden"}"#), 401, refused("insert", "items")).await;
+    check(false, ("PATCH /items?id=eq.1", "", r#"{"owner":"x"}"#), 401, refused("update", "items")).await;
+    check(false, ("GET /items?select=owner", "", ""), 401, refused("select", "items")).await;
+    check(false, ("POST /rpc/secret", "", "{}"), 401, json!([])).await;
+    let batch = r#"[{"method":"DELETE","path":"/codes"},{"method":"POST","path":"/items","body":{"name":"forbidden"}}]"#;
+    check(false, ("POST /_batch", "", batch), 401, refused("insert", "items")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

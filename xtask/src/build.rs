@@ -25,8 +25,8 @@ fn compiled_component() -> PathBuf {
     target("sqlitrest-guest.cwasm")
 }
 
-/// What a server is built of alone.
-pub const SERVER: [&str; 2] = ["--package", "sqlitrest"];
+/// What a server is built of alone, and what compiles its component.
+pub const SERVER: [&str; 4] = ["--package", "sqlitrest", "--package", "sqlitrest-compile"];
 
 /// Builds the component and the server that carries it, with the members of the workspace that `selection` has beside it: what all of
 /// them ask of a crate is what it is compiled with, so that tests which have the same selection find it compiled.
@@ -68,17 +68,19 @@ pub fn guest(wasm: &Wasm) -> Result<()> {
     Ok(())
 }
 
-/// Builds the server, lets it compile the component, and builds it again around a component that is new to it.
+/// Compiles the component to machine code, and builds the server around it.
 fn host(selection: &[&str]) -> Result<()> {
     need_c_compiler()?;
-    let build = || run(with_component(&mut cargo()).args(["build", "--release"]).args(selection));
-    build()?;
+    // Of the same selection as the server, so that wasmtime is compiled once.
+    let build = |more: &[&str]| {
+        run(with_component(&mut cargo()).args(["build", "--release"]).args(selection).args(more))
+    };
+    build(&["--bin", "sqlitrest-compile"])?;
     let fresh = beside(&compiled_component());
-    run(Command::new(server()).arg("compile-component").arg(component()).arg(&fresh))?;
-    if replace(&compiled_component(), &fresh)? {
-        build()?;
-    }
-    Ok(())
+    let compiler = target(&format!("release/sqlitrest-compile{}", std::env::consts::EXE_SUFFIX));
+    run(Command::new(compiler).arg(component()).arg(&fresh))?;
+    replace(&compiled_component(), &fresh)?;
+    build(&[])
 }
 
 /// Every build of the host gets the component this way, so that none undoes another.
@@ -95,17 +97,13 @@ fn beside(path: &Path) -> PathBuf {
     path.with_extension(format!("{}.new", std::process::id()))
 }
 
-/// Puts `fresh` in the place of `path`, unless `path` has its bytes already (cargo rebuilds what looks newer); says
-/// whether it did.
-fn replace(path: &Path, fresh: &Path) -> Result<bool> {
+/// Puts `fresh` in the place of `path`, unless `path` has its bytes already: cargo rebuilds what looks newer.
+fn replace(path: &Path, fresh: &Path) -> Result<()> {
     let bytes = fs::read(fresh).with_context(|| fresh.display().to_string())?;
-    let is_new = fs::read(path).map_or(true, |old| old != bytes);
-    if is_new {
-        fs::rename(fresh, path).with_context(|| path.display().to_string())?;
-    } else {
-        fs::remove_file(fresh).with_context(|| fresh.display().to_string())?;
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return fs::remove_file(fresh).with_context(|| fresh.display().to_string());
     }
-    Ok(is_new)
+    fs::rename(fresh, path).with_context(|| path.display().to_string())
 }
 
 /// SQLite is C.

@@ -18,6 +18,17 @@ use crate::wasm::{self, TARGET, Wasm};
 /// The members that are built for the machine itself; the guest has a target of its own.
 const MEMBERS: [&str; 3] = ["--workspace", "--exclude", "sqlitrest-guest"];
 
+/// What is ours is optimised less for the tests than in a release, in which compiling it takes longer than they do; what it is built
+/// of, wasmtime above all, and the guest are those of a release.
+const QUICKLY: [&str; 6] = [
+    "--config=profile.release.package.sqlitrest.opt-level=1",
+    "--config=profile.release.package.sqlitrest-runtime.opt-level=1",
+    "--config=profile.release.package.sqlitrest-tests.opt-level=1",
+    "--workspace",
+    "--exclude",
+    "sqlitrest-guest",
+];
+
 /// What proptest takes its seed from.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
@@ -29,11 +40,11 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
     let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
-    build::all(&wasm, &MEMBERS)?;
+    build::all(&wasm, &QUICKLY)?;
     let mut tests = cargo();
     build::with_component(&mut tests)
         .args(["test", "--release", "--no-fail-fast"])
-        .args(MEMBERS)
+        .args(QUICKLY)
         .env("SQLITREST_GUEST", build::component())
         .env("SQLITREST_BIN", build::server())
         .env("SQLITREST_PROJ_DB", proj_db()?)

@@ -1,9 +1,9 @@
-//! wasmtime's settings, the same for compiling and for running, and where the component comes from.
+//! wasmtime's settings for running, and where the component comes from.
 //!
 //! Here is `unsafe`: to run machine code that was compiled before, and to give memory back.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use wasmtime::component::Component;
@@ -38,21 +38,11 @@ pub fn engine() -> Result<Engine> {
         .linear_memory_keep_resident(2 << 20)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = settings();
+    let mut config = sqlitrest_compile::settings();
     config.allocation_strategy(pool);
     Engine::new(&config).map_err(|error| {
         anyhow!("wasmtime cannot start here ({error:#}); use `--engine native`, or lift a limit on virtual memory (ulimit -v)")
     })
-}
-
-/// What the machine code depends on.
-fn settings() -> wasmtime::Config {
-    let mut config = wasmtime::Config::new();
-    config
-        .epoch_interruption(true)
-        // WASI 0.2 has no use for it, and a call is cheaper without.
-        .concurrency_support(false);
-    config
 }
 
 /// The component, ready to be linked.
@@ -82,22 +72,6 @@ pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
             }
         }
     }
-}
-
-/// Compiles a component for any machine of this kind: the processor's extensions are not used, as another may lack them.
-///
-/// # Errors
-/// One sentence on which file is wrong.
-pub fn compile(input: &Path, output: &Path) -> Result<()> {
-    let bytes = fs::read(input).with_context(|| format!("{} cannot be read", input.display()))?;
-    let mut config = settings();
-    config
-        .target(env!("COMPILED_FOR"))
-        .map_err(|error| anyhow!("wasmtime does not compile for this machine: {error:#}"))?;
-    let compiled = Engine::new(&config)
-        .and_then(|engine| engine.precompile_component(&bytes))
-        .map_err(|error| anyhow!("{} cannot be compiled: {error:#}", input.display()))?;
-    fs::write(output, compiled).with_context(|| format!("{} cannot be written", output.display()))
 }
 
 /// Lets the system have the memory in which a part of this program stands that was read once. wasmtime has a copy, which it runs.

@@ -60,7 +60,7 @@ async fn decoded_it_is_the_same() {
                     );
                     assert!(coded.body.len() < plain.body.len() / 2, "{coding} {}", coded.body.len());
                     assert!(coded.plain() == plain.body, "{engine} {version:?} {target} {coding}");
-                    assert_eq!(coded.header("vary"), Some("Accept-Encoding"));
+                    assert_eq!(coded.header("vary"), plain.header("vary"));
                     assert_eq!(coded.header("content-range"), plain.header("content-range"));
                     tags.push(coded.header("etag").map(str::to_owned));
                 }

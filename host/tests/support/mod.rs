@@ -33,6 +33,12 @@ pub fn guest() -> &'static Path {
         let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sqlitrest-guest.wasm");
         let wasm = std::env::var_os("SQLITREST_GUEST").map_or(built, PathBuf::from);
         assert!(wasm.exists(), "no component at {}: run cargo xtask build first", wasm.display());
+        // The build leaves it compiled beside it.
+        let compiled = wasm.with_extension("cwasm");
+        let made_at = |path: &Path| fs::metadata(path).and_then(|of| of.modified()).ok();
+        if made_at(&compiled) > made_at(&wasm) {
+            return compiled;
+        }
         let compiled =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("guest-{}.cwasm", std::process::id()));
         let ended = run(&["compile-component", path(&wasm), path(&compiled)], &[]);
