@@ -1,4 +1,4 @@
-//! What the documents claim: every example of docs/api.md, auth.md, policies.md and security.md on every engine, and that nothing is left undocumented.
+//! What the documents claim: every example of docs/api.md, auth.md, debug.md, policies.md and security.md on every engine, and that nothing is left undocumented.
 //! `UPDATE_EXPECT=1` writes the answers into the document.
 
 use std::collections::BTreeMap;
@@ -74,6 +74,11 @@ async fn examples_of_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn examples_of_debugging() {
+    run_examples("docs/debug.md", 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn examples_of_security() {
     run_examples("docs/security.md", 6);
 }
@@ -127,6 +132,7 @@ fn documents() -> String {
         "docs/auth.md",
         "docs/configuration.md",
         "docs/databases.md",
+        "docs/debug.md",
         "docs/http.md",
         "docs/observability.md",
         "docs/policies.md",
