@@ -171,7 +171,7 @@ pub enum Note {
         /// Which.
         server: &'static str,
         /// By what the records behind it are hashed.
-        hash: &'static str,
+        algorithm: &'static str,
         /// The key's name.
         #[serde(skip_serializing_if = "Option::is_none")]
         key: Option<String>,

@@ -151,7 +151,7 @@ impl Log {
         };
         let start = Note::Start {
             server: crate::SERVER,
-            hash: if log.key.is_some() { "hmac-sha256" } else { "sha256" },
+            algorithm: if log.key.is_some() { "hmac-sha256" } else { "sha256" },
             key: log.key.as_ref().map(|key| key.id.clone()),
             clean,
             found: notes,

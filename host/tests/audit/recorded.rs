@@ -178,7 +178,7 @@ fn one_chain_for_all_servers() {
         assert_eq!(pair[0]["hash"], pair[1]["prev"]);
     }
     let start_record = plain(&all[3]);
-    assert_eq!((&start_record["hash"], &start_record["clean"]), (&Value::Null, &json!(true)));
+    assert_eq!((&start_record["algorithm"], &start_record["clean"]), (&json!("hmac-sha256"), &json!(true)));
     // With the key it is well, without and with another it cannot be said.
     let log = site.log();
     let look = |environment: &[(&str, &str)]| {

@@ -46,6 +46,8 @@ const SHOWN: &[(&str, &[&str])] = &[
             "root",
             "pre_request",
             "openapi",
+            "openapi_security_active",
+            "docs",
             "openapi_version",
             "proxy_uri",
             "error_verbosity",
@@ -161,6 +163,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ),
     ("backup", &["directory", "every", "at", "timezone", "keep", "databases"]),
     ("tls", &["certificate"]),
+    ("static", &["directory"]),
 ];
 
 /// Addresses, shown without what may be a password: whoever stands before the `@`, and what stands behind the `?`.

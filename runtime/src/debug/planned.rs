@@ -46,6 +46,7 @@ fn action(action: &Action) -> &'static str {
         Action::Options => "options",
         Action::Call(_) => "call",
         Action::Batch(_) => "batch",
+        Action::Describe(_) => "describe",
     }
 }
 
