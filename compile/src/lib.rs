@@ -39,6 +39,21 @@ pub fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>> {
     Ok(Cow::Borrowed(bytes))
 }
 
+/// How many bytes of machine code are in what [`compile`] has written; none in anything else.
+#[must_use]
+pub fn unpacked_size(bytes: &[u8]) -> Option<usize> {
+    let packed = Some(bytes).filter(|bytes| bytes.starts_with(&PACKED))?;
+    zstd::bulk::Decompressor::upper_bound(packed).filter(|size| *size <= LARGEST)
+}
+
+/// As [`unpack`], into memory of the caller's, of [`unpacked_size`]: how much of it is filled.
+///
+/// # Errors
+/// What is packed is damaged, or there is no room for it.
+pub fn unpack_into(bytes: &[u8], room: &mut [u8]) -> Result<usize> {
+    Ok(zstd::bulk::decompress_to_buffer(bytes, room)?)
+}
+
 /// Compiles a component for any machine of this kind, and packs it: the processor's extensions are not used, as another may lack them.
 ///
 /// # Errors
@@ -59,7 +74,7 @@ pub fn compile(input: &Path, output: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEVEL, unpack};
+    use super::{LEVEL, unpack, unpack_into, unpacked_size};
 
     #[test]
     fn what_is_packed_comes_back_and_what_is_damaged_does_not() {
@@ -68,12 +83,19 @@ mod tests {
         assert!(packed.len() < code.len());
         assert_eq!(unpack(&packed).expect("whole"), code.as_slice());
         assert!(unpack(&packed[..packed.len() / 2]).is_err());
+        let mut room = vec![0; code.len()];
+        assert_eq!(unpacked_size(&packed), Some(code.len()));
+        assert_eq!(unpack_into(&packed, &mut room).expect("whole"), code.len());
+        assert_eq!(room, code);
+        assert!(unpack_into(&packed, &mut room[1..]).is_err());
         // One that says of itself that it is 1 TiB large.
         let mut large = packed.clone();
         large.splice(4..7, [0b1110_0000, 0, 0, 0, 0, 0, 1, 0, 0]);
         assert!(unpack(&large).is_err());
+        assert_eq!(unpacked_size(&large), None);
         for other in [&b"\0asm\x0d\0\x01\0"[..], b"\x7fELF", b""] {
             assert_eq!(unpack(other).expect("as it is"), other);
+            assert_eq!(unpacked_size(other), None);
         }
     }
 }

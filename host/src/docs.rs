@@ -184,6 +184,9 @@ fn credentials(config: &Config) -> String {
         auth.apikey().map(|keys| (keys.header.as_str(), "", "API key")),
         auth.basic().map(|_| ("Authorization", "Basic", "name:password")),
     ];
+    // Who has signed in by a cookie is who looks at it.
+    let has_cookie = auth.jwt().is_some_and(|jwt| jwt.cookie.is_some());
+    let cookie = if has_cookie { "<input name=\"cookie\" type=\"hidden\">" } else { "" };
     let mut options = String::new();
     for (field, scheme, words) in all.into_iter().flatten() {
         let field = escaped(field);
@@ -192,7 +195,7 @@ fn credentials(config: &Config) -> String {
     format!(
         "<label>As <select name=\"kind\">{options}</select></label>\
          <input name=\"credential\" type=\"password\" autocomplete=\"off\" aria-label=\"What to sign in with\">\
-         <button>Show</button>"
+         {cookie}<button>Show</button>"
     )
 }
 
@@ -293,13 +296,17 @@ mod tests {
 
     #[test]
     fn what_one_can_say_of_oneself() {
-        let page = |text| get(text, "/_docs").expect("a page").1;
+        let page = |text: &str| get(text, "/_docs").expect("a page").1;
         assert!(!page("").contains("<select"));
         let auth = "[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n[auth.apikey]\nheader = \"X-Key\"\nsource = \"file:keys.toml\"\n";
         let shown = page(auth);
         assert!(shown.contains("data-field=\"Authorization\" data-scheme=\"Bearer\""), "{shown}");
         assert!(shown.contains("data-field=\"X-Key\" data-scheme=\"\""), "{shown}");
         assert!(!shown.contains("Basic") && !shown.contains("really"), "{shown}");
+        assert!(!shown.contains("cookie"), "{shown}");
+        assert!(
+            page(&auth.replace("[auth.jwt]", "[auth.jwt]\ncookie = \"session\"")).contains("name=\"cookie\"")
+        );
         let several = "[databases.main]\npath = \"a\"\n[databases.logs]\npath = \"b\"\n";
         assert!(page(several).contains("<option>main</option><option>logs</option>"));
     }

@@ -127,7 +127,7 @@ async fn what_its_readme_says() {
             (
                 200,
                 json!([
-                    {"name":"Bryggen","town":"Bergen","reviews":[{"stars":4,"text":"Go early."},{"stars":5,"text":"Go late."}]},
+                    {"name":"Bryggen","town":"Bergen","reviews":[{"stars":5,"text":"Go late."},{"stars":4,"text":"Go early."}]},
                     {"name":"Fløyen","town":"Bergen","reviews":[{"stars":5,"text":"Walk up, ride down."}]}
                 ])
             ),

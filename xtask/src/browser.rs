@@ -11,8 +11,13 @@ use crate::served::{self, Directory, Server};
 use crate::shell::{root, target};
 use crate::test::Tally;
 
-/// The examples, and with which engine each is served: both answer alike, which other tests hold.
-const PAGES: [(&str, &str); 3] = [("todo", "component"), ("blog", "native"), ("multi-tenant", "native")];
+/// The tests, the example of each, and with which engine it is served: both answer alike, which other tests hold.
+const PAGES: [(&str, &str, &str); 4] = [
+    ("todo", "todo", "component"),
+    ("blog", "blog", "native"),
+    ("multi-tenant", "multi-tenant", "native"),
+    ("docs", "multi-tenant", "component"),
+];
 
 /// Runs the tests of the pages whose names, `browser/todo` and so on, contain `filter`.
 ///
@@ -20,15 +25,15 @@ const PAGES: [(&str, &str); 3] = [("todo", "component"), ("blog", "native"), ("m
 /// Chromium or the library that drives it cannot be had, or a server does not start.
 pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let is_meant = |name: &str| filter.is_none_or(|filter| format!("browser/{name}").contains(filter));
-    let pages: Vec<_> = PAGES.iter().filter(|(name, _)| is_meant(name)).collect();
+    let pages: Vec<_> = PAGES.iter().filter(|(name, ..)| is_meant(name)).collect();
     if pages.is_empty() {
         return Ok(());
     }
     let mut node =
         in_folder(&root().join("tests/browser")).context("what tests/browser needs is not to be had")?;
     node.env("CHROMIUM", chromium()?).env("PASSWORD", PASSWORD);
-    for (name, engine) in pages {
-        let server = serve(name, engine)?;
+    for (name, example, engine) in pages {
+        let server = serve(example, engine)?;
         println!("\n     Running tests/browser/{name}.test.js with the engine {engine}");
         tally.run(again(&node).arg(format!("{name}.test.js")).env("API_URL", &server.url))?;
     }
@@ -45,9 +50,8 @@ fn serve(name: &str, engine: &str) -> Result<Server> {
 fn again(node: &Command) -> Command {
     let mut command = Command::new(node.get_program());
     command.args(node.get_args());
-    for (name, value) in node.get_envs() {
-        value.map(|value| command.env(name, value));
-    }
+    let variables = node.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.envs(variables);
     if let Some(directory) = node.get_current_dir() {
         command.current_dir(directory);
     }

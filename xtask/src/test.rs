@@ -12,6 +12,7 @@ use crate::book::book;
 use crate::browser;
 use crate::build;
 use crate::clients;
+use crate::debian::install_packages;
 use crate::deploy;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
@@ -42,6 +43,7 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
+    need_curl()?;
     let mut checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
     build::all(&wasm, &QUICKLY)?;
     let mut tests = cargo();
@@ -74,6 +76,14 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let steps: String = checks.iter().map(|check| format!("{check}, ")).collect();
     println!("\nxtask test: passed in {} s: {steps}{tally}", start.elapsed().as_secs());
     Ok(())
+}
+
+/// What the documents tell to type.
+fn need_curl() -> Result<()> {
+    if succeeds(Command::new("curl").arg("--version")) {
+        return Ok(());
+    }
+    install_packages(&["curl".to_owned()]).context("the documents are typed with curl, which is not there")
 }
 
 /// Format and lints, where the toolchain has these components; says what was checked.

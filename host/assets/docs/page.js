@@ -21,10 +21,13 @@ function fields() {
   return found
 }
 
+// Without a cookie that counts, nothing is to be sent by itself: the browser would ask for a password of its own accord.
+const credentials = form.elements.cookie ? 'same-origin' : 'omit'
+
 /** The document, or an error whose message says what is wrong. */
 async function read() {
   const headers = { ...fields(), Accept: 'application/openapi+json' }
-  const response = await fetch(new URL('?openapi=3.1', api), { headers, cache: 'no-store' })
+  const response = await fetch(new URL('?openapi=3.1', api), { headers, credentials, cache: 'no-store' })
   const body = await response.json()
   if (response.ok) return body
   throw new Error([body.message, body.hint].filter(Boolean).join('. '))
@@ -52,6 +55,7 @@ async function show() {
       validatorUrl: null,
       requestInterceptor(request) {
         if (!request.url.startsWith(base)) return request
+        request.credentials = credentials
         const known = Object.keys(request.headers).map((name) => name.toLowerCase())
         for (const [name, value] of Object.entries(fields())) {
           if (!known.includes(name.toLowerCase())) request.headers[name] = value

@@ -136,9 +136,11 @@ fn while_the_audit_log_cannot_be_written() {
         assert!(audit["output"].is_string() && audit["failing_since"].is_string(), "{audit}");
         assert!(audit["refused"].as_u64().is_some_and(|refused| refused > 0), "{audit}");
         let metrics = observed.admin("/metrics").body;
-        for line in
-            ["sqlitrest_audit_up 0", "sqlitrest_audit_refusing 1", "sqlitrest_audit_records_written_total 1"]
-        {
+        for line in [
+            "sqlitrest_audit_up 0.0",
+            "sqlitrest_audit_refusing 1.0",
+            "sqlitrest_audit_records_written_total 1",
+        ] {
             assert!(metrics.lines().any(|other| other == line), "{line} is not in {metrics}");
         }
         limit(&observed, "unlimited");

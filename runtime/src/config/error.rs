@@ -71,10 +71,14 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
 pub(super) fn words(error: &toml::de::Error) -> String {
     let message = error.message();
     // serde writes: invalid type: string "…", expected u16
-    let told = ["invalid type: ", "invalid value: "].into_iter().find_map(|kind| {
-        let (found, wanted) = message.strip_prefix(kind)?.rsplit_once(", expected ")?;
-        Some(format!("{kind}{}, expected {}", kind_of(found), plain(wanted)))
-    });
+    let of = |kind: &str| message.strip_prefix(kind)?.rsplit_once(", expected ");
+    let told = match (of("invalid type: "), of("invalid value: ")) {
+        (Some((found, wanted)), _) => {
+            Some(format!("invalid type: {}, expected {}", kind_of(found), plain(wanted)))
+        }
+        (None, Some((_, wanted))) => Some(format!("invalid value, expected {}", plain(wanted))),
+        (None, None) => None,
+    };
     match message {
         // What stands where an enumeration is to stand.
         "wanted string or table" => "expected a text".to_owned(),

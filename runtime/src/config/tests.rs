@@ -89,7 +89,7 @@ fn every_known_key_exists() {
         let name = format!("SQLITREST_{}", key.to_uppercase().replace('.', "_"));
         // A list fits one key alone; what matters is that no key is unknown.
         if let Err(error) = Config::load("", "", [(name.as_str(), "[1]")]) {
-            assert!(!error.0.contains("unknown"), "{key}: {error}");
+            assert!(!error.0.contains("unknown field"), "{key}: {error}");
         }
     }
 }
@@ -317,9 +317,7 @@ fn what_looks_like_toml_may_be_a_text() {
     check_error(
         "",
         &[("SQLITREST_SERVER_PORT", "70000")],
-        expect![
-            "environment: SQLITREST_SERVER_PORT: invalid value: a whole number, expected a whole number up to 65535"
-        ],
+        expect!["environment: SQLITREST_SERVER_PORT: invalid value, expected a whole number up to 65535"],
     );
 }
 

@@ -29,7 +29,7 @@ COVERED = {"chinook": "/(Track|rpc/add)$", "northwind": "/Order%20Details$", "ke
 ONLY = {"keys": "^/(hub|t1|t99|_batch)$"}
 
 # How many requests there are of each operation beside those.
-EXAMPLES = 40 if "SQLITREST_NIGHTLY" in os.environ else 3
+EXAMPLES = 40 if "SQLITREST_NIGHTLY" in os.environ else 2
 
 
 def get(version):

@@ -91,14 +91,14 @@ fn what_postgrest_says_of_a_table() {
     check(
         &document,
         "/definitions/child_entities",
-        expect![[r##"
+        expect![[r#"
             {
               "type": "object",
               "description": "child_entities comment",
               "properties": {
                 "id": {
                   "description": "child_entities id comment\n\nNote:\nThis is a Primary Key.<pk/>",
-                  "format": "integer",
+                  "format": "int64",
                   "type": "integer"
                 },
                 "name": {
@@ -107,14 +107,14 @@ fn what_postgrest_says_of_a_table() {
                 },
                 "parent_id": {
                   "description": "Note:\nThis is a Foreign Key to `entities.id`.<fk table='entities' column='id'/>",
-                  "format": "integer",
+                  "format": "int64",
                   "type": "integer"
                 }
               },
               "required": [
                 "id"
               ]
-            }"##]],
+            }"#]],
     );
     let parameters = document.pointer("/paths/~1child_entities/get/parameters").expect("parameters");
     let names: Vec<&str> = parameters
@@ -162,7 +162,7 @@ fn types_defaults_and_checks() {
             {
               "id": {
                 "description": "Note:\nThis is a Primary Key.<pk/>",
-                "format": "integer",
+                "format": "int64",
                 "type": "integer"
               },
               "t": {
@@ -177,7 +177,7 @@ fn types_defaults_and_checks() {
               },
               "i": {
                 "default": 42,
-                "format": "integer",
+                "format": "int64",
                 "type": "integer"
               },
               "n": {
@@ -186,7 +186,7 @@ fn types_defaults_and_checks() {
                 "type": "number"
               },
               "r": {
-                "format": "double precision",
+                "format": "double",
                 "type": "number"
               },
               "d": {

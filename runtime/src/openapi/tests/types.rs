@@ -181,5 +181,5 @@ fn what_a_role_is_not_typed() {
               }
             }
     "#]]
-    .assert_eq(&text[start..end]);
+    .assert_eq(&format!("{}\n", text[start..end].trim_end()));
 }
