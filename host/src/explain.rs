@@ -97,7 +97,9 @@ fn text(report: &Report, has_policies: bool) -> String {
         lines(&statement.plan, 0, 2, &mut out);
     }
     let _ = writeln!(out, "\nnext");
-    report.next.iter().for_each(|next| drop(writeln!(out, "  {next}")));
+    report.next.iter().for_each(|next| {
+        let _ = writeln!(out, "  {next}");
+    });
     out
 }
 

@@ -191,7 +191,7 @@ pub fn check(
         roles: roles.into_iter().collect(),
     };
     if let Some(filter) = &question.filter {
-        verdict.rows = Some(trial.count(filter, question.operation, &mut rules, db)?);
+        verdict.rows = Some(trial.count(filter, &mut rules, db)?);
     }
     if let Some(row) = &question.row {
         let holds = trial.insert(row, &mut rules, db)?;

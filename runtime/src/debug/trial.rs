@@ -34,7 +34,6 @@ impl Trial<'_> {
     pub(super) fn count(
         &self,
         filter: &str,
-        operation: Operation,
         rules: &mut [Judged],
         db: &mut dyn Database,
     ) -> Result<Counted, Error> {
