@@ -15,7 +15,7 @@ use bytes::Bytes;
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::etag::Conditional;
 use sqlitrest_runtime::http::Request;
@@ -31,7 +31,7 @@ pub use private::refuse_what_is_private;
 pub const ROUTE: &str = "static";
 
 /// `[static]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
     /// The directory whose files are served.
