@@ -4,14 +4,17 @@
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::debug::asked::Supposed;
+use sqlitrest_runtime::debug::{Standing, Viewer};
 use sqlitrest_runtime::http::Request;
 
 use crate::answer::Answer;
+use crate::debug;
 use crate::deeds::{self, From};
 use crate::engine::Engine;
 use crate::observe::health::{self, Short, Status};
 use crate::observe::page::{self, Format};
-use crate::observe::{self, errors, gather, names, slow};
+use crate::observe::{self, errors, gather, names, pools, slow};
 use crate::serving::Serving;
 
 /// Where a request came in.
@@ -51,6 +54,8 @@ enum Page {
     SlowQueries,
     /// `/_debug/errors`: the newest internal errors, with their causes.
     Errors,
+    /// `/_debug/pools`: connections, and who waits for them.
+    Pools,
 }
 
 impl Page {
@@ -62,6 +67,7 @@ impl Page {
             "/metrics" => Some(Page::Metrics),
             "/_debug/slow-queries" => Some(Page::SlowQueries),
             "/_debug/errors" => Some(Page::Errors),
+            "/_debug/pools" => Some(Page::Pools),
             _ => None,
         }
     }
@@ -75,6 +81,7 @@ impl Page {
             Page::Metrics => "/metrics",
             Page::SlowQueries => "/_debug/slow-queries",
             Page::Errors => "/_debug/errors",
+            Page::Pools => "/_debug/pools",
         }
     }
 
@@ -82,7 +89,7 @@ impl Page {
     fn is_at(self, origin: Origin, config: &Config) -> bool {
         match self {
             Page::Metrics => observe::counts(),
-            Page::SlowQueries | Page::Errors => config.debug.enabled,
+            Page::SlowQueries | Page::Errors | Page::Pools => config.debug.enabled,
             Page::Health | Page::Live | Page::Ready => origin != Origin::Api || observe::tells_health(),
         }
     }
@@ -92,7 +99,7 @@ impl Page {
         match self {
             Page::Health => Some("health"),
             Page::Metrics => Some("metrics"),
-            Page::Live | Page::Ready | Page::SlowQueries | Page::Errors => None,
+            Page::Live | Page::Ready | Page::SlowQueries | Page::Errors | Page::Pools => None,
         }
     }
 }
@@ -115,6 +122,11 @@ pub async fn answer(
     let path = request.target.split('?').next().unwrap_or_default();
     let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
     let Some(page) = page else {
+        if origin != Origin::Api
+            && let Some(page) = debug::page(engine.config(), request)
+        {
+            return Some((of_core(engine, page, request, origin).await, page.path()));
+        }
         if let Some(answer) = deeds::answer(serving, engine, request, origin.of(request.method)).await {
             return Some((answer, deeds::PREFIX));
         }
@@ -132,6 +144,26 @@ pub async fn answer(
     Some((answer, page.path()))
 }
 
+/// A page of the core, for who has come by a listener of the administrator's: the port's own may read what is not a row, the socket's is
+/// the administrator. Rows are those of who has signed in, or of the administrator's role.
+async fn of_core(engine: &Engine, page: debug::Page, request: &Request<'_>, origin: Origin) -> Answer {
+    let asker = match engine.identify(request).await {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal,
+    };
+    let config = engine.config();
+    let is_administrator = origin == Origin::AdminSocket || config.is_administrator(&asker.identity);
+    let standing = if is_administrator { Standing::Administrator } else { Standing::Reader };
+    let identity = match origin == Origin::AdminSocket && asker.identity.is_anonymous {
+        true => {
+            let role = Some(config.debug.admin_role.clone());
+            Supposed { role, ..Supposed::default() }.identity(config)
+        }
+        false => asker.identity,
+    };
+    debug::told(engine, page, request, Viewer { identity, standing }).await
+}
+
 async fn read(
     serving: &Serving,
     engine: &Engine,
@@ -143,11 +175,15 @@ async fn read(
         Page::Live => short(&Short { status: Status::Pass, output: None }),
         Page::Ready => short(&health::short(serving, engine).await),
         Page::SlowQueries => match may_read(engine, request, origin).await {
-            Ok(()) => json(Status::Pass, &slow::recent()),
+            Ok(()) => json(Status::Pass, &slow::page()),
             Err(refusal) => refusal,
         },
         Page::Errors => match may_read(engine, request, origin).await {
-            Ok(()) => json(Status::Pass, &errors::recent()),
+            Ok(()) => json(Status::Pass, &errors::page()),
+            Err(refusal) => refusal,
+        },
+        Page::Pools => match may_read(engine, request, origin).await {
+            Ok(()) => json(Status::Pass, &pools::page(engine).await),
             Err(refusal) => refusal,
         },
         // Whoever has the wrong credentials is told what anybody is.
@@ -209,6 +245,6 @@ fn not_allowed() -> Answer {
 }
 
 fn nothing() -> Answer {
-    let hint = "On this listener there are /health, /health/live, /health/ready and, where they are switched on, /metrics and /_debug/….";
+    let hint = "On this listener there are /health, /health/live, /health/ready and, where they are switched on, /metrics, /_schema and /_debug, which lists others.";
     Answer::problem(404, "PGRST125", "Invalid path specified in request URL", hint)
 }

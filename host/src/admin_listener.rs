@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::{FileMode, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -19,7 +19,7 @@ use crate::serving::Serving;
 const MOST_CONNECTIONS: usize = 64;
 
 /// `[admin]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// An address and a port, `127.0.0.1:3001`: whoever reaches it may read all that the server tells of itself.

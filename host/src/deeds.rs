@@ -9,7 +9,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Mode};
-use sqlitrest_runtime::error::Error;
+use sqlitrest_runtime::debug;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::refuse;
 
@@ -92,17 +92,10 @@ pub async fn answer(serving: &Serving, engine: &Engine, request: &Request<'_>, f
 /// The refusal.
 pub async fn is_administrator(engine: &Engine, request: &Request<'_>) -> Result<(), Answer> {
     let asker = engine.identify(request).await?;
-    let config = engine.config();
-    let roles = config.roles_of(asker.identity.role.as_deref());
-    if config.signing_in().is_some()
-        && !asker.identity.is_anonymous
-        && roles.contains(&config.debug.admin_role)
-    {
-        return Ok(());
+    match engine.config().is_administrator(&asker.identity) {
+        true => Ok(()),
+        false => Err(refuse(engine.config(), request, &debug::refused(&asker.identity)).into()),
     }
-    let message = "permission denied: this is for the administrator".to_owned();
-    let refusal = Error::Forbidden { message, anonymous: asker.identity.is_anonymous };
-    Err(refuse(config, request, &refusal).into())
 }
 
 fn databases(engine: &Engine) -> Answer {

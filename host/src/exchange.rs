@@ -18,6 +18,7 @@ use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
+use crate::debug;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
 use crate::observe::request::{Ending, Watch};
@@ -174,7 +175,8 @@ async fn route(
         (Ok(()), None) => engine.answer(request, &asker).await,
         (Err(refusal), _) => passage.refuse(refusal),
     };
-    (answer, None, Some(who))
+    let page = debug::page(engine.config(), request).map(debug::Page::path);
+    (answer, page, Some(who))
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.

@@ -24,6 +24,7 @@ mod compression;
 mod connection;
 mod credentials;
 mod db;
+pub mod debug;
 mod deeds;
 mod descriptors;
 mod edge;

@@ -227,6 +227,17 @@ impl File {
     }
 }
 
+/// An empty database in memory, with the functions that every connection has.
+///
+/// # Errors
+/// SQLite's.
+pub fn in_memory(limit: Duration) -> rusqlite::Result<Connection> {
+    let sql = rusqlite::Connection::open_in_memory()?;
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    functions::register(&sql)?;
+    Connection::new(sql, limit)
+}
+
 /// The path of a file beside another: `a.db` and `-wal` are `a.db-wal`.
 pub fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

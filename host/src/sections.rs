@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::{Config, ConfigError, Reference, Secret, in_file, reference};
 
 use crate::admin_listener::Admin;
@@ -13,7 +13,7 @@ use crate::observe::telemetry::Telemetry;
 use crate::tls;
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sections {
     /// `[log]`

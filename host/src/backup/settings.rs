@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use sqlitrest_runtime::config::{Config, Span};
 
 /// The shortest time between two backups: names tell seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// `[backup]`. Where it is absent, no backups are made but by hand.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The directory that they are made in.
@@ -46,6 +46,12 @@ impl Default for Settings {
 #[serde(try_from = "String")]
 pub struct At(pub Time);
 
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0.strftime("%H:%M"))
+    }
+}
+
 impl TryFrom<String> for At {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
@@ -57,6 +63,12 @@ impl TryFrom<String> for At {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Zone(pub TimeZone);
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.iana_name().unwrap_or("UTC"))
+    }
+}
 
 impl TryFrom<String> for Zone {
     type Error = String;

@@ -15,6 +15,7 @@ pub mod logging;
 pub mod look;
 pub mod names;
 pub mod page;
+pub mod pools;
 pub mod process;
 pub mod recent;
 pub mod request;

@@ -17,7 +17,7 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue,
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::{self, Secret, reference};
 
 use super::collector::Collector;
@@ -33,7 +33,7 @@ const PATH: &str = "/v1/traces";
 const LONGEST: usize = 4 << 10;
 
 /// `[telemetry]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Where the collector is, such as `http://127.0.0.1:4318`; without a path it is `/v1/traces` there. None: no traces.

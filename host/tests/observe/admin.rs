@@ -14,7 +14,14 @@ fn on_the_listener_of_the_api_it_is_for_the_administrator() {
         );
         let observed = Observed::start(engine, &scratch, &database, &config);
         let [author, boss, owner] = ["author", "boss", "owner"].map(|role| token(&scratch, role));
-        for page in ["/metrics", "/_debug/slow-queries", "/_debug/errors"] {
+        for page in [
+            "/metrics",
+            "/_debug/slow-queries",
+            "/_debug/errors",
+            "/_debug/pools",
+            "/_debug/config",
+            "/_schema",
+        ] {
             let of = |token| observed.api(page, token);
             let nobody = of(None);
             assert_eq!((nobody.status, nobody.body.contains("42501")), (401, true), "{nobody:?}");

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 pub use configured::{is_write, read_configured};
-pub(crate) use introspect::matches_pattern;
+pub(crate) use introspect::{matches_pattern, quoted};
 pub use introspect::{read_schema, schema_version};
 pub use lineage::{Origin, view_origins};
 pub use relationships::{Cardinality, Junction, Relationship};
