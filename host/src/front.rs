@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use arc_swap::ArcSwap;
 use sqlitrest_runtime::config::{Config, Server};
 
 use crate::edge::{Edge, Rules};
 use crate::listener::Listener;
+use crate::mcp;
 use crate::sections::Sections;
 use crate::server::Limits;
 use crate::tls::{Shown, Tls};
@@ -20,12 +22,15 @@ pub struct Front {
     pub edge: Edge,
     /// The certificate of the port. Whether there is one is settled at the start.
     pub tls: Option<Arc<Tls>>,
+    /// What agents may at the moment.
+    pub mcp: ArcSwap<mcp::Settings>,
 }
 
 /// What a [`Front`] is to be from now on.
 pub struct Next {
     rules: Rules,
     shown: Option<Shown>,
+    mcp: mcp::Settings,
 }
 
 impl Front {
@@ -37,7 +42,7 @@ impl Front {
         let edge = Edge::new(config)?;
         let limits = Limits::new(config)?;
         let tls = sections.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new);
-        Ok(Front { limits, edge, tls })
+        Ok(Front { limits, edge, tls, mcp: ArcSwap::from_pointee(sections.mcp.clone()) })
     }
 
     /// Listens where `[server]` says.
@@ -60,12 +65,13 @@ impl Front {
             (Some(tls), Some(files)) => Some(tls.prepare(files)?),
             _ => None,
         };
-        Ok(Next { rules, shown })
+        Ok(Next { rules, shown, mcp: sections.mcp.clone() })
     }
 
     /// Goes by what was prepared: requests and handshakes that begin from now on.
     pub fn take(&self, next: Next) {
         self.edge.take(next.rules);
+        self.mcp.store(Arc::new(next.mcp));
         if let (Some(tls), Some(shown)) = (&self.tls, next.shown) {
             tls.take(shown);
         }

@@ -8,6 +8,7 @@ use sqlitrest_runtime::config::{Config, ConfigError, Reference, Secret, in_file,
 use crate::admin_listener::Admin;
 use crate::audit;
 use crate::backup;
+use crate::mcp;
 use crate::observe::logging::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::tls;
@@ -26,6 +27,8 @@ pub struct Sections {
     pub audit: Option<audit::settings::Settings>,
     /// `[backup]`: backups while the server runs.
     pub backup: Option<backup::settings::Settings>,
+    /// `[mcp]`: what agents may.
+    pub mcp: mcp::Settings,
     /// `[tls]`: certificate and key of the port.
     pub tls: Option<tls::Section>,
 }
@@ -47,6 +50,7 @@ impl Sections {
         if let Some(backup) = &sections.backup {
             backup.check(config).map_err(|error| ConfigError(format!("{origin}: {error}")))?;
         }
+        sections.mcp.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
         Ok(sections)
     }
 

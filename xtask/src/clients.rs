@@ -1,5 +1,5 @@
-//! The tests of `tests/clients/`: clients of PostgREST from their registries against the server that was built, below
-//! `/rest/v1`, on both engines.
+//! The tests of `tests/clients/`: clients of PostgREST and of MCP from their registries against the server that was built, on both
+//! engines.
 
 use std::env;
 use std::fs;
@@ -19,8 +19,8 @@ use crate::test::Tally;
 type Prepare = fn() -> Result<Command>;
 
 /// The folders below `tests/`.
-const CLIENTS: [(&str, Prepare); 3] =
-    [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust)];
+const CLIENTS: [(&str, Prepare); 4] =
+    [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust), ("clients/mcp", mcp)];
 
 /// Runs the tests of the clients whose names contain `filter`.
 ///
@@ -31,12 +31,21 @@ pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     for (name, prepare) in CLIENTS.iter().filter(|(name, _)| is_meant(name)) {
         let mut command = prepare().with_context(|| format!("what tests/{name} tests is not to be had"))?;
         for engine in ["component", "native"] {
-            let server = Server::start(engine)?;
+            let server = Server::start(engine, name)?;
             println!("\n     Running tests/{name} with the engine {engine}");
+            // One of them starts the program itself.
+            command.env("SERVER", build::server()).env("ENGINE", engine);
+            command.env("DATABASE", &server.database).env("CONFIG", configuration(name));
             tally.run(command.env("API_URL", &server.url))?;
         }
     }
     Ok(())
+}
+
+/// The configuration of the server for the tests in a folder: their own, or that which the others share.
+fn configuration(name: &str) -> PathBuf {
+    let own = root().join("tests").join(name).join("sqlitrest.toml");
+    if own.exists() { own } else { folder("sqlitrest.toml") }
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -65,6 +74,14 @@ fn python() -> Result<Command> {
     Ok(python)
 }
 
+fn mcp() -> Result<Command> {
+    let folder = folder("mcp");
+    let programs = venv("clients/mcp", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("mcp_test.py"));
+    Ok(python)
+}
+
 fn rust() -> Result<Command> {
     let mut cargo = rust_client();
     cargo.args(["test", "--locked", "--quiet"]);
@@ -84,12 +101,13 @@ struct Server {
     /// Held open for what it may write.
     _stdout: BufReader<ChildStdout>,
     directory: PathBuf,
+    database: PathBuf,
     /// `http://127.0.0.1:PORT`
     url: String,
 }
 
 impl Server {
-    fn start(engine: &str) -> Result<Server> {
+    fn start(engine: &str, name: &str) -> Result<Server> {
         let directory = target(&format!("clients/served-{}", std::process::id()));
         if directory.exists() {
             fs::remove_dir_all(&directory)?;
@@ -102,7 +120,7 @@ impl Server {
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_")) {
             command.env_remove(name);
         }
-        command.arg("serve").arg(database).arg("--config").arg(folder("sqlitrest.toml"));
+        command.arg("serve").arg(&database).arg("--config").arg(configuration(name));
         command.args(["--engine", engine, "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start the server")?;
         let mut stdout = BufReader::new(child.stdout.take().context("the server has no output")?);
@@ -110,7 +128,7 @@ impl Server {
         stdout.read_line(&mut line)?;
         let url = line.split_whitespace().find(|word| word.starts_with("http://"));
         let url = url.with_context(|| format!("the server does not say where it listens: {line}"))?;
-        Ok(Server { url: url.trim_end_matches(',').to_owned(), child, _stdout: stdout, directory })
+        Ok(Server { url: url.trim_end_matches(',').to_owned(), child, _stdout: stdout, directory, database })
     }
 }
 

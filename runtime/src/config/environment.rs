@@ -121,6 +121,11 @@ pub const KEYS: &[&str] = &[
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
+    "mcp.enabled",
+    "mcp.write",
+    "mcp.max_rows",
+    "mcp.max_bytes",
+    "mcp.timeout",
     "tls.certificate",
     "tls.key",
 ];

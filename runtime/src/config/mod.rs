@@ -96,6 +96,9 @@ pub struct Config {
     /// `[backup]`: backups while the server runs.
     #[serde(skip_serializing)]
     pub backup: Option<toml::Table>,
+    /// `[mcp]`: what agents may.
+    #[serde(skip_serializing)]
+    pub mcp: Option<toml::Table>,
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
@@ -181,6 +184,7 @@ impl Config {
             ("telemetry", &self.telemetry),
             ("audit", &self.audit),
             ("backup", &self.backup),
+            ("mcp", &self.mcp),
             ("tls", &self.tls),
         ];
         let present = sections.into_iter().filter_map(|(name, section)| Some((name, section.clone()?)));
