@@ -8,6 +8,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use serde::de::IgnoredAny;
+use serde_json::json;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
@@ -51,6 +53,7 @@ pub async fn answer(caller: Caller, request: &Request<'_>) -> Answer {
     let is_json =
         head.headers.get(CONTENT_TYPE).is_some_and(|own| own.as_bytes().starts_with(b"application/json"));
     let mut answer = match status {
+        415 if is_json_said(request) => no_message(request.body),
         400.. if !is_json => refused(status, &String::from_utf8_lossy(&body)),
         _ => Answer {
             status,
@@ -77,6 +80,24 @@ fn sent(request: &Request<'_>) -> Option<hyper::Request<Full<Bytes>>> {
         sent = sent.header(*name, *value);
     }
     sent.body(Full::new(Bytes::copy_from_slice(request.body))).ok()
+}
+
+/// Whether the body is said to be JSON.
+fn is_json_said(request: &Request<'_>) -> bool {
+    let essence = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+/// What a body is answered that is said to be a message and is none. `rmcp` would say that its type is wrong.
+fn no_message(body: &[u8]) -> Answer {
+    let (code, message) = match serde_json::from_slice::<IgnoredAny>(body) {
+        Ok(_) => (-32600, "This is no message of MCP; of batches, send each message by itself"),
+        Err(_) => (-32700, "This is no JSON"),
+    };
+    let told = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
+    let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let body = told.to_string().into_bytes();
+    Answer { status: 400, headers, body, content_length: None, rest: None, acts: Vec::new() }
 }
 
 /// What has no message to answer: an error in PostgREST's form.

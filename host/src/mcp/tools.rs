@@ -254,7 +254,8 @@ impl Paged {
         let rows =
             Rows::of(&answer.body, usize::try_from(most_rows).unwrap_or(usize::MAX), most_bytes(caller));
         let Some(rows) = rows else {
-            let body = is_whole.then_some(answer.body);
+            let fits = is_whole && answer.body.len() <= most_bytes(caller);
+            let body = fits.then_some(answer.body);
             return Ok(Paged { rows: None, body, answered: Answered { total, ..Answered::default() } });
         };
         let count = rows.rows.len() as u64;

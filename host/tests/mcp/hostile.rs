@@ -96,19 +96,22 @@ fn messages_that_are_none() {
     for engine in ENGINES {
         let agent = shop.serve(engine);
         let batch = format!("[{PING},{PING}]");
-        for (body, least) in [
-            ("", 400),
-            ("{", 400),
-            ("null", 400),
-            ("\u{0}", 400),
-            (batch.as_str(), 400),
-            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, 400),
-            (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, 400),
-            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, 400),
+        for (body, code) in [
+            ("", -32700),
+            ("{", -32700),
+            ("\u{0}", -32700),
+            ("null", -32600),
+            (batch.as_str(), -32600),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#, -32600),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, -32600),
         ] {
             let reply = agent.send(&[], body);
-            assert!(reply.status >= least && reply.status < 500, "{body}: {reply:?}");
-            assert!(problem(&reply.body).is_object(), "{body}: {reply:?}");
+            assert_eq!(
+                (reply.status, &problem(&reply.body)["error"]["code"]),
+                (400, &json!(code)),
+                "{body}: {reply:?}"
+            );
         }
         let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
         let deep = format!(

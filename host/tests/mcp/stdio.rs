@@ -83,6 +83,35 @@ fn an_agent_is_who_the_command_says() {
 }
 
 #[test]
+fn the_document_sets_clients_up() {
+    let shop = Shop::new("");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mcp.md");
+    let document = std::fs::read_to_string(document).expect("the document");
+    let blocks = document.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut begun = 0;
+    for block in blocks {
+        let json: Json = serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}: {block}"));
+        let servers =
+            json.get("mcpServers").or(json.get("servers")).and_then(Json::as_object).expect("servers");
+        for server in servers.values() {
+            if let Some(url) = server["url"].as_str() {
+                assert!(url.ends_with("/_mcp"), "{url}");
+                continue;
+            }
+            assert_eq!((&server["command"], &server["args"][0]), (&json!("sqlitrest"), &json!("mcp")));
+            let database = server["args"][1].as_str().expect("a database");
+            assert!(database.ends_with(".db"), "{database}");
+            let mut agent =
+                Agent::start(&shop, "native", &["--role", "reader", path(&shop.scratch.path("shop.db"))]);
+            assert_eq!(agent.call("list_relations", &json!({}))["isError"], false);
+            agent.end();
+            begun += 1;
+        }
+    }
+    assert_eq!(begun, 2);
+}
+
+#[test]
 fn lines_that_are_no_messages_end_nothing() {
     let shop = Shop::new("");
     let mut agent = Agent::start(&shop, "native", &["--role", "reader"]);
