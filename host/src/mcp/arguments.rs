@@ -98,6 +98,13 @@ pub enum Operation {
     Delete,
 }
 
+impl Operation {
+    /// Whether it is about rows that are there, which conditions find.
+    pub fn finds(self) -> bool {
+        matches!(self, Operation::Update | Operation::Delete)
+    }
+}
+
 /// Of `write_rows`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -64,11 +64,9 @@ pub async fn answer(caller: Caller, request: &Request<'_>) -> Answer {
             acts: Vec::new(),
         },
     };
-    for (name, value) in &head.headers {
-        if *name != CONTENT_TYPE || answer.headers.is_empty() {
-            answer.headers.push((name.clone(), value.clone()));
-        }
-    }
+    let has_type = answer.header(CONTENT_TYPE.as_str()).is_some();
+    let told = head.headers.iter().filter(|(name, _)| **name != CONTENT_TYPE || !has_type);
+    answer.headers.extend(told.map(|(name, value)| (name.clone(), value.clone())));
     answer.headers.push((CACHE_CONTROL, HeaderValue::from_static("no-store")));
     answer
 }

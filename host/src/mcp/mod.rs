@@ -8,6 +8,7 @@ mod arguments;
 mod caller;
 mod handler;
 mod http;
+mod pages;
 mod resources;
 mod rows;
 mod settings;
@@ -15,6 +16,7 @@ pub mod stdio;
 mod target;
 mod told;
 mod tools;
+mod writes;
 
 use std::sync::Arc;
 
