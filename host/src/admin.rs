@@ -1,7 +1,9 @@
 //! What the server tells of itself, and what an administrator has it do. It is not part of the API, and stands beside it: at paths of its
 //! own on the API's listener, and on a listener where there is nothing else ([`admin_listener`](crate::admin_listener)).
 
+use hyper::Method;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use serde::Serialize;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::debug::asked::Supposed;
@@ -94,6 +96,11 @@ impl Page {
         }
     }
 
+    /// Whether the API has a relation at its path.
+    fn is_relation(self) -> bool {
+        self.relation().is_some_and(|relation| names::now().has_at_root(relation))
+    }
+
     /// The relation that has the same path, if it has one that the API could take for a relation.
     fn relation(self) -> Option<&'static str> {
         match self {
@@ -104,11 +111,32 @@ impl Page {
     }
 }
 
+/// Whether a request by the API's listener asks whether the server lives or can serve: often, from one address, and without credentials.
+pub fn is_probe(head: &Parts) -> bool {
+    let page = Page::of(head.uri.path());
+    matches!(page, Some(Page::Live | Page::Ready))
+        && matches!(head.method, Method::GET | Method::HEAD)
+        && observe::tells_health()
+}
+
+/// Whether it is a request of which no record is kept in the audit log: whoever asks what is wrong is answered, whether or not there is
+/// room for one.
+pub fn is_unrecorded(engine: &Engine, request: &Request<'_>, origin: Origin) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
+    matches!(request.method, "GET" | "HEAD")
+        && page.is_some_and(|page| match page {
+            _ if origin != Origin::Api => true,
+            Page::Live | Page::Ready | Page::Health => !page.is_relation(),
+            // Who is refused these is recorded.
+            Page::Metrics | Page::SlowQueries | Page::Errors => false,
+        })
+}
+
 /// The pages that are hidden by relations of the same name on the API's listener.
 pub fn hidden_pages(config: &Config) -> Vec<&'static str> {
-    let names = names::now();
     let pages = [Page::Health, Page::Metrics].into_iter().filter(|page| page.is_at(Origin::Api, config));
-    let hidden = pages.filter(|page| page.relation().is_some_and(|relation| names.has_at_root(relation)));
+    let hidden = pages.filter(|page| page.is_relation());
     hidden.map(Page::path).collect()
 }
 
@@ -132,7 +160,7 @@ pub async fn answer(
         }
         return (origin != Origin::Api).then(|| (nothing(), "other"));
     };
-    if origin == Origin::Api && page.relation().is_some_and(|relation| names::now().has_at_root(relation)) {
+    if origin == Origin::Api && page.is_relation() {
         // The relation was there first: whoever serves it has not asked for the page.
         return None;
     }
@@ -197,7 +225,10 @@ async fn read(
         Page::Metrics => match may_read(engine, request, origin).await {
             Ok(()) => {
                 let format = Format::of(request.header("accept"));
-                text(page::write(gather::gather(engine).await, format).into_bytes(), format.content_type())
+                text(
+                    page::write(gather::gather(serving, engine).await, format).into_bytes(),
+                    format.content_type(),
+                )
             }
             Err(refusal) => refusal,
         },
@@ -221,7 +252,7 @@ fn short(short: &Short) -> Answer {
 
 fn json(status: Status, about: &impl Serialize) -> Answer {
     let mut answer = text(serde_json::to_vec(about).unwrap_or_default(), "application/json; charset=utf-8");
-    answer.status = if status == Status::Pass { 200 } else { 503 };
+    answer.status = if status == Status::Fail { 503 } else { 200 };
     answer
 }
 

@@ -46,6 +46,16 @@ pub const SCHEMA: &str = help!(
   sqlitrest schema --role anon --json"
 );
 
+pub const OPENAPI: &str = help!(
+    "  sqlitrest openapi --database my.db > openapi.json
+  sqlitrest openapi --role anon --version 2.0"
+);
+
+pub const TYPES: &str = help!(
+    "  sqlitrest types typescript --database my.db > database.types.ts
+  sqlitrest types typescript --role editor --schema api"
+);
+
 pub const EXPLAIN: &str = help!(
     "  sqlitrest explain 'GET /posts?select=title' --role author --sub 7
   sqlitrest explain 'PATCH /posts?id=eq.1' --body '{\"title\": \"x\"}' --role author --json"
@@ -114,6 +124,7 @@ pub const DB_VACUUM: &str = help!("  sqlitrest db vacuum --database my.db", "not
 pub const DB_MIGRATE: &str = help!(
     "  sqlitrest db migrate migrations --dry-run
   sqlitrest db migrate migrations
+  sqlitrest db migrate migrations --database new.db --create
   sqlitrest db migrate migrations --status --json",
     "a file failed, and nothing of it was applied"
 );

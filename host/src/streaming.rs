@@ -24,7 +24,7 @@ use crate::observe::{context, errors};
 use crate::pool::Loan;
 
 /// What is sent at once of rows that are more than [`WHOLE`].
-const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = 64 << 10;
 
 /// How many chunks are ready at the most: what a client that is slower than SQLite costs.
 const CHUNKS: usize = 4;
@@ -185,6 +185,28 @@ impl Database for Streaming {
         let (mut rows, page) = self.begin(sql, params, Some(format))?;
         out.append(&mut rows);
         Ok(page)
+    }
+}
+
+/// The other end of a [`Rest`] that is not of a database.
+pub struct Feed(Sender<Message>);
+
+/// What is sent behind a body, piece by piece, and where they are put in.
+pub fn feed() -> (Feed, Rest) {
+    let (sender, messages) = channel(CHUNKS);
+    (Feed(sender), Rest { messages, tail: None })
+}
+
+impl Feed {
+    /// Puts a piece in; whether somebody takes them.
+    pub async fn send(&self, piece: Bytes) -> bool {
+        let sent = timeout(PATIENCE, self.0.send(Message::Rows(piece))).await;
+        sent.is_ok_and(|sent| sent.is_ok())
+    }
+
+    /// There are no more. Where this is not said, the answer breaks off.
+    pub async fn end(self) {
+        let _ = timeout(PATIENCE, self.0.send(Message::End)).await;
     }
 }
 

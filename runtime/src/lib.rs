@@ -34,6 +34,7 @@ pub mod http;
 pub mod identity;
 pub mod keyset;
 pub mod media;
+pub mod openapi;
 pub mod order;
 pub mod payload;
 pub mod plan;
@@ -301,10 +302,16 @@ fn answer(
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
     }
     timing.spend(Stage::Transaction);
+    let whole = &*schema;
     let schema = &schema.for_role(config, request.identity.role.as_deref());
     if let Some(call) = &request.pre_request {
         pre_request::call(config, schema, call, db)?;
         timing.spend(Stage::Transaction);
+    }
+    if let Action::Describe(asked) = &request.action {
+        let response = openapi::answer(config, whole, request, asked);
+        timing.spend(Stage::Response);
+        return response;
     }
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: set-up, checks, and every test, with one line at the end that says how it went.
+//! `cargo xtask test`: set-up, checks, every test and the site of the documents, with one line at the end that says how it went.
 
 use std::env;
 use std::fmt;
@@ -8,8 +8,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::book::book;
+use crate::browser;
 use crate::build;
 use crate::clients;
+use crate::deploy;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
@@ -39,7 +42,7 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
-    let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
+    let mut checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
     build::all(&wasm, &QUICKLY)?;
     let mut tests = cargo();
     build::with_component(&mut tests)
@@ -59,6 +62,12 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     tally.run(&mut tests)?;
     clients::test(filter, &mut tally)?;
+    if filter.is_none() {
+        book()?;
+        checks.push("documents as a site");
+    }
+    browser::test(filter, &mut tally)?;
+    deploy::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }

@@ -38,11 +38,19 @@ fn the_spin_manifest_names_what_is_there() {
     assert_eq!(routes.len(), 1);
     assert_eq!(routes[0]["component"].as_str(), Some("sqlitrest"));
     assert_eq!(routes[0]["route"].as_str(), Some("/..."));
-    // The labels that the component may open are those that the runtime configuration gives.
+    // The labels that the component may open are those that the runtime configurations give.
     let labels = at(&manifest, "component.sqlitrest.sqlite_databases").as_array().expect("labels");
-    let given = read_toml("deploy/spin/runtime-config.toml");
-    for label in labels {
-        at(&given, &format!("sqlite_database.{}", label.as_str().expect("text")));
+    for (file, keys) in
+        [("runtime-config", &["type", "path"][..]), ("runtime-config-libsql", &["type", "url", "token"])]
+    {
+        let given = read_toml(&format!("deploy/spin/{file}.toml"));
+        let databases = at(&given, "sqlite_database").as_table().expect("databases");
+        assert_eq!(databases.len(), labels.len(), "{file}");
+        for label in labels {
+            let database = at(&given, &format!("sqlite_database.{}", label.as_str().expect("text")));
+            let found: Vec<_> = database.as_table().expect("a database").keys().collect();
+            assert_eq!(found, keys, "{file}");
+        }
     }
 }
 

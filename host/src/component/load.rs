@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use sqlitrest_compile::unpack;
 use wasmtime::component::Component;
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig, Precompiled};
 
@@ -55,13 +56,16 @@ pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
             "this sqlitrest was built without a component: build with `cargo xtask build`, name one with `--guest FILE`, or use `--engine native`"
         ),
         Guest::Embedded => {
-            let component = run_precompiled(engine, EMBEDDED);
+            let component = unpack(EMBEDDED).and_then(|bytes| run_precompiled(engine, &bytes));
             give_back(EMBEDDED);
             component.context("the component in this program cannot run")
         }
         Guest::File(path) => {
             let shown = path.display();
-            let bytes = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+            let read = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+            let bytes = unpack(&read).with_context(|| {
+                format!("{shown} is damaged; compile it again with `sqlitrest compile-component`")
+            })?;
             match Engine::detect_precompiled(&bytes) {
                 Some(Precompiled::Component) => run_precompiled(engine, &bytes).with_context(|| {
                     format!("{shown} cannot run here; compile it again with `sqlitrest compile-component`")

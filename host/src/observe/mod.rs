@@ -18,6 +18,7 @@ pub mod page;
 pub mod pools;
 pub mod process;
 pub mod recent;
+pub mod records;
 pub mod request;
 pub mod request_id;
 pub mod slow;

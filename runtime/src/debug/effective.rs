@@ -158,6 +158,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ),
     ("backup", &["directory", "every", "at", "timezone", "keep", "databases"]),
     ("mcp", &["enabled", "write", "max_rows", "max_bytes", "timeout"]),
+    ("static", &["directory"]),
     ("tls", &["certificate"]),
 ];
 

@@ -1,4 +1,4 @@
-"""The PyPI package mcp, the official client, against a running server (API_URL) and against the program itself (SERVER, which it starts), with the
+"""The PyPI package mcp, the official client, against a running server (API_URL) and against the program itself (SQLITREST_BIN, which it starts), with the
 handshake of the older protocols and with the newest one. What is written has an owner of its own."""
 
 import os
@@ -23,7 +23,7 @@ def by_http(role, sub, mode):
 def by_stdio(role, sub, mode, **environment):
     arguments = ["mcp", os.environ["DATABASE"], "--config", os.environ["CONFIG"], "--engine", os.environ["ENGINE"]]
     arguments += ["--role", role, "--sub", sub]
-    server = StdioServerParameters(command=os.environ["SERVER"], args=arguments, env=environment)
+    server = StdioServerParameters(command=os.environ["SQLITREST_BIN"], args=arguments, env=environment)
     return Client(server, mode=mode)
 
 
