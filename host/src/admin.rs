@@ -129,7 +129,7 @@ pub fn is_unrecorded(engine: &Engine, request: &Request<'_>, origin: Origin) -> 
             _ if origin != Origin::Api => true,
             Page::Live | Page::Ready | Page::Health => !page.is_relation(),
             // Who is refused these is recorded.
-            Page::Metrics | Page::SlowQueries | Page::Errors => false,
+            Page::Metrics | Page::SlowQueries | Page::Errors | Page::Pools => false,
         })
 }
 

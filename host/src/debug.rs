@@ -20,11 +20,10 @@ use sqlitrest_runtime::{SchemaCache, error_response, refuse};
 use crate::answer::Answer;
 use crate::engine::Engine;
 use crate::long;
-use crate::observe::errors;
+use crate::observe::{self, errors};
 use crate::open;
 use crate::owned::Owned;
 use crate::pool::Lane;
-use crate::sections::Sections;
 use crate::served::Served;
 use crate::streaming::Streaming;
 
@@ -77,9 +76,7 @@ pub async fn told(engine: &Engine, page: Page, request: &Request<'_>, viewer: Vi
     }
     let answer: Answer = match page {
         Page::Index => debug::index(&TOPICS).into(),
-        Page::Config => {
-            debug::json_response(&effective::told(engine.config(), &sections(engine.config()))).into()
-        }
+        Page::Config => debug::json_response(&effective::told(engine.config(), &sections())).into(),
         Page::Schema | Page::Explain | Page::PolicyCheck => match served(engine, page, request) {
             Ok(served) => return of_database(served, page, request, viewer).await,
             Err(error) => return refuse(engine.config(), request, &error).into(),
@@ -175,8 +172,6 @@ async fn with_database<T: Send + 'static>(
 }
 
 /// What is in effect of the sections that only this host reads, by their names.
-fn sections(config: &Config) -> Json {
-    let sections = toml::to_string(&config.host_sections()).ok();
-    let sections = sections.and_then(|text| toml::from_str::<Sections>(&text).ok());
-    serde_json::to_value(sections.unwrap_or_default()).unwrap_or_default()
+fn sections() -> Json {
+    serde_json::to_value(observe::sections().unwrap_or_default()).unwrap_or_default()
 }

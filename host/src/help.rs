@@ -43,7 +43,8 @@ Exit codes: 0 it can be served; 2 it cannot";
 
 pub const SCHEMA: &str = help!(
     "  sqlitrest schema --database my.db         or the name of one in the configuration
-  sqlitrest schema --role anon --json"
+  sqlitrest schema --role anon --json
+  sqlitrest schema --prompt --counts --examples 2   short, for a language model"
 );
 
 pub const OPENAPI: &str = help!(

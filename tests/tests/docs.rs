@@ -90,6 +90,11 @@ async fn examples_of_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn examples_of_debugging() {
+    run_examples("docs/debug.md", 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn examples_of_security() {
     run_examples("docs/security.md", 6);
 }
@@ -148,6 +153,7 @@ fn documents() -> String {
         "docs/auth.md",
         "docs/configuration.md",
         "docs/databases.md",
+        "docs/debug.md",
         "docs/http.md",
         "docs/observability.md",
         "docs/openapi.md",

@@ -95,6 +95,11 @@ pub fn change(sections: &Sections) -> Vec<String> {
     told
 }
 
+/// What is in effect of the sections that only this host reads; none before it was taken up.
+pub fn sections() -> Option<Sections> {
+    SECTIONS.lock().ok()?.clone()
+}
+
 /// Whether metrics are on.
 pub fn counts() -> bool {
     COUNTS.load(Ordering::Relaxed)

@@ -181,22 +181,6 @@ impl Config {
         .collect()
     }
 
-    /// The sections that only a native host reads, as they came out of file and environment, with their names.
-    pub fn host_sections(&self) -> toml::Table {
-        let sections = [
-            ("log", &self.log),
-            ("admin", &self.admin),
-            ("telemetry", &self.telemetry),
-            ("audit", &self.audit),
-            ("backup", &self.backup),
-            ("mcp", &self.mcp),
-            ("tls", &self.tls),
-            ("static", &self.static_files),
-        ];
-        let present = sections.into_iter().filter_map(|(name, section)| Some((name, section.clone()?)));
-        present.map(|(name, section)| (name.to_owned(), toml::Value::Table(section))).collect()
-    }
-
     /// Reads what the configuration refers to, by the paths that it has: the policy file, and lists that are elsewhere. What secrets
     /// are read by is the `Authenticator`. What is wrong with it, in words.
     pub fn read_files(&mut self, read: &mut Reader<'_>) -> Vec<ConfigError> {

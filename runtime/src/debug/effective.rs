@@ -6,6 +6,9 @@ use serde_json::{Map, Value as Json, json};
 use crate::auth::config::reference;
 use crate::config::Config;
 
+/// What stands between the names of a path: a name may have dots.
+const BETWEEN: char = '\u{1f}';
+
 /// What stands for a value that is not shown.
 const SET: &str = "(set)";
 
@@ -43,6 +46,8 @@ const SHOWN: &[(&str, &[&str])] = &[
             "root",
             "pre_request",
             "openapi",
+            "openapi_security_active",
+            "docs",
             "openapi_version",
             "proxy_uri",
             "error_verbosity",
@@ -158,8 +163,8 @@ const SHOWN: &[(&str, &[&str])] = &[
     ),
     ("backup", &["directory", "every", "at", "timezone", "keep", "databases"]),
     ("mcp", &["enabled", "write", "max_rows", "max_bytes", "timeout"]),
-    ("static", &["directory"]),
     ("tls", &["certificate"]),
+    ("static", &["directory"]),
 ];
 
 /// Addresses, shown without what may be a password: whoever stands before the `@`, and what stands behind the `?`.
@@ -202,18 +207,19 @@ fn next(config: &Config) -> Vec<String> {
 
 /// Whether a path is one that is shown.
 fn is_shown(path: &str) -> bool {
-    let fits = |pattern: &mut dyn Iterator<Item = &str>| {
-        let mut parts = path.split('\u{1f}');
-        let all = pattern.by_ref().all(|own| parts.next().is_some_and(|part| own == "*" || own == part));
-        all && parts.next().is_none()
-    };
-    SHOWN.iter().any(|(table, keys)| keys.iter().any(|key| fits(&mut table.split('.').chain([*key]))))
+    SHOWN.iter().any(|(table, keys)| keys.iter().any(|key| fits(table.split('.').chain([*key]), path)))
 }
 
-/// A value without what is not shown; names in `path` are held apart by a sign that none of them has.
+/// Whether a path is that of a pattern.
+fn fits<'p>(mut pattern: impl Iterator<Item = &'p str>, path: &str) -> bool {
+    let mut parts = path.split(BETWEEN);
+    pattern.all(|own| parts.next().is_some_and(|part| own == "*" || own == part)) && parts.next().is_none()
+}
+
+/// A value without what is not shown.
 fn shown(value: Json, path: &str) -> Json {
-    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}\u{1f}{name}") };
-    let dotted = path.replace('\u{1f}', ".");
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}{BETWEEN}{name}") };
+    let dotted = path.replace(BETWEEN, ".");
     match value {
         _ if is_shown(path) => value,
         Json::Object(members) => {
@@ -275,7 +281,7 @@ mod tests {
     #[test]
     fn every_key_is_shown_or_known_to_be_a_secret() {
         for key in KEYS {
-            let path = key.replace('.', "\u{1f}");
+            let path = key.replace('.', &BETWEEN.to_string());
             let is_known = ADDRESSES.contains(key) || REFERENCES.contains(key) || SECRET.contains(key);
             assert!(is_shown(&path) != is_known, "{key}");
         }

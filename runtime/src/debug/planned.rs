@@ -28,7 +28,7 @@ pub fn parsed(request: &ApiRequest) -> Json {
     let filters = params.filters.iter().map(|(path, own)| at(path, &condition(own)));
     tell("filters", filters.collect());
     let orders =
-        params.order.iter().flat_map(|(path, terms)| terms.iter().map(|term| at(path, &order(term))));
+        params.order.iter().flat_map(|(path, terms)| terms.iter().map(move |term| at(path, &order(term))));
     tell("order", orders.collect());
     tell("limit", params.limits.iter().map(|(path, limit)| at(path, &limit.to_string())).collect());
     tell("offset", params.offsets.iter().map(|(path, offset)| at(path, &offset.to_string())).collect());
@@ -46,6 +46,7 @@ fn action(action: &Action) -> &'static str {
         Action::Options => "options",
         Action::Call(_) => "call",
         Action::Batch(_) => "batch",
+        Action::Describe(_) => "describe",
     }
 }
 
