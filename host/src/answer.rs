@@ -97,6 +97,15 @@ impl Answer {
         }
     }
 
+    /// The same with so much of its body as is wanted, and whether that is all of it; or an error in its place.
+    pub async fn beginning(mut self, most: usize) -> (Self, bool) {
+        let Some(rest) = self.rest.take() else { return (self, true) };
+        match rest.collect_until(&mut self.body, most).await {
+            Ok(is_whole) => (self, is_whole),
+            Err(_) => (Answer::internal(), true),
+        }
+    }
+
     /// The first field of this name that is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(n, _)| n.as_str() == name)?;

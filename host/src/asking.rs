@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use serde_json::{Map, Value as Json};
 use sqlitrest_runtime::SchemaCache;
 use sqlitrest_runtime::config::Config;
@@ -23,6 +23,19 @@ pub(crate) fn identity(
     claims: Map<String, Json>,
 ) -> Arc<Identity> {
     Supposed { role, sub, claims, anonymous: false }.identity(config)
+}
+
+/// Claims as they are typed: `NAME=VALUE`.
+///
+/// # Errors
+/// One that is not.
+pub(crate) fn claims(typed: &[String]) -> Result<Map<String, Json>> {
+    let claim = |text: &String| {
+        let (name, value) =
+            text.split_once('=').with_context(|| format!("--claim {text}: write NAME=VALUE"))?;
+        Ok((name.to_owned(), self::typed(value)))
+    };
+    typed.iter().map(claim).collect()
 }
 
 /// A value as it is typed: JSON, or else a text.

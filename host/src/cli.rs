@@ -17,6 +17,7 @@ use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
 use crate::init::InitFlags;
+use crate::mcp::stdio::{self, McpFlags};
 use crate::observe::logging;
 use crate::openapi::{OpenApiFlags, TypesCommand};
 use crate::policy_test::PolicyCommand;
@@ -55,6 +56,9 @@ enum Command {
     /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainFlags),
+    /// Serve an agent (MCP) by standard input and output
+    #[command(after_help = help::MCP)]
+    Mcp(McpFlags),
     /// Try policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Command::Explain(flags) => explain::explain(&flags).map_err(Failure::Start),
+        Command::Mcp(flags) => stdio::run(&flags),
         Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
             if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
         }),

@@ -109,7 +109,7 @@ async fn of_database(served: &Arc<Served>, page: Page, request: &Request<'_>, vi
 }
 
 /// An answer, what it is not to tell gone to the log.
-fn logged(response: Response) -> Answer {
+pub fn logged(response: Response) -> Answer {
     if let Some(line) = &response.log {
         errors::internal(format_args!("{line}"));
     }

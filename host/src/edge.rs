@@ -174,7 +174,7 @@ impl<'a> Passage<'a> {
         counted.map(drop).map_err(|left| too_many("this user", left))
     }
 
-    /// An answer that no engine has made: pages of other origins may read it all the same.
+    /// An answer that no engine has made, a refusal or another: pages of other origins may read it all the same.
     pub fn refuse(&self, mut refusal: Answer) -> Answer {
         let headers: Vec<(&str, &[u8])> =
             self.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();

@@ -22,6 +22,7 @@ use crate::debug;
 use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
+use crate::mcp;
 use crate::observe::request::{Ending, Watch};
 use crate::observe::{context, names, request_id, telemetry};
 use crate::server::Peer;
@@ -183,6 +184,19 @@ async fn route(
         }
     };
     let who = Arc::clone(&asker.identity);
+    if let Some(settings) = mcp::wanted(serving.front(), request) {
+        // What its tools ask has records of its own.
+        drop(recording);
+        let answer = match passage.identify(&who) {
+            Ok(()) => {
+                let agent = Some((request, passage.client()));
+                let caller = mcp::Caller::new(engine, settings, Arc::clone(&who), serving.audit(), agent);
+                mcp::answer(caller, request).await
+            }
+            Err(refusal) => refusal,
+        };
+        return (passage.refuse(answer), Some(mcp::PATH), Some(who));
+    }
     let answer = match (passage.identify(&who), recording) {
         (Ok(()), Some(recording)) => recording.carry_out(engine, request, asker).await,
         (Ok(()), None) => engine.answer(request, &asker).await,

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Error, Result, anyhow};
 use clap::Args;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use sqlitrest_runtime::debug::asked::Asked;
 use sqlitrest_runtime::debug::explain::{Line, Report, report};
 use sqlitrest_runtime::debug::{self, Standing};
 use sqlitrest_runtime::policy::{Kind, Rule};
 
-use crate::asking::{Opened, identity, typed};
+use crate::asking::{Opened, claims, identity};
 use crate::open;
 use crate::settings::Of;
 
@@ -45,12 +45,7 @@ pub struct ExplainFlags {
 pub fn explain(flags: &ExplainFlags) -> Result<()> {
     let settings = flags.of.settings()?;
     let config = &settings.config;
-    let mut claims = Map::new();
-    for claim in &flags.claim {
-        let (name, value) =
-            claim.split_once('=').with_context(|| format!("--claim {claim}: write NAME=VALUE"))?;
-        claims.insert(name.to_owned(), typed(value));
-    }
+    let claims = claims(&flags.claim)?;
     let mut headers = Vec::new();
     for header in &flags.header {
         let (name, value) =

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sqlitrest_runtime::config::{Config, Server};
 
 use crate::edge::{Edge, Rules};
 use crate::listener::Listener;
+use crate::mcp;
 use crate::sections::Sections;
 use crate::server::Limits;
 use crate::static_files::Files;
@@ -22,6 +23,8 @@ pub struct Front {
     pub edge: Edge,
     /// The certificate of the port. Whether there is one is settled at the start.
     pub tls: Option<Arc<Tls>>,
+    /// What agents may at the moment.
+    pub mcp: ArcSwap<mcp::Settings>,
     /// The files beside the API, if there are any.
     pub files: ArcSwapOption<Files>,
 }
@@ -30,6 +33,7 @@ pub struct Front {
 pub struct Next {
     rules: Rules,
     shown: Option<Shown>,
+    mcp: mcp::Settings,
     files: Option<Arc<Files>>,
 }
 
@@ -43,7 +47,8 @@ impl Front {
         let limits = Limits::new(config)?;
         let tls = sections.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new);
         let files = ArcSwapOption::new(files(config, sections)?);
-        Ok(Front { limits, edge, tls, files })
+        let mcp = ArcSwap::from_pointee(sections.mcp.clone());
+        Ok(Front { limits, edge, tls, mcp, files })
     }
 
     /// Listens where `[server]` says.
@@ -66,12 +71,13 @@ impl Front {
             (Some(tls), Some(files)) => Some(tls.prepare(files)?),
             _ => None,
         };
-        Ok(Next { rules, shown, files: files(config, sections)? })
+        Ok(Next { rules, shown, mcp: sections.mcp.clone(), files: files(config, sections)? })
     }
 
     /// Goes by what was prepared: requests and handshakes that begin from now on.
     pub fn take(&self, next: Next) {
         self.edge.take(next.rules);
+        self.mcp.store(Arc::new(next.mcp));
         self.files.store(next.files);
         if let (Some(tls), Some(shown)) = (&self.tls, next.shown) {
             tls.take(shown);

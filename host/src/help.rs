@@ -62,6 +62,15 @@ pub const EXPLAIN: &str = help!(
   sqlitrest explain 'PATCH /posts?id=eq.1' --body '{\"title\": \"x\"}' --role author --json"
 );
 
+pub const MCP: &str = help!(
+    "  sqlitrest mcp my.db                       for an agent to start: it speaks on standard input and output
+  sqlitrest mcp --role analyst --sub agent-7 --config sqlitrest.toml
+  SQLITREST_MCP_WRITE=true sqlitrest mcp my.db
+
+It reads alone, unless [mcp] write = true. The log goes to standard error.",
+    "the conversation broke off"
+);
+
 pub const POLICY_TEST: &str = help!(
     "  sqlitrest policy test policy_tests.toml
   sqlitrest policy test policy_tests.toml --database my.db --json",

@@ -44,6 +44,7 @@ mod init;
 mod key_set;
 pub mod listener;
 mod long;
+mod mcp;
 mod native;
 mod observe;
 mod open;

@@ -10,6 +10,7 @@ use sqlitrest_runtime::config::{
 use crate::admin_listener::Admin;
 use crate::audit;
 use crate::backup;
+use crate::mcp;
 use crate::observe::logging::Log;
 use crate::observe::telemetry::Telemetry;
 use crate::{static_files, tls};
@@ -28,6 +29,8 @@ pub struct Sections {
     pub audit: Option<audit::settings::Settings>,
     /// `[backup]`: backups while the server runs.
     pub backup: Option<backup::settings::Settings>,
+    /// `[mcp]`: what agents may.
+    pub mcp: mcp::Settings,
     /// `[tls]`: certificate and key of the port.
     pub tls: Option<tls::Section>,
     /// `[static]`: files beside the API.
@@ -63,6 +66,7 @@ impl Sections {
         wrong.extend(sections.telemetry.mistakes());
         wrong.extend(sections.audit.iter().filter_map(|audit| audit.check().err()));
         wrong.extend(sections.backup.iter().filter_map(|backup| backup.check().err()));
+        wrong.extend(sections.mcp.check().err());
         let place = |sentence: String| ConfigError(placed(origin, text, environment, &sentence));
         Ok((sections, wrong.into_iter().map(place).collect()))
     }

@@ -112,7 +112,11 @@ fn keep_records(settings: &Settings, serving: &Arc<Serving>) -> Result<()> {
     Ok(())
 }
 
-fn open(settings: &Settings) -> Result<Engine> {
+/// The engine of these settings.
+///
+/// # Errors
+/// As [`Engine::native`].
+pub(crate) fn open(settings: &Settings) -> Result<Engine> {
     match settings.config.server.engine {
         Kind::Native => Engine::native(&settings.config),
         Kind::Component => Engine::component(&settings.config, &settings.guest),
@@ -218,14 +222,18 @@ fn reload_by_signal(serving: Arc<Serving>) -> Result<()> {
 
 /// SIGTERM and SIGINT (ctrl-c).
 #[cfg(unix)]
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> Result<Self> {
+    /// Waits for them from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub(crate) fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Signals {
             terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
@@ -233,7 +241,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) {
+    /// The next of them.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -243,15 +252,20 @@ impl Signals {
 
 /// Ctrl-c.
 #[cfg(not(unix))]
-struct Signals;
+pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> Result<Self> {
+    /// Waits for them from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub(crate) fn new() -> Result<Self> {
         Ok(Signals)
     }
 
-    async fn next(&mut self) {
+    /// The next of them.
+    pub(crate) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -246,6 +246,26 @@ impl Rest {
     }
 }
 
+impl Rest {
+    /// Waits until a body has so many bytes, or all. Whether it has all; what is beyond is not read any more.
+    ///
+    /// # Errors
+    /// It breaks off.
+    pub async fn collect_until(mut self, body: &mut Vec<u8>, most: usize) -> std::io::Result<bool> {
+        while body.len() <= most {
+            match self.messages.recv().await {
+                Some(Message::Rows(rows)) => body.extend_from_slice(&rows),
+                Some(Message::End) => {
+                    body.extend_from_slice(&self.tail.take().unwrap_or_default());
+                    return Ok(true);
+                }
+                Some(Message::Whole(..)) | None => return Err(broken()),
+            }
+        }
+        Ok(false)
+    }
+}
+
 fn broken() -> std::io::Error {
     std::io::Error::other("the rows break off")
 }

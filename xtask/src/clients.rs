@@ -1,5 +1,5 @@
-//! The tests of `tests/clients/`: clients of PostgREST from their registries against the server that was built, below
-//! `/rest/v1`, on both engines.
+//! The tests of `tests/clients/`: clients of PostgREST and of MCP from their registries against the server that was
+//! built, on both engines.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ struct Client {
     databases: &'static [&'static str],
 }
 
-const CLIENTS: [Client; 4] = [
+const CLIENTS: [Client; 5] = [
     Client { name: "clients/js", prepare: javascript, databases: &["fixture"] },
     Client { name: "clients/python", prepare: python, databases: &["fixture"] },
     Client { name: "clients/rust", prepare: rust, databases: &["fixture"] },
@@ -34,6 +34,7 @@ const CLIENTS: [Client; 4] = [
         prepare: openapi,
         databases: &["openapi/chinook", "openapi/northwind", "openapi/keys"],
     },
+    Client { name: "clients/mcp", prepare: mcp, databases: &["mcp/agents"] },
 ];
 
 /// Runs the tests of the clients whose names contain `filter`.
@@ -53,6 +54,7 @@ pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
             command
                 .env("API_URL", &server.url)
                 .env("DATABASE", file)
+                .env("ENGINE", engine)
                 .env("CONFIG", folder(database).with_extension("toml"));
             tally.run(command.env("SQLITREST_BIN", build::server()))?;
         }
@@ -83,6 +85,14 @@ fn openapi() -> Result<Command> {
     let programs = venv("clients/openapi", &fs::read_to_string(folder.join("requirements.txt"))?)?;
     let mut python = Command::new(programs.join("python"));
     python.arg(folder.join("openapi_test.py"));
+    Ok(python)
+}
+
+fn mcp() -> Result<Command> {
+    let folder = folder("mcp");
+    let programs = venv("clients/mcp", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("mcp_test.py"));
     Ok(python)
 }
 

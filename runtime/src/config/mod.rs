@@ -98,6 +98,9 @@ pub struct Config {
     /// `[backup]`: backups while the server runs.
     #[serde(skip_serializing)]
     pub backup: Option<toml::Table>,
+    /// `[mcp]`: what agents may.
+    #[serde(skip_serializing)]
+    pub mcp: Option<toml::Table>,
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,

@@ -162,6 +162,7 @@ const SHOWN: &[(&str, &[&str])] = &[
         ],
     ),
     ("backup", &["directory", "every", "at", "timezone", "keep", "databases"]),
+    ("mcp", &["enabled", "write", "max_rows", "max_bytes", "timeout"]),
     ("tls", &["certificate"]),
     ("static", &["directory"]),
 ];
