@@ -1,10 +1,15 @@
 //! The export that Spin calls (`wasi:http/incoming-handler`), and any other HTTP host of WASI 0.2.
 
+use std::sync::Arc;
+
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use spin_sdk::http_component;
 use sqlitrest_runtime::audit::Audits;
+use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::debug::{self, Page};
 use sqlitrest_runtime::error::Error;
 use sqlitrest_runtime::http::{Request, Response};
+use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::timing::{Stage, Timing};
 use sqlitrest_runtime::{error_response, refuse};
 use wasi::io::streams::{OutputStream, StreamError};
@@ -42,6 +47,9 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
     let mut timing = Timing::start(config, now);
     let identity = sign_in::identity(config, &request)?;
     timing.spend(Stage::Jwt);
+    if let Some(page) = Page::of(config, &request) {
+        return tell(config, page, &identity, &request);
+    }
     let Some(name) = config.database_of(&request) else {
         return Err(refuse(config, &request, &Error::unknown_schema(config, &request)));
     };
@@ -51,6 +59,26 @@ fn respond(request: &IncomingRequest) -> Result<Response, Response> {
     if config.databases.len() > 1 && response.status < 400 {
         response.headers.push(("content-profile".into(), name.to_owned()));
     }
+    Ok(response)
+}
+
+/// What the server tells of itself, for who may be told (`[debug]`).
+fn tell(
+    config: &'static Config,
+    page: Page,
+    identity: &Arc<Identity>,
+    request: &Request<'_>,
+) -> Result<Response, Response> {
+    let refused = |error| refuse(config, request, &error);
+    let viewer = debug::admit(config, identity).map_err(refused)?;
+    let name = page.database(config, request).map_err(refused)?;
+    let served = served::of(config, name);
+    let mut schema = served.schema.take();
+    let mut database = SpinDatabase::of(&served.label);
+    // The configuration is told of as a whole.
+    let about = if page.needs_database() { &served.config } else { config };
+    let response = debug::answer(page, about, &mut schema, &viewer, request, &mut database, None);
+    served.schema.set(schema);
     Ok(response)
 }
 

@@ -1,17 +1,22 @@
 //! What the server tells of itself, and what an administrator has it do. It is not part of the API, and stands beside it: at paths of its
 //! own on the API's listener, and on a listener where there is nothing else ([`admin_listener`](crate::admin_listener)).
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::Method;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::http::request::Parts;
 use serde::Serialize;
 use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::debug::asked::Supposed;
+use sqlitrest_runtime::debug::{Standing, Viewer};
 use sqlitrest_runtime::http::Request;
 
 use crate::answer::Answer;
+use crate::debug;
 use crate::deeds::{self, From};
 use crate::engine::Engine;
 use crate::observe::health::{self, Short, Status};
 use crate::observe::page::{self, Format};
-use crate::observe::{self, errors, gather, names, slow};
+use crate::observe::{self, errors, gather, names, pools, slow};
 use crate::serving::Serving;
 
 /// Where a request came in.
@@ -51,6 +56,8 @@ enum Page {
     SlowQueries,
     /// `/_debug/errors`: the newest internal errors, with their causes.
     Errors,
+    /// `/_debug/pools`: connections, and who waits for them.
+    Pools,
 }
 
 impl Page {
@@ -62,6 +69,7 @@ impl Page {
             "/metrics" => Some(Page::Metrics),
             "/_debug/slow-queries" => Some(Page::SlowQueries),
             "/_debug/errors" => Some(Page::Errors),
+            "/_debug/pools" => Some(Page::Pools),
             _ => None,
         }
     }
@@ -75,6 +83,7 @@ impl Page {
             Page::Metrics => "/metrics",
             Page::SlowQueries => "/_debug/slow-queries",
             Page::Errors => "/_debug/errors",
+            Page::Pools => "/_debug/pools",
         }
     }
 
@@ -82,9 +91,14 @@ impl Page {
     fn is_at(self, origin: Origin, config: &Config) -> bool {
         match self {
             Page::Metrics => observe::counts(),
-            Page::SlowQueries | Page::Errors => config.debug.enabled,
+            Page::SlowQueries | Page::Errors | Page::Pools => config.debug.enabled,
             Page::Health | Page::Live | Page::Ready => origin != Origin::Api || observe::tells_health(),
         }
+    }
+
+    /// Whether the API has a relation at its path.
+    fn is_relation(self) -> bool {
+        self.relation().is_some_and(|relation| names::now().has_at_root(relation))
     }
 
     /// The relation that has the same path, if it has one that the API could take for a relation.
@@ -92,16 +106,37 @@ impl Page {
         match self {
             Page::Health => Some("health"),
             Page::Metrics => Some("metrics"),
-            Page::Live | Page::Ready | Page::SlowQueries | Page::Errors => None,
+            Page::Live | Page::Ready | Page::SlowQueries | Page::Errors | Page::Pools => None,
         }
     }
 }
 
+/// Whether a request by the API's listener asks whether the server lives or can serve: often, from one address, and without credentials.
+pub fn is_probe(head: &Parts) -> bool {
+    let page = Page::of(head.uri.path());
+    matches!(page, Some(Page::Live | Page::Ready))
+        && matches!(head.method, Method::GET | Method::HEAD)
+        && observe::tells_health()
+}
+
+/// Whether it is a request of which no record is kept in the audit log: whoever asks what is wrong is answered, whether or not there is
+/// room for one.
+pub fn is_unrecorded(engine: &Engine, request: &Request<'_>, origin: Origin) -> bool {
+    let path = request.target.split('?').next().unwrap_or_default();
+    let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
+    matches!(request.method, "GET" | "HEAD")
+        && page.is_some_and(|page| match page {
+            _ if origin != Origin::Api => true,
+            Page::Live | Page::Ready | Page::Health => !page.is_relation(),
+            // Who is refused these is recorded.
+            Page::Metrics | Page::SlowQueries | Page::Errors | Page::Pools => false,
+        })
+}
+
 /// The pages that are hidden by relations of the same name on the API's listener.
 pub fn hidden_pages(config: &Config) -> Vec<&'static str> {
-    let names = names::now();
     let pages = [Page::Health, Page::Metrics].into_iter().filter(|page| page.is_at(Origin::Api, config));
-    let hidden = pages.filter(|page| page.relation().is_some_and(|relation| names.has_at_root(relation)));
+    let hidden = pages.filter(|page| page.is_relation());
     hidden.map(Page::path).collect()
 }
 
@@ -115,21 +150,46 @@ pub async fn answer(
     let path = request.target.split('?').next().unwrap_or_default();
     let page = Page::of(path).filter(|page| page.is_at(origin, engine.config()));
     let Some(page) = page else {
+        if origin != Origin::Api
+            && let Some(page) = debug::page(engine.config(), request)
+        {
+            return Some((of_core(engine, page, request, origin).await, page.path()));
+        }
         if let Some(answer) = deeds::answer(serving, engine, request, origin.of(request.method)).await {
             return Some((answer, deeds::PREFIX));
         }
         return (origin != Origin::Api).then(|| (nothing(), "other"));
     };
-    if origin == Origin::Api && page.relation().is_some_and(|relation| names::now().has_at_root(relation)) {
+    if origin == Origin::Api && page.is_relation() {
         // The relation was there first: whoever serves it has not asked for the page.
         return None;
     }
     let answer = match request.method {
         "GET" => read(serving, engine, request, origin, page).await,
-        "HEAD" => without_body(read(serving, engine, request, origin, page).await),
-        _ => not_allowed(),
+        "HEAD" => read(serving, engine, request, origin, page).await.without_body(),
+        _ => Answer::not_allowed("GET, HEAD", "It can be read: GET or HEAD."),
     };
     Some((answer, page.path()))
+}
+
+/// A page of the core, for who has come by a listener of the administrator's: the port's own may read what is not a row, the socket's is
+/// the administrator. Rows are those of who has signed in, or of the administrator's role.
+async fn of_core(engine: &Engine, page: debug::Page, request: &Request<'_>, origin: Origin) -> Answer {
+    let asker = match engine.identify(request).await {
+        Ok(asker) => asker,
+        Err(refusal) => return refusal,
+    };
+    let config = engine.config();
+    let is_administrator = origin == Origin::AdminSocket || config.is_administrator(&asker.identity);
+    let standing = if is_administrator { Standing::Administrator } else { Standing::Reader };
+    let identity = match origin == Origin::AdminSocket && asker.identity.is_anonymous {
+        true => {
+            let role = Some(config.debug.admin_role.clone());
+            Supposed { role, ..Supposed::default() }.identity(config)
+        }
+        false => asker.identity,
+    };
+    debug::told(engine, page, request, Viewer { identity, standing }).await
 }
 
 async fn read(
@@ -143,11 +203,15 @@ async fn read(
         Page::Live => short(&Short { status: Status::Pass, output: None }),
         Page::Ready => short(&health::short(serving, engine).await),
         Page::SlowQueries => match may_read(engine, request, origin).await {
-            Ok(()) => json(Status::Pass, &slow::recent()),
+            Ok(()) => json(Status::Pass, &slow::page()),
             Err(refusal) => refusal,
         },
         Page::Errors => match may_read(engine, request, origin).await {
-            Ok(()) => json(Status::Pass, &errors::recent()),
+            Ok(()) => json(Status::Pass, &errors::page()),
+            Err(refusal) => refusal,
+        },
+        Page::Pools => match may_read(engine, request, origin).await {
+            Ok(()) => json(Status::Pass, &pools::page(engine).await),
             Err(refusal) => refusal,
         },
         // Whoever has the wrong credentials is told what anybody is.
@@ -161,7 +225,10 @@ async fn read(
         Page::Metrics => match may_read(engine, request, origin).await {
             Ok(()) => {
                 let format = Format::of(request.header("accept"));
-                text(page::write(gather::gather(engine).await, format).into_bytes(), format.content_type())
+                text(
+                    page::write(gather::gather(serving, engine).await, format).into_bytes(),
+                    format.content_type(),
+                )
             }
             Err(refusal) => refusal,
         },
@@ -185,7 +252,7 @@ fn short(short: &Short) -> Answer {
 
 fn json(status: Status, about: &impl Serialize) -> Answer {
     let mut answer = text(serde_json::to_vec(about).unwrap_or_default(), "application/json; charset=utf-8");
-    answer.status = if status == Status::Pass { 200 } else { 503 };
+    answer.status = if status == Status::Fail { 503 } else { 200 };
     answer
 }
 
@@ -194,21 +261,10 @@ fn text(body: Vec<u8>, content_type: &'static str) -> Answer {
         (CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    Answer { status: 200, headers, body, content_length: None, rest: None, acts: Vec::new() }
-}
-
-fn without_body(answer: Answer) -> Answer {
-    Answer { content_length: Some(answer.body.len() as u64), body: Vec::new(), ..answer }
-}
-
-fn not_allowed() -> Answer {
-    let mut answer =
-        Answer::problem(405, "PGRST117", "Unsupported HTTP method", "It can be read: GET or HEAD.");
-    answer.headers.push((ALLOW, HeaderValue::from_static("GET, HEAD")));
-    answer
+    Answer::of(200, headers, body)
 }
 
 fn nothing() -> Answer {
-    let hint = "On this listener there are /health, /health/live, /health/ready and, where they are switched on, /metrics and /_debug/….";
+    let hint = "On this listener there are /health, /health/live, /health/ready and, where they are switched on, /metrics, /_schema and /_debug, which lists others.";
     Answer::problem(404, "PGRST125", "Invalid path specified in request URL", hint)
 }

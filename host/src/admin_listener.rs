@@ -4,7 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::{FileMode, Server};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -15,11 +15,14 @@ use crate::listener::Listener;
 use crate::server::{self, Limits};
 use crate::serving::Serving;
 
+/// What to write.
+const EXAMPLES: &str = "write \"127.0.0.1:3001\", or admin.unix_socket = \"./admin.sock\"";
+
 /// How many connections each may have at a time.
 const MOST_CONNECTIONS: usize = 64;
 
 /// `[admin]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
     /// An address and a port, `127.0.0.1:3001`: whoever reaches it may read all that the server tells of itself.
@@ -51,6 +54,29 @@ impl Admin {
     pub fn counts(&self) -> bool {
         self.metrics.unwrap_or(self.listen.is_some() || self.unix_socket.is_some())
     }
+
+    /// What is wrong with it, in sentences with the key.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(listen) = self.listen.as_ref().filter(|listen| !is_address(listen)) {
+            found.push(format!("admin.listen = \"{listen}\" is no address with a port: {EXAMPLES}"));
+        }
+        if self.unix_socket.as_ref().is_some_and(String::is_empty) {
+            found.push("admin.unix_socket = \"\" is no path: write \"./admin.sock\"".to_owned());
+        }
+        found
+    }
+}
+
+/// Whether it is a host and a port.
+fn is_address(text: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        let is_bare = !host.contains([':', ' ', '/', '[', ']']);
+        let has_brackets = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_host = is_bare || has_brackets.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+        is_host && !host.is_empty() && is_port(port)
+    })
 }
 
 /// Listeners that have not begun, each with what its requests may do.
@@ -65,8 +91,7 @@ impl Listeners {
         let mut listeners = Vec::new();
         if let Some(listen) = &admin.listen {
             let port = TcpListener::bind(listen.as_str()).await;
-            let port = port
-                .map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; write \"127.0.0.1:3001\", or admin.unix_socket = \"./admin.sock\""))?;
+            let port = port.map_err(|error| anyhow!("admin.listen = \"{listen}\": {error}; {EXAMPLES}"))?;
             listeners.push((Listener::from(port), Origin::AdminPort));
         }
         if let Some(path) = &admin.unix_socket {
@@ -111,5 +136,27 @@ mod tests {
             !of("") && of("listen = \"127.0.0.1:0\"") && of("unix_socket = \"a\"") && of("metrics = true")
         );
         assert!(!of("listen = \"127.0.0.1:0\"\nmetrics = false"));
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for good in ["127.0.0.1:0", "[::1]:3001", "localhost:3001", "0.0.0.0:65535"] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "banana",
+            "3001",
+            ":3001",
+            "::1",
+            "::1:3001",
+            "[x]:1",
+            "a:65536",
+            "a:",
+            "http://a:1",
+            "a b:1",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
     }
 }

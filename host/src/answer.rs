@@ -1,6 +1,6 @@
 //! What goes back to a client, from either engine, and the few answers that the core never sees.
 
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use sqlitrest_runtime::audit::Act;
 use sqlitrest_runtime::encode::{MOST_BYTES, write_text};
 use sqlitrest_runtime::http::Response;
@@ -25,6 +25,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// One that is whole, of a request that did nothing.
+    pub fn of(status: u16, headers: Vec<(HeaderName, HeaderValue)>, body: Vec<u8>) -> Self {
+        Answer { status, headers, body, content_length: None, rest: None, acts: Vec::new() }
+    }
+
+    /// What HEAD has of it.
+    pub fn without_body(self) -> Self {
+        Answer { content_length: Some(self.body.len() as u64), body: Vec::new(), ..self }
+    }
+
     /// An error in PostgREST's form, as the core would write it.
     pub fn problem(status: u16, code: &str, message: &str, hint: &str) -> Self {
         let mut body = br#"{"code":"#.to_vec();
@@ -42,7 +52,14 @@ impl Answer {
         if status == 503 {
             headers.push((RETRY_AFTER, HeaderValue::from_static("1")));
         }
-        Answer { status, headers, body, content_length: None, rest: None, acts: Vec::new() }
+        Answer::of(status, headers, body)
+    }
+
+    /// The answer to a method that is not among `methods`.
+    pub fn not_allowed(methods: &'static str, hint: &str) -> Self {
+        let mut answer = Answer::problem(405, "PGRST117", "Unsupported HTTP method", hint);
+        answer.headers.push((ALLOW, HeaderValue::from_static(methods)));
+        answer
     }
 
     /// The answer to a request that broke the engine; the reason goes to the log.
@@ -77,6 +94,15 @@ impl Answer {
                 Answer::problem(400, "54001", &message, "HTTP/1.1 has no such limit.")
             }
             Err(_) => Answer::internal(),
+        }
+    }
+
+    /// The same with so much of its body as is wanted, and whether that is all of it; or an error in its place.
+    pub async fn beginning(mut self, most: usize) -> (Self, bool) {
+        let Some(rest) = self.rest.take() else { return (self, true) };
+        match rest.collect_until(&mut self.body, most).await {
+            Ok(is_whole) => (self, is_whole),
+            Err(_) => (Answer::internal(), true),
         }
     }
 

@@ -13,7 +13,7 @@ use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 use sqlitrest_runtime::auth::Authenticator;
-use sqlitrest_runtime::config::{Config, Mode, place};
+use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::policy;
 use sqlitrest_runtime::schema::read_configured;
 
@@ -24,6 +24,7 @@ use crate::progress;
 use crate::sections::Sections;
 use crate::settings::{self, Of};
 use crate::source::Own;
+use crate::static_files;
 use crate::terminal::{ERROR, To, WARNING, WELL};
 
 /// What `sqlitrest check` can be told.
@@ -127,7 +128,7 @@ fn look(of: &Of, report: &mut Report) {
         Err(error) => return report.error(format!("{error:#}")),
     };
     report.config.clone_from(&found.file);
-    let (origin, directory) = (found.origin(), found.directory().to_owned());
+    let origin = found.origin();
     let (text, mistakes) = mend::mended(&origin, &found.text);
     mistakes.into_iter().for_each(|mistake| report.error(mistake));
     let mut config = match Config::read(&origin, &text, found.variables()) {
@@ -137,16 +138,18 @@ fn look(of: &Of, report: &mut Report) {
         }
         Err(error) => return report.error(error),
     };
-    let mut sections = Sections::load(&origin, &text, &config).unwrap_or_else(|error| {
-        report.error(error);
-        Sections::default()
-    });
-    // Where the key of a sentence is, which begins with it.
-    let placed = |sentence: &str| {
-        let key = sentence.split([':', ' ']).next().unwrap_or_default();
-        let place = if key.contains('.') { place(&origin, &text, key.split('.')) } else { origin.clone() };
-        if place == origin { sentence.to_owned() } else { format!("{place}: {sentence}") }
+    let environment: Vec<_> = found.variables().collect();
+    let mut sections = match Sections::read(&origin, &text, &environment) {
+        Ok((sections, mistakes)) => {
+            mistakes.into_iter().for_each(|mistake| report.error(mistake));
+            sections
+        }
+        Err(error) => {
+            report.error(error);
+            Sections::default()
+        }
     };
+    let placed = |sentence: &str| found.placed(sentence);
     found.relocate(&mut config, &mut sections);
     // `--database` is a file, or the name of one of them.
     let typed = flags.path.as_deref();
@@ -156,7 +159,7 @@ fn look(of: &Of, report: &mut Report) {
         report.error(format!("{error:#}"));
     }
     let mut read = Vec::new();
-    for wrong in config.read_files(&mut |reference| settings::beside(&directory, reference, &mut read)) {
+    for wrong in found.read_references(&mut config, &mut sections, &mut read) {
         report.error(placed(&wrong.0));
     }
     report.policies = config.policies.as_ref().map_or(0, |policies| policies.policy.len());
@@ -164,9 +167,13 @@ fn look(of: &Of, report: &mut Report) {
     for wrong in secrets(&config) {
         report.error(placed(&wrong));
     }
-    config.auth_warnings().into_iter().for_each(|warning| report.warn(placed(&warning)));
+    let doubtful = config.auth_warnings().into_iter().chain(config.awaited_databases());
+    doubtful.for_each(|warning| report.warn(placed(&warning)));
     for wrong in front::mistakes(&config, &sections) {
         report.error(placed(&wrong));
+    }
+    if let Err(error) = static_files::refuse_what_is_private(&config, &sections, &read) {
+        report.error(placed(&format!("{error:#}")));
     }
     if let Some(audit) = &sections.audit {
         let refused = refuse_served(audit, &config).and_then(|()| audit.key().map(drop));
@@ -181,6 +188,9 @@ fn look(of: &Of, report: &mut Report) {
         }
     }
     address(&config, report, &placed);
+    if let Some(listen) = sections.admin.listen.as_ref().filter(|_| sections.admin.mistakes().is_empty()) {
+        admin_address(listen, report, &placed);
+    }
     for name in config.schemas().into_iter().filter(|name| named.is_none_or(|named| *name == named)) {
         database(&config, name, &origin, &text, report);
     }
@@ -243,6 +253,16 @@ fn address(config: &Config, report: &mut Report, placed: &dyn Fn(&str) -> String
             report.error(placed(&format!("server.port: port {port} of {host} {what}")));
         }
         _ => report.error(placed(&format!("server.host: cannot listen on {host}, port {port}: {error}"))),
+    }
+}
+
+/// Whether the administrator's listener can have its address.
+fn admin_address(listen: &str, report: &mut Report, placed: &dyn Fn(&str) -> String) {
+    let Err(error) = TcpListener::bind(listen) else { return };
+    let sentence = placed(&format!("admin.listen = \"{listen}\": {error}"));
+    match error.kind() {
+        ErrorKind::AddrInUse => report.warn(sentence),
+        _ => report.error(sentence),
     }
 }
 

@@ -50,7 +50,7 @@ pub struct Log {
 
 impl Checkpointer {
     /// Starts the thread. Whatever is in the log is moved after `interval` at the latest, and the log is emptied where nothing is
-    /// written for `idle`.
+    /// written for `idle`. Where the log is another's to move there is none of this: [`Opener::begin_beside`] alone.
     ///
     /// # Errors
     /// The system's, where there is no thread to be had; SQLite's, where there is no connection.

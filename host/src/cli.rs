@@ -17,11 +17,13 @@ use crate::credentials::{ApiKeyCommand, TokenFlags, UserCommand};
 use crate::db::DbCommand;
 use crate::explain::ExplainFlags;
 use crate::init::InitFlags;
+use crate::mcp::stdio::{self, McpFlags};
 use crate::observe::logging;
+use crate::openapi::{OpenApiFlags, TypesCommand};
 use crate::policy_test::PolicyCommand;
 use crate::schema::SchemaFlags;
 use crate::settings::{Flags, Settings};
-use crate::{check, credentials, db, explain, help, init, policy_test, schema, serve};
+use crate::{check, credentials, db, explain, file_limit, help, init, openapi, policy_test, schema, serve};
 
 /// A PostgREST-compatible REST API over a SQLite database.
 #[derive(Parser)]
@@ -45,9 +47,18 @@ enum Command {
     /// Print what a role knows of a database: tables, columns, relationships, functions
     #[command(after_help = help::SCHEMA)]
     Schema(SchemaFlags),
+    /// Print the OpenAPI document of a database, as a role may see it
+    #[command(name = "openapi", after_help = help::OPENAPI)]
+    OpenApi(OpenApiFlags),
+    /// Print types for programs
+    #[command(subcommand)]
+    Types(TypesCommand),
     /// Print what a request becomes for who asks: rules, SQL, parameters, plan. Nothing is run
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainFlags),
+    /// Serve an agent (MCP) by standard input and output
+    #[command(after_help = help::MCP)]
+    Mcp(McpFlags),
     /// Try policies
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -96,16 +107,20 @@ pub(crate) enum Failure {
 
 /// Runs the command that was typed.
 pub fn main() -> ExitCode {
+    file_limit::fail_writes();
     let result = match Arguments::parse().command {
         Command::Serve(flags) => Settings::resolve(&flags).map_err(Failure::Start).and_then(serve::serve),
         Command::Init(flags) => init::init(&flags).map_err(Failure::Start),
         Command::Check(flags) => check::check(&flags),
         Command::Schema(flags) => schema::schema(&flags).map_err(Failure::Start),
+        Command::OpenApi(flags) => openapi::openapi(&flags).map_err(Failure::Start),
+        Command::Types(command) => openapi::types(&command).map_err(Failure::Start),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "sqlitrest", &mut std::io::stdout());
             Ok(())
         }
         Command::Explain(flags) => explain::explain(&flags).map_err(Failure::Start),
+        Command::Mcp(flags) => stdio::run(&flags),
         Command::Policy(command) => policy_test::run(&command).map_err(Failure::Start).and_then(|is_well| {
             if is_well { Ok(()) } else { Err(Failure::Run(anyhow!("a test of policies failed"))) }
         }),

@@ -59,6 +59,15 @@ impl Accepted {
     }
 }
 
+/// Whether a client takes a coding, which it names.
+pub fn takes(headers: &HeaderMap, wanted: Coding) -> bool {
+    let fields = headers.get_all(hyper::header::ACCEPT_ENCODING).iter();
+    fields.filter_map(|field| field.to_str().ok()).flat_map(|field| field.split(',')).any(|item| {
+        let (name, quality) = item.split_once(';').unwrap_or((item, ""));
+        name.trim().eq_ignore_ascii_case(wanted.token()) && quality_of(quality).is_some_and(|of| of > 0)
+    })
+}
+
 /// The weight behind a name, in thousandths; none where it cannot be read.
 fn quality_of(parameters: &str) -> Option<u16> {
     let Some((name, value)) = parameters.split_once('=') else { return Some(1000) };

@@ -224,7 +224,7 @@ impl Connection {
     /// SQLite's.
     pub fn checkpoint(&self, mode: &'static str) -> Result<bool, DbError> {
         self.restart_clock();
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        let sql = format!("PRAGMA main.wal_checkpoint({mode})");
         let busy = self.sql.query_row(&sql, [], |row| row.get::<_, i64>(0));
         busy.map(|busy| busy == 0).map_err(to_db_error)
     }
@@ -235,7 +235,7 @@ impl Connection {
     /// SQLite's.
     pub fn pages_to_move(&self) -> Result<i64, DbError> {
         self.restart_clock();
-        let statement = self.sql.prepare_cached("PRAGMA wal_checkpoint(NOOP)");
+        let statement = self.sql.prepare_cached("PRAGMA main.wal_checkpoint(NOOP)");
         let left = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(1)? - row.get::<_, i64>(2)?);
         statement.and_then(|mut statement| statement.query_row([], left)).map_err(to_db_error)
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use jwt_simple::algorithms::{
@@ -28,7 +29,7 @@ use crate::settings::{self, configuration, tell};
 #[derive(Args)]
 pub(crate) struct TokenFlags {
     /// The role
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     role: Option<String>,
     /// Whose token it is (`sub`)
     #[arg(long)]
@@ -59,7 +60,7 @@ pub(crate) enum ApiKeyCommand {
 #[derive(Args)]
 pub(crate) struct NewKey {
     /// Its role
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     role: String,
     /// Whose key it is (the claim `sub`)
     #[arg(long)]
@@ -85,7 +86,7 @@ pub(crate) struct NewUser {
     /// The name to sign in with
     name: String,
     /// The role
-    #[arg(long)]
+    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     role: String,
     /// The claim `sub`, by default the name
     #[arg(long)]

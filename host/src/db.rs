@@ -5,6 +5,7 @@ pub(crate) mod backup;
 mod check;
 mod info;
 mod migrate;
+mod private;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub(crate) use backup::hex;
 
 use crate::cli::Failure;
 use crate::help;
-use crate::open::check_path;
+use crate::open::{beside, check_path};
 use crate::progress;
 use crate::settings::Of;
 use crate::source::refuse_server;
@@ -93,17 +94,28 @@ pub fn run(command: &DbCommand) -> Result<(), Failure> {
 
 /// A connection to a file that is a database.
 pub(crate) fn open(path: &Path, access: Access) -> Result<Connection> {
+    try_open(path, access)?.map_err(|error| explain(path, &error))
+}
+
+/// The same; what SQLite says of the file stands by itself.
+fn try_open(path: &Path, access: Access) -> Result<rusqlite::Result<Connection>> {
     check_path(path)?;
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
     let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
-    let sql = opened.map_err(|error| explain(path, &error))?;
-    sql.busy_timeout(PATIENCE).map_err(|error| explain(path, &error))?;
-    // The first statement is what makes SQLite read the file.
-    sql.query_row("PRAGMA schema_version", [], |_| Ok(())).map_err(|error| explain(path, &error))?;
-    Ok(sql)
+    Ok(opened.and_then(|sql| {
+        sql.busy_timeout(PATIENCE)?;
+        // The first statement is what makes SQLite read the file.
+        sql.query_row("PRAGMA schema_version", [], |_| Ok(()))?;
+        Ok(sql)
+    }))
+}
+
+/// Whether an error says that the file is damaged.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// An error of SQLite's with what to do about it.
@@ -115,7 +127,7 @@ fn explain(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
                 "{file} is in use by another process, which holds its lock; try again, or stop that process"
             )
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => anyhow!(
+        _ if is_damage(error) => anyhow!(
             "{file} is damaged or no SQLite database ({error}); put a backup in its place with `sqlitrest db restore BACKUP --database {file}`, or try `sqlite3 {file} .recover`"
         ),
         Some(ErrorCode::DiskFull) => {
@@ -130,7 +142,7 @@ fn explain(path: &Path, error: &rusqlite::Error) -> anyhow::Error {
     }
 }
 
-/// What became of a file that was rebuilt.
+/// What became of a file that was rebuilt. Sizes are those of the file and its write-ahead log together.
 #[derive(Serialize)]
 struct Vacuumed {
     file: PathBuf,
@@ -140,7 +152,9 @@ struct Vacuumed {
 
 fn vacuum(of: &Of) -> Result<(), Failure> {
     let (path, sql) = of.open(Access::Write).map_err(Failure::Start)?;
-    let sizes = || std::fs::metadata(&path).map_or(0, |about| about.len());
+    // What is in the log is the database's, too.
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |about| about.len());
+    let sizes = || length(&path) + length(&beside(&path, "-wal"));
     let bytes_before = sizes();
     // SQLite does not tell how far it has come.
     let shown = progress::spinner(format!("rebuilding {}, {}", path.display(), size(bytes_before)));
@@ -150,7 +164,8 @@ fn vacuum(of: &Of) -> Result<(), Failure> {
     });
     drop(shown);
     rebuilt.map_err(|error| Failure::Run(explain(&path, &error)))?;
-    let vacuumed = Vacuumed { bytes: sizes(), bytes_before, file: path };
+    let (bytes, file) = (sizes(), path);
+    let vacuumed = Vacuumed { bytes, bytes_before, file };
     let text = || {
         let Vacuumed { file, bytes_before, bytes } = &vacuumed;
         format!("{}: {} before, {} now", file.display(), size(*bytes_before), size(*bytes))

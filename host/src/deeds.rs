@@ -5,20 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sqlitrest_runtime::config::{Config, DatabaseFile, Mode};
-use sqlitrest_runtime::error::Error;
+use sqlitrest_runtime::debug;
 use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
 use crate::engine::Engine;
 use crate::observe::logging;
-use crate::persist;
 use crate::served::Served;
-use crate::serving::{Changed, Serving, one_line};
+use crate::serving::{Changed, NotAttached, Serving, one_line};
 
 /// Below this path is what is not of the API.
 pub const PREFIX: &str = "/_debug/";
@@ -92,17 +91,10 @@ pub async fn answer(serving: &Serving, engine: &Engine, request: &Request<'_>, f
 /// The refusal.
 pub async fn is_administrator(engine: &Engine, request: &Request<'_>) -> Result<(), Answer> {
     let asker = engine.identify(request).await?;
-    let config = engine.config();
-    let roles = config.roles_of(asker.identity.role.as_deref());
-    if config.signing_in().is_some()
-        && !asker.identity.is_anonymous
-        && roles.contains(&config.debug.admin_role)
-    {
-        return Ok(());
+    match engine.config().is_administrator(&asker.identity) {
+        true => Ok(()),
+        false => Err(refuse(engine.config(), request, &debug::refused(&asker.identity)).into()),
     }
-    let message = "permission denied: this is for the administrator".to_owned();
-    let refusal = Error::Forbidden { message, anonymous: asker.identity.is_anonymous };
-    Err(refuse(config, request, &refusal).into())
 }
 
 fn databases(engine: &Engine) -> Answer {
@@ -127,36 +119,28 @@ async fn attach(serving: &Serving, engine: &Engine, body: &[u8]) -> Answer {
             return Answer::problem(400, "PGRST102", &format!("The body is no database: {error}"), hint);
         }
     };
-    let config = engine.config();
-    if engine.served().iter().any(|served| served.name() == asked.name) {
-        return Answer::problem(
-            409,
-            "42P06",
-            &format!("schema \"{}\" already exists", asked.name),
-            "Detach it first.",
-        );
-    }
-    if let Err(wrong) = check_name(&asked.name).and_then(|()| check_room(config, engine)) {
+    if let Err(wrong) = check_name(&asked.name) {
         return refused(422, &wrong);
     }
-    let path = match allowed(config, &asked.path) {
+    let path = match allowed(engine.config(), &asked.path) {
         Ok(path) => path,
         // Whether there is such a file somewhere else nobody needs to know.
         Err(wrong) => return refused(403, &wrong),
     };
     let Attach { name, mode, hidden, persist, .. } = asked;
     let database = DatabaseFile { mode, hidden, ..DatabaseFile::at(path) };
-    let result = serving.attach(&name, database.clone()).await;
+    let path = database.path.clone();
     let location = format!("{PREFIX}{DATABASES}/{name}");
-    let mut answer = match result {
-        Ok(mut changed) => {
-            logging::info(format_args!("attached {name}: {}", database.path));
-            if persist && let Err(error) = persist::add(serving.file(), &name, &database) {
-                changed.warnings.push(format!("it is served, but not persisted: {}", one_line(&error)));
-            }
+    let mut answer = match serving.attach(&name, database, persist).await {
+        Ok(changed) => {
+            logging::info(format_args!("attached {name}: {path}"));
             self::changed(Ok(changed), 201)
         }
-        Err(error) => refused(422, &error),
+        Err(NotAttached::Exists) => {
+            let message = format!("schema \"{name}\" already exists");
+            Answer::problem(409, "42P06", &message, "Detach it first.")
+        }
+        Err(NotAttached::Wrong(error)) => refused(422, &error),
     };
     if let (201, Ok(location)) = (answer.status, HeaderValue::try_from(location)) {
         answer.headers.push((LOCATION, location));
@@ -165,27 +149,18 @@ async fn attach(serving: &Serving, engine: &Engine, body: &[u8]) -> Answer {
 }
 
 async fn detach(serving: &Serving, engine: &Engine, name: &str, query: &str) -> Answer {
-    let Some(at) = engine.served().iter().position(|served| served.name() == name) else {
-        return Answer::problem(
-            404,
-            "3F000",
-            "there is no such database",
-            "GET /_debug/databases lists them.",
-        );
-    };
-    if at == 0 {
+    if engine.served().first().is_some_and(|served| served.name() == name) {
         let message = format!("schema \"{name}\" is the default one, which stays");
         return Answer::problem(409, "55006", &message, "Change the configuration file, and reload.");
     }
-    match serving.detach(name).await {
-        Ok(mut changed) => {
+    match serving.detach(name, query == "persist=true").await {
+        Ok(Some(changed)) => {
             logging::info(format_args!("detached {name}"));
-            if query == "persist=true"
-                && let Err(error) = persist::remove(serving.file(), name)
-            {
-                changed.warnings.push(format!("it is detached, but not from the file: {}", one_line(&error)));
-            }
             self::changed(Ok(changed), 200)
+        }
+        Ok(None) => {
+            let hint = "GET /_debug/databases lists them.";
+            Answer::problem(404, "3F000", "there is no such database", hint)
         }
         Err(error) => refused(422, &error),
     }
@@ -198,15 +173,9 @@ fn check_name(name: &str) -> Result<()> {
         plain && !name.is_empty() && name.len() <= 63,
         "name: write letters of ASCII, digits, _ and -, at most 63"
     );
-    ensure!(!["main", "temp", "public"].contains(&name), "name: {name} means something else; choose another");
-    Ok(())
-}
-
-fn check_room(config: &Config, engine: &Engine) -> Result<()> {
-    let most = config.attach.most;
     ensure!(
-        engine.served().len() < most,
-        "{most} databases are served, which are all of attach.most; detach one"
+        !["main", "temp", "public"].iter().any(|taken| taken.eq_ignore_ascii_case(name)),
+        "name: {name} means something else; choose another"
     );
     Ok(())
 }
@@ -241,19 +210,10 @@ fn refused(status: u16, error: &anyhow::Error) -> Answer {
 }
 
 fn not_allowed(methods: &'static str) -> Answer {
-    let mut answer = Answer::problem(405, "PGRST117", "Unsupported HTTP method", &format!("Send {methods}."));
-    answer.headers.push((ALLOW, HeaderValue::from_static(methods)));
-    answer
+    Answer::not_allowed(methods, &format!("Send {methods}."))
 }
 
 fn json(status: u16, body: &Json) -> Answer {
     let headers = vec![(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"))];
-    Answer {
-        status,
-        headers,
-        body: body.to_string().into_bytes(),
-        content_length: None,
-        rest: None,
-        acts: Vec::new(),
-    }
+    Answer::of(status, headers, body.to_string().into_bytes())
 }

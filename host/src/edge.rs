@@ -135,11 +135,11 @@ impl<'a> Passage<'a> {
         self.rules.proxies.client(self.peer.address, &self.head.headers)
     }
 
-    /// Lets the request in, before anything is known of it but its head.
+    /// Lets the request in, before anything is known of it but its head; with a place in the limits if it `counts`.
     ///
     /// # Errors
     /// The answer to one with too many header fields, or from where too many come.
-    pub fn enter(&mut self) -> Result<(), Answer> {
+    pub fn enter(&mut self, counts: bool) -> Result<(), Answer> {
         let most = usize::try_from(self.rules.config.server.max_headers).unwrap_or(usize::MAX);
         if self.fields > most {
             let hint = "Send fewer, or raise server.max_headers.";
@@ -150,7 +150,7 @@ impl<'a> Passage<'a> {
                 hint,
             ));
         }
-        let Some(limit) = &self.rules.by_address else { return Ok(()) };
+        let Some(limit) = self.rules.by_address.as_ref().filter(|_| counts) else { return Ok(()) };
         let counted = limit.count(&self.client().map(counted));
         self.by_address = Some(counted.unwrap_or_else(|left| left));
         counted.map(drop).map_err(|left| too_many("this address", left))
@@ -174,7 +174,7 @@ impl<'a> Passage<'a> {
         counted.map(drop).map_err(|left| too_many("this user", left))
     }
 
-    /// An answer that no engine has made: pages of other origins may read it all the same.
+    /// An answer that no engine has made, a refusal or another: pages of other origins may read it all the same.
     pub fn refuse(&self, mut refusal: Answer) -> Answer {
         let headers: Vec<(&str, &[u8])> =
             self.head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();

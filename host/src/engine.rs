@@ -16,6 +16,7 @@ use sqlitrest_runtime::refuse;
 
 use crate::answer::Answer;
 use crate::component::{Counts, Guest, Guests};
+use crate::debug;
 use crate::observe::errors;
 use crate::served::{Kind, Served};
 use crate::sign_in::SignIn;
@@ -138,6 +139,10 @@ impl Engine {
 
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
+        if let Some(page) = debug::page(&self.config, request) {
+            let told = debug::answer(self, page, request, &asker.identity);
+            return guarded(told).await.unwrap_or_else(Answer::internal);
+        }
         let [served] = self.served.as_slice() else { return self.answer_of_several(request, asker).await };
         guarded(served.answer(request, asker)).await.unwrap_or_else(Answer::internal)
     }
@@ -195,7 +200,10 @@ impl Engine {
             if kept.iter().any(|kept| kept.source().is(source)) {
                 continue;
             }
-            let closed = source.close(wait, kept.iter().map(|kept| kept.source())).await;
+            let closed = match kept.iter().any(|kept| kept.source().shares_file(source)) {
+                true => source.leave(wait).await,
+                false => source.close(wait).await,
+            };
             result = result.and(closed.with_context(|| format!("databases.{}", served.name())));
         }
         result

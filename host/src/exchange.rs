@@ -18,12 +18,16 @@ use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
+use crate::debug;
+use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
+use crate::mcp;
 use crate::observe::request::{Ending, Watch};
 use crate::observe::{context, names, request_id, telemetry};
 use crate::server::Peer;
 use crate::serving::Serving;
+use crate::static_files;
 use crate::streaming::AnswerBody;
 
 /// How long a client may be silent in the middle of a body.
@@ -92,7 +96,7 @@ async fn answer(
     let expects = head.headers.contains_key(EXPECT);
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
-        && let Err(refusal) = passage.enter()
+        && let Err(refusal) = passage.enter(!admin::is_probe(head))
     {
         unread(body, expects);
         return passage.refuse(refusal).into();
@@ -116,7 +120,11 @@ async fn answer(
     };
     // One state from here to the end, whatever is reloaded meanwhile.
     let engine = serving.engine();
-    let (mut answer, page, who) = route(serving, &engine, &request, origin, passage).await;
+    let docs = (origin == Origin::Api).then(|| docs::answer(engine.config(), &request, &head.headers));
+    let (mut answer, page, who) = match docs.flatten() {
+        Some(answer) => (answer, Some(docs::PATH), None),
+        None => route(serving, &engine, &request, origin, passage).await,
+    };
     names::refresh_later(serving);
     if head.version < Version::HTTP_11 {
         // It has no chunks, so that rows which break off would look like all of them.
@@ -144,7 +152,8 @@ async fn route(
     passage: &mut Passage<'_>,
 ) -> (Answer, Option<&'static str>, Option<Arc<Identity>>) {
     // Where there is no room for a record, nothing is done.
-    let recording = match serving.audit() {
+    let audit = serving.audit().filter(|_| !admin::is_unrecorded(engine, request, origin));
+    let recording = match audit {
         Some(audit) => match Recording::begin(audit, request, passage.client()).await {
             Ok(recording) => Some(recording),
             Err(refusal) => return (passage.refuse(refusal), None, None),
@@ -158,6 +167,12 @@ async fn route(
         };
         return (answer, Some(page), None);
     }
+    if origin == Origin::Api
+        && let Some(files) = serving.front().files.load_full()
+        && let Some(answer) = files.answer(request).await
+    {
+        return (answer, Some(static_files::ROUTE), None);
+    }
     let asker = match identify(engine, request).await {
         Ok(asker) => asker,
         Err(refusal) => {
@@ -169,12 +184,26 @@ async fn route(
         }
     };
     let who = Arc::clone(&asker.identity);
+    if let Some(settings) = mcp::wanted(serving.front(), request) {
+        // What its tools ask has records of its own.
+        drop(recording);
+        let answer = match passage.identify(&who) {
+            Ok(()) => {
+                let agent = Some((request, passage.client()));
+                let caller = mcp::Caller::new(engine, settings, Arc::clone(&who), serving.audit(), agent);
+                mcp::answer(caller, request).await
+            }
+            Err(refusal) => refusal,
+        };
+        return (passage.refuse(answer), Some(mcp::PATH), Some(who));
+    }
     let answer = match (passage.identify(&who), recording) {
         (Ok(()), Some(recording)) => recording.carry_out(engine, request, asker).await,
         (Ok(()), None) => engine.answer(request, &asker).await,
         (Err(refusal), _) => passage.refuse(refusal),
     };
-    (answer, None, Some(who))
+    let page = debug::page(engine.config(), request).map(debug::Page::path);
+    (answer, page, Some(who))
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.

@@ -2,18 +2,16 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Error, Result, anyhow};
 use clap::Args;
-use serde_json::{Map, Value as Json, json};
-use sqlitrest_runtime::SchemaCache;
-use sqlitrest_runtime::compile::Param;
-use sqlitrest_runtime::config::Config;
+use serde_json::Value as Json;
+use sqlitrest_runtime::debug::asked::Asked;
+use sqlitrest_runtime::debug::explain::{Line, Report, report};
+use sqlitrest_runtime::debug::{self, Standing};
 use sqlitrest_runtime::policy::{Kind, Rule};
-use sqlitrest_runtime::run::Explained;
-use sqlitrest_runtime::schema::RelationId;
-use sqlitrest_runtime::value::Value;
 
-use crate::asking::{Asked, Opened, identity, typed};
+use crate::asking::{Opened, claims, identity};
+use crate::open;
 use crate::settings::Of;
 
 /// What `sqlitrest explain` can be told.
@@ -47,12 +45,7 @@ pub struct ExplainFlags {
 pub fn explain(flags: &ExplainFlags) -> Result<()> {
     let settings = flags.of.settings()?;
     let config = &settings.config;
-    let mut claims = Map::new();
-    for claim in &flags.claim {
-        let (name, value) =
-            claim.split_once('=').with_context(|| format!("--claim {claim}: write NAME=VALUE"))?;
-        claims.insert(name.to_owned(), typed(value));
-    }
+    let claims = claims(&flags.claim)?;
     let mut headers = Vec::new();
     for header in &flags.header {
         let (name, value) =
@@ -61,40 +54,70 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
     }
     let identity = identity(config, flags.role.clone(), flags.sub.as_deref().map(Json::from), claims);
     let asked = Asked { request: flags.request.clone(), headers, body: flags.body.clone(), identity };
-    let mut opened = Opened::new(config)?;
-    let parsed = asked.parse(config)?;
-    let explained = match parsed {
-        Err(response) => return Err(refused(&response.body)),
-        Ok(request) => {
-            let Opened { connection, schema } = &mut opened;
-            sqlitrest_runtime::explain(config, schema, &request, connection.database()).map_err(|error| {
-                let response = sqlitrest_runtime::error_response(&error);
-                let log = response.log.map(|log| format!(" ({log})")).unwrap_or_default();
-                anyhow!("{}{log}", refused(&response.body))
-            })?
-        }
-    };
-    let (relations, statements) = explained;
-    let json = || as_json(config, &opened.schema, &asked, &relations, &statements);
-    let text = || as_text(config, &opened.schema, &asked, &relations, &statements);
+    let Opened { mut connection, mut schema } = Opened::new(config)?;
+    let mut shadow = open::in_memory(config.middleware.request_timeout.0)?;
+    // A sentence for text that is no request, an error for what the database says.
+    let report = debug::reading(config, &mut schema, connection.database(), |schema, db| {
+        Ok(report(config, schema, &asked, Standing::Administrator, db, Some(&mut shadow)))
+    });
+    let report = report.map_err(|error| anyhow!("{}", error.problem().message))?.map_err(Error::msg)?;
+    if let Some(refused) = &report.refused {
+        let why = report.next.first().map(|next| format!(" {next}")).unwrap_or_default();
+        return Err(anyhow!("the request is refused: {refused}{why}"));
+    }
     // Standard output may be closed.
-    let _ = flags.of.tell(&json(), text);
+    let _ = flags.of.tell(&report, || text(&report, config.policies.is_some()));
     Ok(())
 }
 
-fn refused(body: &[u8]) -> anyhow::Error {
-    anyhow!("the request is refused: {}", String::from_utf8_lossy(body))
+fn text(report: &Report, has_policies: bool) -> String {
+    let mut out = String::new();
+    let signed = if report.anonymous { ", not signed in" } else { "" };
+    let claims = Json::Object(report.claims.clone());
+    // Writing to a String cannot fail.
+    let _ =
+        writeln!(out, "role      {}{signed}\nclaims    {claims}", report.role.as_deref().unwrap_or("none"));
+    let _ = writeln!(out, "request   {}", report.request);
+    for relation in &report.relations {
+        let _ = writeln!(out, "\n{} {}", relation.kind, relation.name);
+        if !has_policies {
+            let _ = writeln!(out, "  no [policies]: everything is allowed");
+        }
+        relation.rules.iter().for_each(|told| rule(&told.place, &told.rule, &mut out));
+    }
+    for statement in &report.statements {
+        let params: Vec<String> = statement.parameters.iter().map(Json::to_string).collect();
+        let _ = writeln!(out, "\n{}\n  {}", statement.step, statement.sql.replace('\n', " "));
+        let _ = writeln!(out, "  parameters [{}]", params.join(", "));
+        lines(&statement.plan, 0, 2, &mut out);
+    }
+    let _ = writeln!(out, "\nnext");
+    report.next.iter().for_each(|next| {
+        let _ = writeln!(out, "  {next}");
+    });
+    out
 }
 
-/// The rules that took part for a relation.
-fn rules<'c>(config: &'c Config, schema: &SchemaCache, role: Option<&str>, id: RelationId) -> Vec<&'c Rule> {
-    let Some(settings) = &config.policies else { return Vec::new() };
-    let roles = config.roles_of(role);
-    let name = schema.relations.get(id).map(|relation| relation.name.as_str()).unwrap_or_default();
-    let is_for = |rule: &&Rule| {
-        rule.names(name) && (rule.roles.is_empty() || rule.roles.iter().any(|role| roles.contains(role)))
-    };
-    settings.policy.iter().filter(is_for).collect()
+fn rule(place: &str, rule: &Rule, out: &mut String) {
+    let _ = writeln!(out, "  {} \"{}\" ({place}), {}", kind(rule), rule.name, operations(rule));
+    for (name, text) in [("using", &rule.using), ("check", &rule.check)] {
+        if let Some(text) = text {
+            let _ = writeln!(out, "    {name} {text}");
+        }
+    }
+    let columns = &rule.columns;
+    for (name, list) in [
+        ("visible", columns.visible.as_deref().unwrap_or_default()),
+        ("hidden", &columns.hidden),
+        ("writable", columns.writable.as_deref().unwrap_or_default()),
+    ] {
+        if !list.is_empty() {
+            let _ = writeln!(out, "    {name} {}", list.join(", "));
+        }
+    }
+    for (column, mask) in &columns.masked {
+        let _ = writeln!(out, "    masked {column} = {mask}");
+    }
 }
 
 fn operations(rule: &Rule) -> String {
@@ -109,110 +132,9 @@ fn kind(rule: &Rule) -> &'static str {
     }
 }
 
-fn as_text(
-    config: &Config,
-    schema: &SchemaCache,
-    asked: &Asked,
-    relations: &[RelationId],
-    statements: &[Explained],
-) -> String {
-    let mut out = String::new();
-    let identity = &asked.identity;
-    let role = identity.role.as_deref();
-    let signed = if identity.is_anonymous { ", not signed in" } else { "" };
-    let claims = Json::Object(identity.claims.clone());
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "role      {}{signed}\nclaims    {claims}", role.unwrap_or("none"));
-    let _ = writeln!(out, "request   {}", asked.request.trim());
-    for id in relations {
-        let Some(relation) = schema.relations.get(*id) else { continue };
-        let _ = writeln!(out, "\n{} {}", relation.kind.word(), relation.name);
-        if config.policies.is_none() {
-            let _ = writeln!(out, "  no [policies]: everything is allowed");
-        }
-        for rule in rules(config, schema, role, *id) {
-            let place = rule.place.of("");
-            let _ = writeln!(out, "  {} \"{}\" ({place}), {}", kind(rule), rule.name, operations(rule));
-            for (name, text) in [("using", &rule.using), ("check", &rule.check)] {
-                if let Some(text) = text {
-                    let _ = writeln!(out, "    {name} {text}");
-                }
-            }
-            let columns = &rule.columns;
-            for (name, list) in [
-                ("visible", columns.visible.as_deref().unwrap_or_default()),
-                ("hidden", &columns.hidden),
-                ("writable", columns.writable.as_deref().unwrap_or_default()),
-            ] {
-                if !list.is_empty() {
-                    let _ = writeln!(out, "    {name} {}", list.join(", "));
-                }
-            }
-            for (column, mask) in &columns.masked {
-                let _ = writeln!(out, "    masked {column} = {mask}");
-            }
-        }
+fn lines(all: &[Line], of: i64, depth: usize, out: &mut String) {
+    for line in all.iter().filter(|line| line.parent == of && line.id != of) {
+        let _ = writeln!(out, "{:indent$}{}", "", line.detail, indent = depth * 2);
+        lines(all, line.id, depth + 1, out);
     }
-    for statement in statements {
-        let params: Vec<String> =
-            statement.params.iter().map(|param| param_json(param).to_string()).collect();
-        let _ = writeln!(out, "\n{}\n  {}", statement.step, statement.sql.replace('\n', " "));
-        let _ = writeln!(out, "  parameters [{}]", params.join(", "));
-        lines(&statement.lines, 0, 2, &mut out);
-    }
-    out
-}
-
-fn lines(all: &[(i64, i64, String)], of: i64, depth: usize, out: &mut String) {
-    for (id, _, detail) in all.iter().filter(|(id, parent, _)| *parent == of && *id != of) {
-        let _ = writeln!(out, "{:indent$}{detail}", "", indent = depth * 2);
-        lines(all, *id, depth + 1, out);
-    }
-}
-
-fn param_json(param: &Param) -> Json {
-    match param {
-        Param::Value(Value::Null) => Json::Null,
-        Param::Value(Value::Integer(i)) => json!(i),
-        Param::Value(Value::Real(r)) => json!(r),
-        Param::Value(Value::Text(text)) => json!(text),
-        Param::Value(Value::Blob(bytes)) => json!(format!("{} bytes", bytes.len())),
-        Param::Rowids | Param::PrimaryKeys => json!("the keys of the rows written"),
-        Param::Given { .. } => json!("a value of a row inserted before"),
-    }
-}
-
-fn as_json(
-    config: &Config,
-    schema: &SchemaCache,
-    asked: &Asked,
-    relations: &[RelationId],
-    statements: &[Explained],
-) -> Json {
-    let role = asked.identity.role.as_deref();
-    let relation = |id: &RelationId| {
-        let relation = schema.relations.get(*id)?;
-        let rules: Vec<Json> = rules(config, schema, role, *id)
-            .into_iter()
-            .map(|rule| json!({ "place": rule.place.of(""), "rule": rule }))
-            .collect();
-        Some(json!({ "name": relation.name, "kind": relation.kind.word(), "rules": rules }))
-    };
-    let statement = |explained: &Explained| {
-        let plan: Vec<Json> = explained
-            .lines
-            .iter()
-            .map(|(id, parent, detail)| json!({ "id": id, "parent": parent, "detail": detail }))
-            .collect();
-        let params: Vec<Json> = explained.params.iter().map(param_json).collect();
-        json!({ "step": explained.step, "sql": explained.sql, "parameters": params, "plan": plan })
-    };
-    json!({
-        "role": role,
-        "claims": asked.identity.claims,
-        "anonymous": asked.identity.is_anonymous,
-        "request": asked.request.trim(),
-        "relations": relations.iter().filter_map(relation).collect::<Vec<Json>>(),
-        "statements": statements.iter().map(statement).collect::<Vec<Json>>(),
-    })
 }

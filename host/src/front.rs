@@ -4,12 +4,15 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use sqlitrest_runtime::config::{Config, Server};
 
 use crate::edge::{Edge, Rules};
 use crate::listener::Listener;
+use crate::mcp;
 use crate::sections::Sections;
 use crate::server::Limits;
+use crate::static_files::Files;
 use crate::tls::{Shown, Tls};
 
 /// All of it.
@@ -20,12 +23,18 @@ pub struct Front {
     pub edge: Edge,
     /// The certificate of the port. Whether there is one is settled at the start.
     pub tls: Option<Arc<Tls>>,
+    /// What agents may at the moment.
+    pub mcp: ArcSwap<mcp::Settings>,
+    /// The files beside the API, if there are any.
+    pub files: ArcSwapOption<Files>,
 }
 
 /// What a [`Front`] is to be from now on.
 pub struct Next {
     rules: Rules,
     shown: Option<Shown>,
+    mcp: mcp::Settings,
+    files: Option<Arc<Files>>,
 }
 
 impl Front {
@@ -37,7 +46,9 @@ impl Front {
         let edge = Edge::new(config)?;
         let limits = Limits::new(config)?;
         let tls = sections.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new);
-        Ok(Front { limits, edge, tls })
+        let files = ArcSwapOption::new(files(config, sections)?);
+        let mcp = ArcSwap::from_pointee(sections.mcp.clone());
+        Ok(Front { limits, edge, tls, mcp, files })
     }
 
     /// Listens where `[server]` says.
@@ -60,22 +71,37 @@ impl Front {
             (Some(tls), Some(files)) => Some(tls.prepare(files)?),
             _ => None,
         };
-        Ok(Next { rules, shown })
+        Ok(Next { rules, shown, mcp: sections.mcp.clone(), files: files(config, sections)? })
     }
 
     /// Goes by what was prepared: requests and handshakes that begin from now on.
     pub fn take(&self, next: Next) {
         self.edge.take(next.rules);
+        self.mcp.store(Arc::new(next.mcp));
+        self.files.store(next.files);
         if let (Some(tls), Some(shown)) = (&self.tls, next.shown) {
             tls.take(shown);
         }
     }
 }
 
-/// What is wrong with all of it, a sentence for each.
+fn files(config: &Config, sections: &Sections) -> Result<Option<Arc<Files>>> {
+    sections.static_files.as_ref().map(|section| Files::new(config, section).map(Arc::new)).transpose()
+}
+
+/// What is wrong with all of it and with what is told beside it, a sentence for each that begins with its key.
 pub fn mistakes(config: &Config, sections: &Sections) -> Vec<String> {
     let edge = Edge::new(config).map(drop);
     let limits = Limits::new(config).map(drop);
     let tls = sections.tls.as_ref().map_or(Ok(()), |tls| Tls::new(tls).map(drop));
-    [edge, limits, tls].into_iter().filter_map(|found| Some(format!("{:#}", found.err()?))).collect()
+    let files = files(config, sections).map(drop);
+    let headers = sections.telemetry.check_headers();
+    let wrong = [edge, limits, tls, files, headers]
+        .into_iter()
+        .filter_map(|found| Some(format!("{:#}", found.err()?)));
+    let own = Some(&config.server.unix_socket).filter(|path| !path.is_empty());
+    let admin = sections.admin.unix_socket.as_ref().filter(|path| !path.is_empty());
+    let sockets = [("server.unix_socket", own), ("admin.unix_socket", admin)];
+    let sockets = sockets.into_iter().filter_map(|(key, path)| Some((key, Listener::socket_mistake(path?)?)));
+    wrong.chain(sockets.map(|(key, wrong)| format!("{key}: {wrong}"))).collect()
 }

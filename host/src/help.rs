@@ -43,12 +43,32 @@ Exit codes: 0 it can be served; 2 it cannot";
 
 pub const SCHEMA: &str = help!(
     "  sqlitrest schema --database my.db         or the name of one in the configuration
-  sqlitrest schema --role anon --json"
+  sqlitrest schema --role anon --json
+  sqlitrest schema --prompt --counts --examples 2   short, for a language model"
+);
+
+pub const OPENAPI: &str = help!(
+    "  sqlitrest openapi --database my.db > openapi.json
+  sqlitrest openapi --role anon --version 2.0"
+);
+
+pub const TYPES: &str = help!(
+    "  sqlitrest types typescript --database my.db > database.types.ts
+  sqlitrest types typescript --role editor --schema api"
 );
 
 pub const EXPLAIN: &str = help!(
     "  sqlitrest explain 'GET /posts?select=title' --role author --sub 7
   sqlitrest explain 'PATCH /posts?id=eq.1' --body '{\"title\": \"x\"}' --role author --json"
+);
+
+pub const MCP: &str = help!(
+    "  sqlitrest mcp my.db                       for an agent to start: it speaks on standard input and output
+  sqlitrest mcp --role analyst --sub agent-7 --config sqlitrest.toml
+  SQLITREST_MCP_WRITE=true sqlitrest mcp my.db
+
+It reads alone, unless [mcp] write = true. The log goes to standard error.",
+    "the conversation broke off"
 );
 
 pub const POLICY_TEST: &str = help!(
@@ -105,6 +125,7 @@ pub const DB_VACUUM: &str = help!("  sqlitrest db vacuum --database my.db", "not
 pub const DB_MIGRATE: &str = help!(
     "  sqlitrest db migrate migrations --dry-run
   sqlitrest db migrate migrations
+  sqlitrest db migrate migrations --database new.db --create
   sqlitrest db migrate migrations --status --json",
     "a file failed, and nothing of it was applied"
 );

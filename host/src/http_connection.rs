@@ -57,10 +57,7 @@ impl Protocols {
         let mut http1 = http1::Builder::new();
         http1.timer(HeadTimer).header_read_timeout(limits.header_timeout);
         http1.max_header_size(limits.max_header_size);
-        if limits.max_headers != DEFAULT_HEADERS {
-            // A number of one's own has hyper allocate for each request.
-            http1.max_headers(limits.max_headers);
-        }
+        http1.max_headers(fields(limits));
         // Streams that a client opens and resets at once (CVE-2023-44487) and errors of its own are counted by h2, 20 and 1,024 at the
         // most, and so are frames of no use.
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -70,8 +67,11 @@ impl Protocols {
     }
 }
 
-/// The number of fields for which hyper has room without being told.
-const DEFAULT_HEADERS: usize = 100;
+/// How many fields hyper reads, for which it makes room with each request: more than we take, so that a request with too many has an answer
+/// that says so, and not hyper's, which says nothing. No more than a head has room for (`a:` and the end of a line).
+fn fields(limits: &Limits) -> usize {
+    limits.max_headers.saturating_mul(2).min(limits.max_header_size / 4)
+}
 
 /// Serves one connection. `closing` becomes true when the server ends.
 pub(crate) async fn serve<A, F>(

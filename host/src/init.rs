@@ -58,28 +58,32 @@ macro_rules! of {
     };
 }
 
-const BLOG: Project = Project {
-    database: "blog.db",
-    files: of!("blog", "sqlitrest.toml", "policies.toml", "policy_tests.toml", "schema.sql", "README.md"),
-    lists: &[],
-};
+/// The files of one that has a page, and what that has beside the usual.
+macro_rules! with_page {
+    ($example:literal $(, $more:literal)*) => {
+        of!(
+            $example,
+            "sqlitrest.toml",
+            "policies.toml",
+            "policy_tests.toml",
+            "schema.sql",
+            "README.md",
+            "public/index.html",
+            "public/style.css",
+            "public/app.js"
+            $(, $more)*
+        )
+    };
+}
+
+const BLOG: Project = Project { database: "blog.db", files: with_page!("blog"), lists: &[] };
 const TODO: Project = Project {
     database: "todo.db",
-    files: of!("todo", "sqlitrest.toml", "policies.toml", "policy_tests.toml", "schema.sql", "README.md"),
+    files: with_page!("todo", "public/supabase.js", "public/supabase.LICENSE.txt"),
     lists: &["apikeys.toml", "users.toml"],
 };
-const MULTI_TENANT: Project = Project {
-    database: "tenants.db",
-    files: of!(
-        "multi-tenant",
-        "sqlitrest.toml",
-        "policies.toml",
-        "policy_tests.toml",
-        "schema.sql",
-        "README.md"
-    ),
-    lists: &[],
-};
+const MULTI_TENANT: Project =
+    Project { database: "tenants.db", files: with_page!("multi-tenant"), lists: &["users.toml"] };
 const MINIMAL: Project = Project {
     database: "main.db",
     files: of!("minimal", "sqlitrest.toml", "policies.toml", "schema.sql", "README.md"),
@@ -141,6 +145,10 @@ pub fn init(flags: &InitFlags) -> Result<()> {
     if written.is_err() {
         // None of them was there before.
         names.iter().for_each(|name| drop(fs::remove_file(directory.join(name))));
+        names
+            .iter()
+            .filter_map(|name| folder(name))
+            .for_each(|name| drop(fs::remove_dir(directory.join(name))));
         if is_new {
             let _ = fs::remove_dir(&directory);
         }
@@ -185,6 +193,8 @@ fn texts(
                 text.replacen(&format!("\"./{}\"", project.database), &path, 1)
             }
             "README.md" if is_there => with_requests(text, &requests(&directory.join(database))?),
+            // A page knows the API and no file.
+            _ if folder(name).is_some() => (*text).to_owned(),
             _ => text.replace(project.database, database),
         };
         files.push(((*name).to_owned(), text));
@@ -223,9 +233,11 @@ fn refuse_what_is_there(
     names: impl Iterator<Item = String>,
     flags: &InitFlags,
 ) -> Result<()> {
-    // A link that leads nowhere is there, too.
+    // A link that leads nowhere is there, too; and so are all the files of a folder that is.
     let is_there = |name: &String| fs::symlink_metadata(directory.join(name)).is_ok();
-    let taken: Vec<String> = names.filter(is_there).collect();
+    let mut taken: Vec<String> =
+        names.map(|name| folder(&name).unwrap_or(&name).to_owned()).filter(is_there).collect();
+    taken.dedup();
     if taken.is_empty() {
         return Ok(());
     }
@@ -240,10 +252,19 @@ fn refuse_what_is_there(
     )
 }
 
+/// The folder that a file is in, if it is in one.
+fn folder(name: &str) -> Option<&str> {
+    name.split_once('/').map(|(folder, _)| folder)
+}
+
 /// Writes files that were not there. What is secret is nobody else's to read.
 fn write(directory: &Path, files: &[(String, String)], is_secret: bool) -> Result<()> {
     for (name, text) in files {
         let path = directory.join(name);
+        if let Some(folder) = folder(name) {
+            let folder = directory.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        }
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]

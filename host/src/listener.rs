@@ -60,6 +60,18 @@ impl Listener {
         Ok(Listener { socket: Socket::Unix(socket), tls: None })
     }
 
+    /// What is in the way of a Unix socket at a path, as far as can be seen without making one.
+    #[cfg(unix)]
+    pub(crate) fn socket_mistake(path: &str) -> Option<String> {
+        crate::unix_socket::mistake(path.as_ref())
+    }
+
+    /// There are none.
+    #[cfg(not(unix))]
+    pub(crate) fn socket_mistake(path: &str) -> Option<String> {
+        Some(format!("{path}: this system has no Unix sockets"))
+    }
+
     #[cfg(not(unix))]
     async fn bind_unix(_: &Server) -> Result<Listener> {
         Err(anyhow!(

@@ -3,7 +3,6 @@
 //! It never creates a file. It knows nothing of requests.
 
 use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use sqlitrest_runtime::config::{Config, Mode, Synchronous};
 
 use crate::connection::Connection;
 use crate::functions;
+use crate::log;
 
 /// How many prepared statements each connection keeps.
 const STATEMENTS: usize = 256;
@@ -38,6 +38,9 @@ pub const RELATIONS: &str = "SELECT count(*) FILTER (WHERE type = 'table'), coun
 /// What every SQLite database begins with.
 pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
+/// The bytes of the smallest database that is not empty: a page.
+const SMALLEST: u64 = 512;
+
 /// A database file that can be served, and how its connections are made.
 #[derive(Clone, Debug)]
 pub struct File {
@@ -54,6 +57,8 @@ pub struct File {
     /// How long the statements of one request may run.
     request_timeout: Duration,
     synchronous: Synchronous,
+    /// The write-ahead log is not ours to move: `pool.wal_checkpoint_interval` is 0.
+    keeps_log: bool,
     /// Names and files of other databases that may be read with it.
     attached: Vec<(String, PathBuf)>,
     /// The number of tables, for the line at the start.
@@ -85,7 +90,7 @@ impl File {
             Some((name.clone(), PathBuf::from(&other.path)))
         });
         let attached: Vec<_> = attached.collect();
-        attached.iter().try_for_each(|(_, path)| check_path(path))?;
+        attached.iter().try_for_each(|(_, path)| check_attached(path))?;
         let mut file = File {
             name: name.to_owned(),
             path,
@@ -94,6 +99,7 @@ impl File {
             busy_timeout: config.pool.busy_timeout.0,
             request_timeout: config.middleware.request_timeout.0,
             synchronous: config.pool.synchronous,
+            keeps_log: config.pool.wal_checkpoint_interval.0.is_zero(),
             attached,
             tables: 0,
             views: 0,
@@ -152,6 +158,8 @@ impl File {
             sql.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT)?;
             // `checkpoint` sees to that, so that no write waits for it.
             sql.pragma_update(None, "wal_autocheckpoint", 0)?;
+            // Or else the last connection that is closed moves the log and removes it.
+            sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, self.keeps_log)?;
         } else {
             sql.pragma_update(None, "query_only", true)?;
         }
@@ -160,6 +168,11 @@ impl File {
         }
         functions::register(&sql)?;
         Connection::new(sql, self.request_timeout)
+    }
+
+    /// Whether it is for us to move its write-ahead log into it.
+    pub fn moves_log(&self) -> bool {
+        self.writable && !self.keeps_log
     }
 
     /// Where its write-ahead log is, if it has one.
@@ -195,8 +208,16 @@ impl File {
     /// Puts the file into WAL mode, and sees to it that the log is there.
     fn use_log(&self, writer: &Connection) -> rusqlite::Result<()> {
         if self.writable {
-            // Some file systems cannot, and then the file is served as it is.
-            let _ = writer.sql().pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+            // Of this file alone: what is attached is read-only. Some file systems cannot, and then the file is served as it is.
+            let mode = writer
+                .sql()
+                .pragma_update_and_check(Some("main"), "journal_mode", "wal", |row| row.get::<_, String>(0));
+            if !mode.is_ok_and(|mode| mode == "wal") {
+                let file = self.path.display();
+                log(format_args!(
+                    "{file} cannot be put into WAL mode here: whoever writes keeps readers waiting"
+                ));
+            }
             writer.sql().query_row("PRAGMA schema_version", [], |_| Ok(()))?;
         }
         Ok(())
@@ -215,9 +236,7 @@ impl File {
     fn explain(&self, error: &rusqlite::Error) -> anyhow::Error {
         let file = self.path.display();
         match code(error) {
-            Some(ErrorCode::NotADatabase) => {
-                anyhow!("{file} is not a SQLite database (or it is encrypted); name another file")
-            }
+            Some(ErrorCode::NotADatabase) => no_database(&self.path),
             Some(ErrorCode::DatabaseCorrupt) => {
                 anyhow!("{file} is damaged ({error}); restore a backup, or try `sqlite3 {file} .recover`")
             }
@@ -233,6 +252,17 @@ impl File {
     }
 }
 
+/// An empty database in memory, with the functions that every connection has.
+///
+/// # Errors
+/// SQLite's.
+pub fn in_memory(limit: Duration) -> rusqlite::Result<Connection> {
+    let sql = rusqlite::Connection::open_in_memory()?;
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    functions::register(&sql)?;
+    Connection::new(sql, limit)
+}
+
 /// The path of a file beside another: `a.db` and `-wal` are `a.db-wal`.
 pub fn beside(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -240,7 +270,8 @@ pub fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
-/// What can be said of a path without SQLite.
+/// What can be said of a path without SQLite, and without opening the file: who closes a file lets go all the locks that its process has
+/// on it, those of SQLite's connections among them (<https://www.sqlite.org/howtocorrupt.html>, 2.2).
 ///
 /// # Errors
 /// One sentence on what is wrong with it and what to do.
@@ -259,15 +290,28 @@ pub fn check_path(path: &Path) -> Result<()> {
     if !about.is_file() {
         bail!("{shown} is not a regular file; name a database file");
     }
-    let mut start = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut start))
-        .with_context(|| format!("{shown} cannot be read; look at its permissions"))?;
     // SQLite takes an empty file as an empty database, and a very short one too, which it would overwrite.
-    if !start.is_empty() && start != MAGIC {
-        bail!("{shown} is not a SQLite database (or it is encrypted); name another file");
+    if (1..SMALLEST).contains(&about.len()) {
+        return Err(no_database(path));
     }
     Ok(())
+}
+
+fn no_database(path: &Path) -> anyhow::Error {
+    anyhow!("{} is not a SQLite database (or it is encrypted); name another file", path.display())
+}
+
+/// Whether a file can be read beside another.
+fn check_attached(path: &Path) -> Result<()> {
+    check_path(path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let looked = rusqlite::Connection::open_with_flags(path, flags)
+        .and_then(|sql| sql.query_row("PRAGMA schema_version", [], |_| Ok(())));
+    match looked {
+        Err(error) if code(&error) == Some(ErrorCode::NotADatabase) => Err(no_database(path)),
+        // What else is wrong is said where it is attached.
+        _ => Ok(()),
+    }
 }
 
 fn count_relations(sql: &rusqlite::Connection) -> rusqlite::Result<(u64, u64)> {

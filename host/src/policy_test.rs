@@ -10,10 +10,11 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use sqlitrest_runtime::config::{Config, TxEnd};
+use sqlitrest_runtime::debug::asked::Asked;
 use sqlitrest_runtime::http::Response;
 use toml::Spanned;
 
-use crate::asking::{Asked, Opened, identity};
+use crate::asking::{Opened, identity};
 use crate::help;
 use crate::settings::{Flags, Settings};
 use crate::terminal::{ERROR, To, WELL};
@@ -166,7 +167,7 @@ fn answer(config: &Config, opened: &mut Opened, test: &Test) -> Result<Response>
     };
     let headers = test.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let asked = Asked { request: test.request.clone(), headers, body, identity };
-    let request = match asked.parse(config)? {
+    let request = match asked.parse(config).map_err(anyhow::Error::msg)? {
         Ok(request) => request,
         Err(response) => return Ok(response),
     };

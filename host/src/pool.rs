@@ -122,10 +122,14 @@ impl Pool {
         let writer = opener.watch(writer);
         let (count, patience) = (config.pool.readers_per_db, config.pool.busy_timeout.0);
         let interval = config.pool.wal_checkpoint_interval.0;
-        let checkpointer = match opener.file.writable {
+        let checkpointer = match opener.file.moves_log() {
             true => Some(Checkpointer::start(&opener, interval, checkpoint::IDLE)?),
             false => None,
         };
+        if opener.file.writable && checkpointer.is_none() {
+            // What is not in the file yet is told all the same.
+            opener.begin_beside().map_err(|error| anyhow!("{}", error.message))?;
+        }
         let log = checkpointer.as_ref().map(Checkpointer::log);
         let readers = Arc::new(Readers::open(&opener, count)?);
         let writer = Writer::start(writer, log, &opener, &readers, patience)?;
@@ -237,13 +241,13 @@ impl Pool {
         self.opener.interrupt();
     }
 
-    /// Takes every connection back, moves the write-ahead log into the file and closes all. What is lent after `wait`
-    /// stays as it is, which loses nothing: SQLite reads the log at the next start.
+    /// Takes every connection back, moves the write-ahead log into the file, unless that is another's to do, and closes all. What is
+    /// lent after `wait` stays as it is, which loses nothing: SQLite reads the log at the next start.
     ///
     /// # Errors
     /// One sentence on what could not be done.
     pub async fn close(&self, wait: Duration) -> Result<()> {
-        if let Some(writer) = self.leave(wait).await?.filter(|_| self.file().writable) {
+        if let Some(writer) = self.leave(wait).await?.filter(|_| self.file().moves_log()) {
             let stays = "the write-ahead log stays beside the database, which loses nothing";
             match writer.checkpoint("TRUNCATE") {
                 Ok(true) => {}
@@ -271,6 +275,8 @@ impl Pool {
         let checkpointer = lock(&self.checkpointer).take();
         if let Some(checkpointer) = checkpointer {
             checkpointer.end();
+        } else {
+            self.opener.end_beside();
         }
         Ok(writer)
     }

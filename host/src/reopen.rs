@@ -111,9 +111,14 @@ struct Found {
 }
 
 impl Found {
-    /// None where there is no database, or only the beginning of one.
-    fn at(path: &Path) -> Option<Found> {
+    /// None where there is no database, or only the beginning of one. One that is open (`ours`) is not opened once more beside SQLite, which
+    /// would lose its locks as that is closed; it is whole.
+    fn at(path: &Path, ours: Option<FileId>) -> Option<Found> {
         let about = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        let id = FileId::of(path);
+        if id.is_some() && id == ours {
+            return Some(Found { id, size: about.len(), changed: about.modified().ok() });
+        }
         let mut head = [0; 100];
         fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).ok()?;
         let number =
@@ -126,7 +131,7 @@ impl Found {
         // The number of pages counts where it is of the last change.
         let is_counted = number(24) == number(92);
         let is_whole = !is_counted || number(28).is_some_and(|pages| about.len() >= pages * page);
-        let found = Found { id: FileId::of(path), size: about.len(), changed: about.modified().ok() };
+        let found = Found { id, size: about.len(), changed: about.modified().ok() };
         (head.starts_with(MAGIC) && is_whole).then_some(found)
     }
 }
@@ -222,7 +227,7 @@ impl Keeper {
             }
         }
         if away.moved == Moved::Database {
-            let found = Found::at(&away.files.path);
+            let found = Found::at(&away.files.path, away.files.database);
             let is_still = found.is_some() && found == away.found;
             if found.is_none() {
                 away.say("there is no database file".to_owned());
@@ -323,14 +328,14 @@ mod tests {
         let scratch = Scratch::new("reopen-found", "CREATE TABLE t (a); CREATE INDEX i ON t (a)");
         let path = scratch.path();
         let whole = fs::read(&path).expect("a file");
-        assert!(Found::at(&path).is_some());
+        assert!(Found::at(&path, None).is_some());
         for size in [0, 1, 16, 99, 100, whole.len() / 2, whole.len() - 1] {
             fs::write(&path, &whole[..size]).expect("written");
-            assert_eq!(Found::at(&path), None, "{size}");
+            assert_eq!(Found::at(&path, None), None, "{size}");
         }
         fs::write(&path, &whole).expect("written");
-        assert_eq!(Found::at(&path), Found::at(&path));
+        assert_eq!(Found::at(&path, None), Found::at(&path, None));
         fs::remove_file(&path).expect("removed");
-        assert_eq!(Found::at(&path), None);
+        assert_eq!(Found::at(&path, None), None);
     }
 }

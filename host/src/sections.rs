@@ -2,18 +2,21 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
-use sqlitrest_runtime::config::{Config, ConfigError, Reference, Secret, in_file, reference};
+use serde::{Deserialize, Serialize};
+use sqlitrest_runtime::config::{
+    Config, ConfigError, Reader, Reference, Secret, in_file, overridden, placed, reference,
+};
 
 use crate::admin_listener::Admin;
 use crate::audit;
 use crate::backup;
+use crate::mcp;
 use crate::observe::logging::Log;
 use crate::observe::telemetry::Telemetry;
-use crate::tls;
+use crate::{static_files, tls};
 
 /// All of them. Others stand in the same file: they are the core's, which refuses what nobody knows.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Sections {
     /// `[log]`
@@ -26,28 +29,52 @@ pub struct Sections {
     pub audit: Option<audit::settings::Settings>,
     /// `[backup]`: backups while the server runs.
     pub backup: Option<backup::settings::Settings>,
+    /// `[mcp]`: what agents may.
+    pub mcp: mcp::Settings,
     /// `[tls]`: certificate and key of the port.
     pub tls: Option<tls::Section>,
+    /// `[static]`: files beside the API.
+    #[serde(rename = "static")]
+    pub static_files: Option<static_files::Section>,
 }
 
 impl Sections {
-    /// The sections of a file (`origin` is its name, for messages), with what the environment says otherwise, which `config` knows.
+    /// The sections of a file (`origin` is its name, for messages), with what the environment says otherwise.
     ///
     /// # Errors
-    /// An unknown key, a wrong type, a value out of range: with file, line and a suggestion.
-    pub fn load(origin: &str, text: &str, config: &Config) -> Result<Sections, ConfigError> {
-        let _: Sections = toml::from_str(text).map_err(|error| in_file(origin, text, &error))?;
-        // The file is in order; from here on a mistake is the environment's.
-        let wrong = |message: &str| ConfigError(format!("environment: {message}"));
-        let text = toml::to_string(&config.host_sections()).map_err(|error| wrong(&error.to_string()))?;
-        let sections: Sections = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
-        if let Some(audit) = &sections.audit {
-            audit.check().map_err(|error| ConfigError(format!("{origin}: {error}")))?;
+    /// An unknown key, a wrong type, a value out of range: with file, line and a suggestion, or with the variable.
+    pub fn load(origin: &str, text: &str, environment: &[(&str, &str)]) -> Result<Sections, ConfigError> {
+        let (sections, wrong) = Sections::read(origin, text, environment)?;
+        ConfigError::all(wrong).map(|()| sections)
+    }
+
+    /// The same, with everything that is wrong with the values beside it.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong type.
+    pub fn read(
+        origin: &str,
+        text: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<(Sections, Vec<ConfigError>), ConfigError> {
+        let mut sections: Sections = toml::from_str(text).map_err(|error| in_file(origin, text, &error))?;
+        if !environment.is_empty() {
+            // The file is in order; from here on a mistake is the environment's.
+            sections = overridden(text, environment)?;
         }
-        if let Some(backup) = &sections.backup {
-            backup.check(config).map_err(|error| ConfigError(format!("{origin}: {error}")))?;
-        }
-        Ok(sections)
+        let mut wrong = sections.admin.mistakes();
+        wrong.extend(sections.telemetry.mistakes());
+        wrong.extend(sections.audit.iter().filter_map(|audit| audit.check().err()));
+        wrong.extend(sections.backup.iter().filter_map(|backup| backup.check().err()));
+        wrong.extend(sections.mcp.check().err());
+        let place = |sentence: String| ConfigError(placed(origin, text, environment, &sentence));
+        Ok((sections, wrong.into_iter().map(place).collect()))
+    }
+
+    /// Reads the lists that are elsewhere; what is wrong with them, in sentences that begin with their keys.
+    pub fn read_lists(&mut self, config: &Config, read: &mut Reader<'_>) -> Vec<ConfigError> {
+        let wrong = self.backup.iter_mut().flat_map(|backup| backup.read_lists(config, read));
+        wrong.map(ConfigError).collect()
     }
 
     /// Says where the files are that the sections name, by how `place` sees their paths.
@@ -56,7 +83,10 @@ impl Sections {
         for file in files {
             *file = PathBuf::from(place(&file.display().to_string()));
         }
-        if let Some(path) = &mut self.admin.unix_socket {
+        if let Some(files) = &mut self.static_files {
+            files.directory = PathBuf::from(place(&files.directory.display().to_string()));
+        }
+        if let Some(path) = self.admin.unix_socket.as_mut().filter(|path| !path.is_empty()) {
             *path = place(path);
         }
         for Secret(value) in self.telemetry.headers.values_mut() {

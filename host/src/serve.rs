@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use sqlitrest_runtime::config::Engine as Kind;
 
 use crate::admin::Origin;
@@ -22,7 +22,7 @@ use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{admin, backup, log, observe, server};
+use crate::{admin, backup, docs, log, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -34,9 +34,10 @@ const SHORT_WAIT: Duration = Duration::from_millis(200);
 pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     let config = &settings.config;
     // Before there is anything to observe, and to the end.
-    let _observing = observe::begin(&settings.sections).map_err(Failure::Start)?;
+    let placed = |error: anyhow::Error| Failure::Start(anyhow!(settings.found.placed(&format!("{error:#}"))));
+    let _observing = observe::begin(&settings.sections).map_err(placed)?;
     let engine = open(&settings).map_err(Failure::Start)?;
-    let serving = Serving::made_of(&settings, engine).map_err(Failure::Start)?;
+    let serving = Serving::made_of(&settings, engine).map_err(placed)?;
     let engine = serving.engine();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // One for each core: short statements run on these threads, and long ones make room for another.
@@ -50,17 +51,18 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         let signals = Signals::new().map_err(Failure::Start)?;
         #[cfg(unix)]
         reload_by_signal(Arc::clone(&serving)).map_err(Failure::Start)?;
-        let listener = serving.front().listen(&config.server).await.map_err(Failure::Start)?;
-        let admin = Listeners::bind(&settings.sections.admin).await.map_err(Failure::Start)?;
+        let listener = listen(&settings, &serving).await.map_err(placed)?;
+        let admin = Listeners::bind(&settings.sections.admin).await.map_err(placed)?;
         let warnings = engine.warnings().await.map_err(Failure::Start)?;
         names::refresh(&serving).await;
-        keep_records(&settings, &serving).map_err(Failure::Start)?;
+        keep_records(&settings, &serving).map_err(placed)?;
         let examples = match (settings.flags.examples, engine.served().first()) {
             (true, Some(served)) => curl_lines(served.source(), served.config(), &listener).await,
             _ => Vec::new(),
         };
         announce(&settings, &engine, &listener, &admin.places(), &examples);
-        for warning in config.auth_warnings().into_iter().chain(warnings) {
+        let doubtful = config.auth_warnings().into_iter().chain(config.awaited_databases());
+        for warning in doubtful.chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
         for page in admin::hidden_pages(config) {
@@ -68,11 +70,14 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
                 "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
             ));
         }
+        if docs::is_hidden(config) {
+            log(format_args!("warning: /_docs is that of a relation, not the page that shows the API"));
+        }
         let _admin = admin.serve(&serving);
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
         if let (true, Some(_)) = (config.server.watch, &settings.file) {
-            match watch(&settings, Arc::clone(&serving)) {
+            match watch(Arc::clone(&serving)) {
                 Ok(watching) => drop(tokio::spawn(watching)),
                 Err(error) => log(format_args!("warning: {error:#}")),
             }
@@ -81,6 +86,16 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Listens where the command line or the configuration says.
+async fn listen(settings: &Settings, serving: &Serving) -> Result<Listener> {
+    let server = &settings.config.server;
+    let listening = serving.front().listen(server).await;
+    if server.unix_socket.is_empty() || settings.flags.listen.is_some() {
+        return listening;
+    }
+    listening.context("server.unix_socket")
 }
 
 /// Begins to record requests and to make backups, where that is configured.
@@ -97,7 +112,11 @@ fn keep_records(settings: &Settings, serving: &Arc<Serving>) -> Result<()> {
     Ok(())
 }
 
-fn open(settings: &Settings) -> Result<Engine> {
+/// The engine of these settings.
+///
+/// # Errors
+/// As [`Engine::native`].
+pub(crate) fn open(settings: &Settings) -> Result<Engine> {
     match settings.config.server.engine {
         Kind::Native => Engine::native(&settings.config),
         Kind::Component => Engine::component(&settings.config, &settings.guest),
@@ -201,31 +220,29 @@ fn reload_by_signal(serving: Arc<Serving>) -> Result<()> {
     Ok(())
 }
 
-/// SIGXFSZ, on every system that we know. It tells who writes beyond the limit for the size of a file (`ulimit -f`), and ends who does
-/// not look at it; the write itself fails, which is all that SQLite wants to know.
-#[cfg(unix)]
-const FILE_TOO_LARGE: i32 = 25;
-
 /// SIGTERM and SIGINT (ctrl-c).
 #[cfg(unix)]
-struct Signals {
+pub(crate) struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> Result<Self> {
+    /// Waits for them from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub(crate) fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        // Who looks at it once is not ended by it any more.
-        let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE)).context("cannot look at SIGXFSZ")?;
         Ok(Signals {
             terminate: signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?,
             interrupt: signal(SignalKind::interrupt()).context("cannot wait for ctrl-c")?,
         })
     }
 
-    async fn next(&mut self) {
+    /// The next of them.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
@@ -235,15 +252,20 @@ impl Signals {
 
 /// Ctrl-c.
 #[cfg(not(unix))]
-struct Signals;
+pub(crate) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> Result<Self> {
+    /// Waits for them from now on.
+    ///
+    /// # Errors
+    /// The system does not let it.
+    pub(crate) fn new() -> Result<Self> {
         Ok(Signals)
     }
 
-    async fn next(&mut self) {
+    /// The next of them.
+    pub(crate) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

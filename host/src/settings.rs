@@ -1,6 +1,7 @@
 //! From flags, environment and file to one resolved configuration: flag > environment > file > default.
 
 use std::env;
+use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference, Server};
+use sqlitrest_runtime::config::{Config, ConfigError, DatabaseFile, Engine, Reference, Server, placed};
 
 use crate::component::Guest;
 use crate::sections::Sections;
+use crate::static_files;
 
 /// Read where no `--config` is given, if it is there.
 const DEFAULT_FILE: &str = "sqlitrest.toml";
@@ -54,44 +56,72 @@ pub struct Flags {
     pub guest: Option<PathBuf>,
 }
 
-/// What the commands about a database share: which one, and how their answer is told.
+/// Which database a command is about.
 #[derive(Args, Clone, Debug)]
-pub struct Of {
+pub struct Which {
     /// The SQLite database: a file, or the name of one in the configuration file, by default its default one
     #[arg(long, value_name = "FILE|NAME")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+impl Which {
+    /// What `serve` would be told of the database and the configuration file.
+    pub fn flags(&self) -> Flags {
+        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+    }
+
+    /// What `serve` would be told, with the configuration of this database alone.
+    ///
+    /// # Errors
+    /// As [`Settings::resolve`].
+    pub fn settings(&self) -> Result<Settings> {
+        if let Some((name, settings)) = self.named() {
+            return Ok(Settings { config: settings.config.of_database(name), ..settings });
+        }
+        let settings = Settings::resolve(&self.flags())?;
+        let name = settings.config.database().0.to_owned();
+        Ok(Settings { config: settings.config.of_database(&name), ..settings })
+    }
+
+    /// The schema that requests have to name for it; none of the default one.
+    pub fn profile(&self) -> Option<String> {
+        let (name, settings) = self.named()?;
+        (name != settings.config.database().0).then(|| name.to_owned())
+    }
+
+    /// The name of a database in the configuration file, if that is what was typed, with the settings.
+    fn named(&self) -> Option<(&str, Settings)> {
+        let name = self.database.as_deref()?.to_str().filter(|name| !name.contains(['/', '\\', '.']))?;
+        let settings = Settings::resolve(&Flags { config: self.config.clone(), ..Flags::default() }).ok()?;
+        settings.config.databases.contains_key(name).then_some((name, settings))
+    }
+}
+
+/// What the commands about a database share: which one, and how their answer is told.
+#[derive(Args, Clone, Debug)]
+pub struct Of {
+    #[command(flatten)]
+    which: Which,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
 impl Of {
-    /// What `serve` would be told of the database and the configuration file.
+    /// As [`Which::flags`].
     pub fn flags(&self) -> Flags {
-        Flags { path: self.database.clone(), config: self.config.clone(), ..Flags::default() }
+        self.which.flags()
     }
 
-    /// What `serve` would be told.
+    /// As [`Which::settings`].
     ///
     /// # Errors
     /// As [`Settings::resolve`].
     pub fn settings(&self) -> Result<Settings> {
-        let config = self.config.clone();
-        let named = self.database.as_deref().and_then(Path::to_str);
-        if let Some(name) = named.filter(|name| !name.contains(['/', '\\', '.'])) {
-            let settings = Settings::resolve(&Flags { config: config.clone(), ..Flags::default() });
-            if let Ok(settings) = settings
-                && settings.config.databases.contains_key(name)
-            {
-                return Ok(Settings { config: settings.config.of_database(name), ..settings });
-            }
-        }
-        let settings = Settings::resolve(&Flags { path: self.database.clone(), config, ..Flags::default() })?;
-        let name = settings.config.database().0.to_owned();
-        Ok(Settings { config: settings.config.of_database(&name), ..settings })
+        self.which.settings()
     }
 
     /// What of the configuration only this host reads; a database need not be named.
@@ -99,7 +129,7 @@ impl Of {
     /// # Errors
     /// One sentence on what is wrong with the configuration.
     pub fn sections(&self) -> Result<Sections> {
-        Ok(configuration(self.config.clone())?.sections)
+        Ok(configuration(self.which.config.clone())?.sections)
     }
 
     /// Prints an answer.
@@ -141,9 +171,8 @@ pub struct Configuration {
     pub config: Config,
     /// What of it only this host reads.
     pub sections: Sections,
-    /// The file.
-    pub file: Option<PathBuf>,
-    digest: Option<Digest>,
+    /// What it was read of.
+    pub found: Found,
 }
 
 /// By which it is seen whether a file has changed.
@@ -169,6 +198,8 @@ pub struct Settings {
     pub flags: Flags,
     /// The configuration file and those that it names, with the digests of what was read.
     pub read: Vec<(PathBuf, Digest)>,
+    /// What it was read of: where its keys stand.
+    pub found: Found,
 }
 
 impl Settings {
@@ -177,8 +208,8 @@ impl Settings {
     /// # Errors
     /// One sentence on what is wrong and what to type.
     pub fn resolve(flags: &Flags) -> Result<Settings> {
-        let Configuration { mut config, sections, file, digest: read } = configuration(flags.config.clone())?;
-        let read = file.clone().zip(read);
+        let Configuration { mut config, mut sections, found } = configuration(flags.config.clone())?;
+        let file = found.file.clone();
         if let Some(engine) = flags.engine {
             config.server.engine = match engine {
                 EngineName::Component => Engine::Component,
@@ -189,9 +220,12 @@ impl Settings {
             set_address(&mut config.server, listen)?;
         }
         set_paths(&mut config, flags.path.as_deref(), file.as_deref())?;
-        let directory = file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-        let mut read = Vec::from_iter(read);
-        ConfigError::all(config.read_files(&mut |reference| beside(directory, reference, &mut read)))?;
+        let mut read: Vec<_> =
+            file.iter().map(|file| (file.clone(), digest(found.text.as_bytes()))).collect();
+        let wrong = found.read_references(&mut config, &mut sections, &mut read);
+        let place = |error: ConfigError| ConfigError(found.placed(&error.0));
+        ConfigError::all(wrong.into_iter().map(place).collect())?;
+        static_files::refuse_what_is_private(&config, &sections, &read)?;
         let guest = flags.guest.clone().or_else(|| env::var_os(GUEST_VARIABLE).map(PathBuf::from));
         Ok(Settings {
             config,
@@ -200,6 +234,7 @@ impl Settings {
             guest: guest.map_or(Guest::Embedded, Guest::File),
             flags: flags.clone(),
             read,
+            found,
         })
     }
 }
@@ -213,19 +248,27 @@ pub fn configuration(named: Option<PathBuf>) -> Result<Configuration> {
     let found = Found::read(named)?;
     let (origin, text) = (found.origin(), &found.text);
     let mut config = Config::load(&origin, text, found.variables())?;
-    let mut sections = Sections::load(&origin, text, &config)?;
+    let environment: Vec<_> = found.variables().collect();
+    let mut sections = Sections::load(&origin, text, &environment)?;
     found.relocate(&mut config, &mut sections);
-    let digest = found.file.is_some().then(|| digest(text.as_bytes()));
-    Ok(Configuration { config, sections, file: found.file, digest })
+    Ok(Configuration { config, sections, found })
 }
 
 /// The configuration file and the environment as they are, not yet understood.
+#[derive(Clone)]
 pub struct Found {
     /// The file, if there is one.
     pub file: Option<PathBuf>,
     /// Its text.
     pub text: String,
     environment: Vec<(String, String)>,
+}
+
+/// Without what may be secret.
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found").field("file", &self.file).finish_non_exhaustive()
+    }
 }
 
 impl Found {
@@ -257,13 +300,40 @@ impl Found {
         self.file.as_deref().and_then(Path::parent).unwrap_or(Path::new(""))
     }
 
+    /// A sentence that begins with its key, behind where that is set: the variable, or the file and the line.
+    pub fn placed(&self, sentence: &str) -> String {
+        let environment: Vec<_> = self.variables().collect();
+        placed(&self.origin(), &self.text, &environment, sentence)
+    }
+
     /// Makes paths in the configuration relative to the working directory.
     pub fn relocate(&self, config: &mut Config, sections: &mut Sections) {
         if self.file.is_some() {
-            let place = |path: &str| self.directory().join(path).display().to_string();
-            sections.relocate(&place);
-            config.relocate(place);
+            sections.relocate(&|path| self.place(path));
+            config.relocate(|path| self.place(path));
         }
+    }
+
+    /// Reads what the configuration refers to: the policy file, and lists that are elsewhere. Notes which files were read; returns what is
+    /// wrong.
+    pub fn read_references(
+        &self,
+        config: &mut Config,
+        sections: &mut Sections,
+        read: &mut Vec<(PathBuf, Digest)>,
+    ) -> Vec<ConfigError> {
+        let mut reader = |reference: Reference<'_>| beside(self.directory(), reference, read);
+        let mut wrong = config.read_files(&mut reader);
+        wrong.extend(sections.read_lists(config, &mut reader));
+        if self.file.is_some() {
+            config.relocate_attach(|path| self.place(path));
+        }
+        wrong
+    }
+
+    /// Where a file lies that is named relative to this one.
+    fn place(&self, path: &str) -> String {
+        self.directory().join(path).display().to_string()
     }
 }
 
@@ -316,7 +386,7 @@ pub fn refer(reference: Reference<'_>) -> Result<String, String> {
 ///
 /// # Errors
 /// One sentence.
-pub fn beside(
+fn beside(
     directory: &Path,
     reference: Reference<'_>,
     read: &mut Vec<(PathBuf, Digest)>,

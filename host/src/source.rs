@@ -100,7 +100,7 @@ impl Source {
     }
 
     /// Whether both have the same file open.
-    fn shares_file(&self, other: &Source) -> bool {
+    pub fn shares_file(&self, other: &Source) -> bool {
         match (self, other) {
             (Source::File(own), Source::File(other)) => own.file().path == other.file().path,
             _ => false,
@@ -114,20 +114,24 @@ impl Source {
         }
     }
 
-    /// Gives the connections up, with the write-ahead log moved into the file unless one of `others` goes on with it.
+    /// Gives the connections up, with the write-ahead log moved into the file.
     ///
     /// # Errors
     /// One sentence on what could not be done within `wait`.
-    pub async fn close<'a>(
-        &self,
-        wait: Duration,
-        mut others: impl Iterator<Item = &'a Source>,
-    ) -> Result<()> {
+    pub async fn close(&self, wait: Duration) -> Result<()> {
         match self {
-            Source::File(pool) if others.any(|other| self.shares_file(other)) => {
-                pool.leave(wait).await.map(drop)
-            }
             Source::File(pool) => pool.close(wait).await,
+            Source::Server(server) => server.close(wait).await,
+        }
+    }
+
+    /// Gives the connections up; another goes on with the file.
+    ///
+    /// # Errors
+    /// As [`Source::close`].
+    pub async fn leave(&self, wait: Duration) -> Result<()> {
+        match self {
+            Source::File(pool) => pool.leave(wait).await.map(drop),
             Source::Server(server) => server.close(wait).await,
         }
     }

@@ -24,7 +24,7 @@ use crate::observe::{context, errors};
 use crate::pool::Loan;
 
 /// What is sent at once of rows that are more than [`WHOLE`].
-const CHUNK: usize = 64 << 10;
+pub const CHUNK: usize = 64 << 10;
 
 /// How many chunks are ready at the most: what a client that is slower than SQLite costs.
 const CHUNKS: usize = 4;
@@ -188,6 +188,28 @@ impl Database for Streaming {
     }
 }
 
+/// The other end of a [`Rest`] that is not of a database.
+pub struct Feed(Sender<Message>);
+
+/// What is sent behind a body, piece by piece, and where they are put in.
+pub fn feed() -> (Feed, Rest) {
+    let (sender, messages) = channel(CHUNKS);
+    (Feed(sender), Rest { messages, tail: None })
+}
+
+impl Feed {
+    /// Puts a piece in; whether somebody takes them.
+    pub async fn send(&self, piece: Bytes) -> bool {
+        let sent = timeout(PATIENCE, self.0.send(Message::Rows(piece))).await;
+        sent.is_ok_and(|sent| sent.is_ok())
+    }
+
+    /// There are no more. Where this is not said, the answer breaks off.
+    pub async fn end(self) {
+        let _ = timeout(PATIENCE, self.0.send(Message::End)).await;
+    }
+}
+
 impl PartialEq for Rest {
     /// What is not there yet cannot be compared.
     fn eq(&self, _: &Rest) -> bool {
@@ -221,6 +243,26 @@ impl Rest {
         }
         body.extend_from_slice(&self.tail.take().unwrap_or_default());
         Ok(())
+    }
+}
+
+impl Rest {
+    /// Waits until a body has so many bytes, or all. Whether it has all; what is beyond is not read any more.
+    ///
+    /// # Errors
+    /// It breaks off.
+    pub async fn collect_until(mut self, body: &mut Vec<u8>, most: usize) -> std::io::Result<bool> {
+        while body.len() <= most {
+            match self.messages.recv().await {
+                Some(Message::Rows(rows)) => body.extend_from_slice(&rows),
+                Some(Message::End) => {
+                    body.extend_from_slice(&self.tail.take().unwrap_or_default());
+                    return Ok(true);
+                }
+                Some(Message::Whole(..)) | None => return Err(broken()),
+            }
+        }
+        Ok(false)
     }
 }
 

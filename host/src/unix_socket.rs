@@ -56,6 +56,18 @@ impl UnixSocket {
     }
 }
 
+/// What is in the way of a socket there, as far as can be seen without making one.
+pub(crate) fn mistake(path: &Path) -> Option<String> {
+    let shown = path.display();
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if directory.is_some_and(|directory| !directory.is_dir()) {
+        return Some(format!("cannot listen on unix:{shown}: the directory is not there"));
+    }
+    let about = fs::symlink_metadata(path).ok()?;
+    (!about.file_type().is_socket())
+        .then(|| format!("{shown} is there and is no socket; move it away, or choose another path"))
+}
+
 /// Makes room for a socket, if what is there is one that nobody listens on.
 async fn clear(path: &Path) -> Result<()> {
     let shown = path.display();

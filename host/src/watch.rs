@@ -19,46 +19,79 @@ use crate::settings::{Digest, Settings, digest};
 /// How long files have to be as they are before they are read: editors and deployments write several times.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// How long it is waited for that at the most.
+const LONGEST: Duration = Duration::from_secs(1);
+
+/// A file, and what was in it; nothing where it could not be read.
+pub type Seen = (PathBuf, Option<Digest>);
+
 /// Looks at the files for as long as the future is polled.
 ///
 /// # Errors
 /// One sentence, where the system does not tell of changes.
-pub fn watch(settings: &Settings, serving: Arc<Serving>) -> Result<impl Future<Output = ()> + use<>> {
-    let known = files(settings);
-    let files: Vec<PathBuf> = known.iter().map(|(file, _)| file.clone()).collect();
+pub fn watch(serving: Arc<Serving>) -> Result<impl Future<Output = ()> + use<>> {
     let (told, events) = unbounded_channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading is no change; whatever else it is, their contents tell.
-        if !matches!(event, Ok(notify::Event { kind: EventKind::Access(_), .. })) {
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.as_ref().map_or(true, is_change) {
             let _ = told.send(());
         }
     })
     .context("the system does not tell of changed files; write server.watch = false, and reload by SIGHUP")?;
-    // Directories, because a file that is replaced is another.
-    let directories: BTreeSet<&Path> = files.iter().map(|file| directory(file)).collect();
-    for directory in directories {
-        watcher
-            .watch(directory, RecursiveMode::NonRecursive)
-            .with_context(|| format!("changes in {} cannot be watched", directory.display()))?;
-    }
-    let known = known.into_iter().map(|(_, digest)| digest).collect();
-    Ok(follow(watcher, files, known, events, serving))
+    let mut watched = Watched { watcher, directories: BTreeSet::new() };
+    watched.add(&serving.files())?;
+    Ok(follow(watched, events, serving))
 }
 
-async fn follow(
-    _watcher: RecommendedWatcher,
-    files: Vec<PathBuf>,
-    mut known: Vec<Option<Digest>>,
-    mut events: UnboundedReceiver<()>,
-    serving: Arc<Serving>,
-) {
+/// Reading is no change, nor is what SQLite writes beside a database; whatever else it is, the contents of the files tell.
+fn is_change(event: &notify::Event) -> bool {
+    let is_side_file = |path: &PathBuf| {
+        let name = path.as_os_str().as_encoded_bytes();
+        [&b"-wal"[..], b"-shm", b"-journal"].iter().any(|end| name.ends_with(end))
+    };
+    let beside = !event.paths.is_empty() && event.paths.iter().all(is_side_file);
+    !matches!(event.kind, EventKind::Access(_)) && !beside
+}
+
+/// The directories in which something may change.
+struct Watched {
+    watcher: RecommendedWatcher,
+    directories: BTreeSet<PathBuf>,
+}
+
+impl Watched {
+    /// Directories, because a file that is replaced is another; that to which a link leads, too.
+    fn add(&mut self, files: &[Seen]) -> Result<()> {
+        let linked = files.iter().filter_map(|(file, _)| fs::canonicalize(file).ok());
+        let all = files.iter().map(|(file, _)| file.clone()).chain(linked);
+        for directory in all.map(|file| directory(&file).to_owned()) {
+            if !self.directories.contains(&directory) {
+                self.watcher
+                    .watch(&directory, RecursiveMode::NonRecursive)
+                    .with_context(|| format!("changes in {} cannot be watched", directory.display()))?;
+                self.directories.insert(directory);
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn follow(mut watched: Watched, mut events: UnboundedReceiver<()>, serving: Arc<Serving>) {
+    let mut known = serving.files();
     loop {
         // The first time it is what has changed since the start.
-        while let Ok(Some(())) = timeout(QUIET, events.recv()).await {}
-        let now = contents(&files);
-        if now != known {
-            known = now;
-            serving.reload_and_tell("files have changed").await;
+        let _ =
+            timeout(LONGEST, async { while let Ok(Some(())) = timeout(QUIET, events.recv()).await {} }).await;
+        let now = look_again(&known);
+        if now != *known {
+            known = match serving.reload_and_tell("files have changed").await {
+                true => serving.files(),
+                false => Arc::new(now),
+            };
+            if let Err(error) = watched.add(&known) {
+                log(format_args!("warning: {error:#}"));
+            }
+            // What has changed while it was read is a change like any.
+            continue;
         }
         if events.recv().await.is_none() {
             break;
@@ -67,8 +100,15 @@ async fn follow(
     log(format_args!("changed files are not noticed any more"));
 }
 
+/// The same files, with what is in them now.
+fn look_again(files: &[Seen]) -> Vec<Seen> {
+    let names: Vec<PathBuf> = files.iter().map(|(file, _)| file.clone()).collect();
+    let now = contents(&names);
+    names.into_iter().zip(now).collect()
+}
+
 /// What a configuration was read from. (Lists of keys and users are looked at where they are used.)
-fn files(settings: &Settings) -> Vec<(PathBuf, Option<Digest>)> {
+pub fn files(settings: &Settings) -> Vec<Seen> {
     let mut auth = settings.config.auth.clone();
     let secrets = auth.iter_mut().flat_map(Auth::references).filter_map(|text| match reference(text) {
         Some(Reference::File(path)) => Some(PathBuf::from(path)),

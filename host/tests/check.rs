@@ -1,5 +1,7 @@
 //! `sqlitrest check`: all that is wrong at once, with file and line, for people and for machines; and what each command says of bad input.
 
+#[path = "check/refused.rs"]
+mod refused;
 mod support;
 
 use std::net::TcpListener;
@@ -215,14 +217,29 @@ fn mistakes_of_the_environment_name_the_variable() {
         ("SQLITREST_API_TX_END", "never", "unknown variant `never`"),
         ("SQLITREST_POOL_READERS_PER_DB", "0", "pool.readers_per_db must be at least 1"),
         ("SQLITREST_SERVER_PROT", "1", "perhaps SQLITREST_SERVER_PORT"),
+        ("SQLITREST_LOG_REQUESTS", "perhaps", "invalid type: a text, expected true or false"),
+        ("SQLITREST_TELEMETRY_SAMPLE_RATIO", "all", "invalid type: a text, expected a number"),
+        ("SQLITREST_TELEMETRY_ENDPOINT", "banana", "telemetry.endpoint = \"banana\" is no address"),
+        ("SQLITREST_ADMIN_LISTEN", "banana", "admin.listen = \"banana\" is no address with a port"),
+        ("SQLITREST_AUDIT_QUEUE", "many", "expected a whole number, not below 0"),
+        ("SQLITREST_BACKUP_AT", "noon", "`noon` is no time of day"),
     ] {
         let ended = run(&["serve", path(&database)], &[(name, value)]);
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.stderr.contains(&format!("environment: {name}")), "{ended:?}");
         assert!(ended.stderr.contains(words), "{ended:?}");
     }
-    let origins = [("SQLITREST_MIDDLEWARE_CORS_ORIGINS", "https://a.example, https://b.example"), PORT];
-    assert_eq!(run(&["check", "--database", path(&database)], &origins).code, Some(0));
+    // What looks like something else is a text where a text is wanted.
+    for (name, value) in [
+        ("SQLITREST_MIDDLEWARE_CORS_ORIGINS", "https://a.example, https://b.example"),
+        ("SQLITREST_API_OPENAPI_VERSION", "3.1"),
+        ("SQLITREST_AUTH_JWT_AUDIENCE", "123"),
+        ("SQLITREST_TELEMETRY_SERVICE_NAME", "123"),
+        ("SQLITREST_API_ANONYMOUS_ROLE", "1"),
+    ] {
+        let ended = run(&["check", "--database", path(&database)], &[(name, value), PORT]);
+        assert_eq!(ended.code, Some(0), "{name}: {ended:?}");
+    }
 }
 
 /// The sample that sets every key.

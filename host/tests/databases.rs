@@ -184,6 +184,6 @@ mod as_nobody {
         let arguments = ["serve", path(&database), "--engine", "native", "--listen", "127.0.0.1:0"];
         let ended = run_command(command_as_nobody(&scratch, &arguments));
         assert_eq!(ended.code, Some(2), "{ended:?}");
-        assert!(ended.stderr.contains("cannot be read; look at its permissions"), "{ended:?}");
+        assert!(ended.stderr.contains("cannot be opened"), "{ended:?}");
     }
 }

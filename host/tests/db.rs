@@ -1,5 +1,8 @@
 //! `sqlitrest db`: backups under load, restores, migrations, checks; and that killing any of them leaves the database whole.
 
+#[cfg(unix)]
+#[path = "db/copies.rs"]
+mod copies;
 mod support;
 
 use std::fs;
@@ -109,6 +112,14 @@ fn what_is_wrong_with_a_database() {
     bytes[last..].fill(0xff);
     fs::write(&database, bytes).expect("written");
     fails(&db(&database, &["check"]), 1, "damage");
+
+    // One that cannot be read at all is told of in the same words.
+    fs::write(&database, &fs::read(&database).expect("a file")[..3_000]).expect("written");
+    let ended = db(&database, &["check", "--json"]);
+    fails(&ended, 1, "1 damage");
+    let checked: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&checked["ok"], &checked["found"][0]["level"]), (&Value::Bool(false), &"damage".into()));
+    assert!(mends(&checked)[0].contains("sqlitrest db restore BACKUP"), "{checked}");
 }
 
 /// Rows are inserted into two tables at once, so that a moment between the two would be seen.
@@ -188,6 +199,7 @@ fn a_backup_that_is_damaged_replaces_nothing() {
     for (bytes, words) in [
         (&damaged[..], "damaged"),
         (&whole[..whole.len() / 2], "damaged"),
+        (&whole[..3_000], "take another; nothing was changed"),
         (&b"something else, of more than a few bytes"[..], "is not a SQLite database"),
     ] {
         fs::write(&backup, bytes).expect("written");
@@ -199,7 +211,7 @@ fn a_backup_that_is_damaged_replaces_nothing() {
     fails(&db(&database, &["restore", path(&backup)]), 1, "has not the checksum");
     assert_eq!(fs::read(&database).expect("a file"), before);
     assert!(files(&database, ".before-").is_empty() && files(&database, ".restoring").is_empty());
-    fails(&db(&database, &["restore", path(&scratch.path("none"))]), 1, "there is no file");
+    fails(&db(&database, &["restore", path(&scratch.path("none"))]), 1, "there is no backup");
 
     // What is damaged itself can be replaced, and a file that is not there is made.
     fs::write(&backup, &whole).expect("written");
@@ -212,6 +224,37 @@ fn a_backup_that_is_damaged_replaces_nothing() {
 }
 
 #[cfg(unix)]
+#[test]
+fn what_is_restored_is_a_backup_and_all_of_it() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let albums = count(&database, "albums");
+    fails(
+        &db(&database, &["restore", path(&scratch.file("empty.db", ""))]),
+        1,
+        "is empty, which is no backup",
+    );
+    assert_eq!(count(&database, "albums"), albums);
+    // What was copied with its log has its last rows in that.
+    let copied = scratch.path("copied.db");
+    let sql = Connection::open(scratch.path("b.db")).expect("new");
+    sql.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; CREATE TABLE n AS SELECT 1 AS i",
+    )
+    .expect("rows");
+    for end in ["", "-wal"] {
+        fs::copy(scratch.path(&format!("b.db{end}")), scratch.path(&format!("copied.db{end}")))
+            .expect("copied");
+    }
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&database, mode).expect("permissions");
+    assert_eq!(db(&database, &["restore", path(&copied)]).code, Some(0));
+    assert_eq!(count(&database, "n"), 1);
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&database).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600, "as of the one that was there");
+}
+
 #[test]
 fn a_link_stays_one() {
     let scratch = Scratch::new();
@@ -345,6 +388,22 @@ fn migrations_are_applied_once_and_as_a_whole() {
 }
 
 #[test]
+fn migrations_make_a_database_where_there_is_none() {
+    let scratch = Scratch::new();
+    let directory = migrations(&scratch);
+    let (dir, database) = (path(&directory), scratch.path("new.db"));
+    fails(&db(&database, &["migrate", dir]), 2, "there is no file");
+    assert_eq!(db(&database, &["migrate", dir, "--create", "--dry-run"]).code, Some(2));
+    assert!(!database.exists());
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).code, Some(0));
+    assert_eq!(count(&database, "notes"), 2);
+    execute(&database, "INSERT INTO notes (body) VALUES ('c')");
+    assert_eq!(db(&database, &["migrate", dir, "--create"]).stdout, "nothing to apply\n");
+    assert_eq!(count(&database, "notes"), 3, "what is there stays");
+    fails(&db(&scratch.path("nowhere/a.db"), &["migrate", dir, "--create"]), 2, "cannot be made");
+}
+
+#[test]
 fn a_vacuum_gives_space_back() {
     let scratch = Scratch::new();
     let database = scratch.database("a.db");
@@ -358,8 +417,15 @@ fn a_vacuum_gives_space_back() {
         "{vacuumed}"
     );
     assert_eq!(bytes, fs::metadata(&database).expect("a file").len());
-    // Somebody else writes.
+    // What is in the log counts.
     let other = Connection::open(&database).expect("database");
+    let large = "CREATE TABLE t AS SELECT zeroblob(3000000) AS b; DELETE FROM t";
+    other
+        .execute_batch(&format!("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; {large}"))
+        .expect("written");
+    let vacuumed = json(&database, &["vacuum"]);
+    assert!(vacuumed["bytes_before"].as_u64().expect("a number") > 3_000_000, "{vacuumed}");
+    // Somebody else writes.
     other.execute_batch("BEGIN IMMEDIATE").expect("begun");
     fails(&db(&database, &["vacuum"]), 1, "is in use by another process");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value as Json;
-use support::{Client, ENGINES, Ended, Reply, Scratch, Server, command, guest, path, run, run_command};
+use support::{Client, ENGINES, Ended, Reply, Scratch, Server, command, get, guest, path, run, run_command};
 
 const EXAMPLES: [&str; 3] = ["blog", "todo", "multi-tenant"];
 
@@ -90,6 +90,13 @@ fn nothing_is_overwritten() {
     assert!(ended.stderr.contains("`sqlitrest init --example blog DIR`"), "{ended:?}");
     assert_eq!(names(&project), ["README.md", "jwt.secret"]);
     assert_eq!(fs::read_to_string(project.join("README.md")).expect("text"), "mine");
+
+    // A folder that is there is somebody's, whatever is in it.
+    let pages = scratch.path("pages");
+    fs::create_dir_all(pages.join("public")).expect("a directory");
+    let ended = run(&["init", "--example", "blog", path(&pages)], &[]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("pages has public already"), "{ended:?}");
+    assert_eq!(names(&pages), ["public"]);
 
     // A second time is in its own way.
     let other = scratch.path("other");
@@ -179,7 +186,28 @@ fn answers_its_readme(project: &Path, engine: &str) {
         let is_write = line.contains(" -d ");
         assert!(is_write || reply.body.len() > "[]".len(), "{engine}: {line}\n{reply:?}");
     }
+    serves_its_page(project, &server.address);
     server.stop();
+}
+
+/// Every file of it, with all that it names.
+fn serves_its_page(project: &Path, address: &str) {
+    if !project.join("public").exists() {
+        return;
+    }
+    for name in names(&project.join("public")) {
+        let reply = get(address, &format!("/{name}"));
+        let text = fs::read_to_string(project.join("public").join(&name)).expect("text");
+        assert!(reply.status == 200 && reply.body == text, "{name}: {}", reply.status);
+    }
+    let page = get(address, "/").body;
+    let named: Vec<&str> = ["src=\"", "href=\""].iter().flat_map(|name| page.split(name).skip(1)).collect();
+    for name in
+        named.iter().filter_map(|rest| rest.split('"').next()).filter(|name| !name.starts_with("data:"))
+    {
+        assert_eq!(get(address, &format!("/{name}")).status, 200, "{name}");
+    }
+    assert!(named.len() >= 3, "{page}");
 }
 
 fn add_user(project: &Path) {

@@ -12,7 +12,7 @@ fn example(name: &str, file: &str) -> PathBuf {
 
 #[test]
 fn the_examples_keep_their_policies() {
-    for name in ["multi-tenant", "rbac", "privacy", "blog", "todo"] {
+    for name in ["multi-tenant", "rbac", "privacy", "blog", "todo", "edge"] {
         let (tests, config) = (example(name, "policy_tests.toml"), example(name, "sqlitrest.toml"));
         let ended = run(&["policy", "test", path(&tests), "--config", path(&config)], &[]);
         assert_eq!(ended.code, Some(0), "{name}\n{}{}", ended.stdout, ended.stderr);

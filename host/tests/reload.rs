@@ -316,6 +316,148 @@ fn what_is_persisted_is_there_at_the_next_start() {
 }
 
 /// Threads and open files of a process.
+/// How many POSIX locks somebody has on a file.
+#[cfg(target_os = "linux")]
+fn locks(file: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = format!(":{} ", fs::metadata(file).expect("a file").ino());
+    let locks = fs::read_to_string("/proc/locks").expect("locks");
+    locks.lines().filter(|line| line.contains("POSIX") && line.contains(&inode)).count()
+}
+
+/// Without them other processes take the log for one that nobody uses, and delete it with what was written last.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_lock_on_a_database_is_let_go() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "[backup]\ndirectory = \"./backups\"\nevery = \"1h\"\n");
+        let (main, second) = (site.scratch.path("main.db"), site.scratch.path("tenants/a.db"));
+        site.server.logs("backup of main");
+        assert!(locks(&main) > 0, "{engine}: after a backup");
+        for name in ["a", "b"] {
+            let body = format!(r#"{{"name":"{name}","path":"a.db"}}"#);
+            assert_eq!(site.deed("POST", "/_debug/databases", &body).status, 201);
+            assert!(locks(&second) > 0, "{engine}: attached as {name}");
+        }
+        let text = fs::read_to_string(site.config()).expect("file");
+        site.scratch.file("sqlitrest.toml", format!("{text}[pool]\nreaders_per_db = 3\n"));
+        site.server.signal("HUP");
+        site.server.logs("SIGHUP: the configuration is read again");
+        assert_eq!(site.get_of("b", "/albums?select=id").status, 200);
+        for file in [&main, &second] {
+            assert!(locks(file) > 0, "{engine}: {} after a reload", file.display());
+        }
+        // What looks at a database as others do leaves the log where it is.
+        let other = Connection::open(&main).expect("database");
+        other.query_row("SELECT count(*) FROM albums", [], |_| Ok(())).expect("read");
+        other.close().expect("closed");
+        assert!(site.scratch.path("main.db-wal").exists(), "{engine}");
+        site.server.stop();
+    }
+}
+
+#[test]
+fn a_file_that_is_gone_opens_nothing() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        site.scratch.file("policies.toml", format!("{OPEN}using = \"id = 2\"\n"));
+        assert_eq!(site.deed("POST", "/_debug/reload-schema", "").status, 200);
+        fs::rename(site.config(), site.scratch.path("away.toml")).expect("renamed");
+        site.server.signal("HUP");
+        let line = site.server.logs("SIGHUP: what was read before is kept");
+        assert!(line.contains("sqlitrest.toml cannot be read"), "{line}");
+        assert_eq!(site.ask(None, "GET", "/albums?select=id", "").body, r#"[{"id":2}]"#, "{engine}");
+        // What a reload lets go is said.
+        let open = CONFIG.replace("[policies]\nfile = \"policies.toml\"\n", "");
+        site.scratch.file("sqlitrest.toml", open);
+        let reply = site.deed("POST", "/_debug/reload-schema", "");
+        assert!(reply.body.contains("no more [policies]: every role may do everything"), "{}", reply.body);
+        site.server.stop();
+    }
+}
+
+#[test]
+fn a_reload_that_fails_detaches_nothing() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        assert_eq!(site.deed("POST", "/_debug/databases", r#"{"name":"a","path":"a.db"}"#).status, 201);
+        let broken = "[databases.a]\npath = \"tenants/a.db\"\n[databases.broken]\npath = \"none.db\"\n";
+        site.scratch.file("sqlitrest.toml", format!("{CONFIG}{broken}"));
+        assert_eq!(site.deed("POST", "/_debug/reload-schema", "").status, 422);
+        site.scratch.file("sqlitrest.toml", CONFIG);
+        assert_eq!(site.deed("POST", "/_debug/reload-schema", "").status, 200);
+        assert_eq!(site.get_of("a", "/albums?select=id").status, 200, "{engine}");
+        site.server.stop();
+    }
+}
+
+#[test]
+fn who_attaches_at_the_same_time_is_told_the_truth() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        let together = |bodies: Vec<String>| {
+            let statuses: Vec<u16> = scope(|scope| {
+                let asked = bodies.iter().map(|body| {
+                    let site = &site;
+                    scope.spawn(move || site.deed("POST", "/_debug/databases", body).status)
+                });
+                let asked: Vec<_> = asked.collect();
+                asked.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+            });
+            statuses.iter().filter(|status| **status == 201).count()
+        };
+        let same = (0..8).map(|_| r#"{"name":"same","path":"a.db","persist":true}"#.to_owned());
+        assert_eq!(together(same.collect()), 1, "{engine}: one of a name");
+        // Two are there, of four.
+        let many = (0..8).map(|number| format!(r#"{{"name":"t{number}","path":"a.db","persist":true}}"#));
+        assert_eq!(together(many.collect()), 2, "{engine}: no more than attach.most");
+        // All that is told to be persisted is.
+        let file = fs::read_to_string(site.config()).expect("file");
+        assert_eq!(file.matches("path = ").count(), 4, "{file}");
+        assert_eq!(site.deed("POST", "/_debug/reload-schema", "").status, 200);
+        assert_eq!(site.deed("POST", "/_debug/databases", r#"{"name":"SAME","path":"a.db"}"#).status, 409);
+        // What is detached and stays in the file comes back with it, which is told.
+        let reply = site.deed("DELETE", "/_debug/databases/same", "");
+        assert!(reply.body.contains("?persist=true"), "{reply:?}");
+        site.server.stop();
+    }
+}
+
+#[test]
+fn files_are_watched_while_a_database_beside_them_is_written() {
+    for engine in ENGINES {
+        let site = Site::new(engine, "");
+        site.server.signal("TERM");
+        assert_eq!(site.server.wait().code, Some(0));
+        let text = CONFIG.replace("watch = false", "watch = true");
+        let config = site.scratch.file("sqlitrest.toml", &text);
+        let server = serve_config(engine, &config, &SECRET);
+        let end = AtomicBool::new(false);
+        scope(|scope| {
+            let _ends = Ends(&end);
+            let (address, end) = (&server.address, &end);
+            let admin = &site.admin;
+            scope.spawn(move || {
+                let mut client = Client::connect(address);
+                while !end.load(Ordering::Relaxed) {
+                    assert!(client.request_with("PATCH", "/albums?id=eq.1", &[admin], r#"{"title":"x"}"#));
+                    assert_eq!(client.reply(false).expect("a reply").status, 204);
+                }
+            });
+            // Another file than before, and then what is in that.
+            site.scratch.file("others.toml", OPEN);
+            site.scratch.file("sqlitrest.toml", text.replace("policies.toml", "others.toml"));
+            server.logs("files have changed: the configuration is read again");
+            site.scratch.file("others.toml", format!("{OPEN}using = \"id = 2\"\n"));
+            server.logs("files have changed: the configuration is read again");
+            let reply = ask(address, "GET", "/albums?select=id", &[], "");
+            assert_eq!(reply.body, r#"[{"id":2}]"#, "{engine}");
+            end.store(true, Ordering::Relaxed);
+        });
+        server.stop();
+    }
+}
+
 fn held(id: u32) -> (usize, usize) {
     let count = |what: &str| fs::read_dir(format!("/proc/{id}/{what}")).map_or(0, Iterator::count);
     (count("task"), count("fd"))

@@ -153,6 +153,21 @@ fn one_reads_another() {
 }
 
 #[test]
+fn who_reads_another_has_a_log_of_its_own() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        shop(&scratch);
+        let server = serve_config(engine, &scratch.file("s.toml", CONFIG), &[]);
+        for (file, expected) in [("shop.db", "wal"), ("logs.db", "delete")] {
+            let sql = Connection::open(scratch.path(file)).expect("database");
+            let mode: String = sql.query_row("PRAGMA journal_mode", [], |row| row.get(0)).expect("mode");
+            assert_eq!(mode, expected, "{engine} {file}");
+        }
+        server.stop();
+    }
+}
+
+#[test]
 fn policies_are_of_one() {
     const POLICIES: &str = r#"
 [policies]

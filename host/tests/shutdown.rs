@@ -157,3 +157,31 @@ fn a_killed_server_loses_nothing_acknowledged() {
     serve("native", &database, &[]).stop();
     assert_no_log(&database);
 }
+
+#[test]
+fn a_log_that_is_anothers_to_move_stays_as_it_is() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let never = [("SQLITREST_POOL_WAL_CHECKPOINT_INTERVAL", "0s")];
+        // The file is in WAL mode from now on.
+        serve_with(engine, &database, &[], &never).stop();
+        let before = std::fs::read(&database).expect("database");
+        let server = serve_with(engine, &database, &[], &never);
+        // More than what is moved at once elsewhere.
+        let row = format!(r#"{{"title":"{}"}}"#, "long ".repeat(250_000));
+        for _ in 0..5 {
+            assert_eq!(support::reply_to(&server.address, "POST", "/albums", &row).status, 201);
+        }
+        assert_eq!(get(&server.address, "/albums?select=id").status, 200);
+        let ended = server.stop();
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+        assert_eq!(std::fs::read(&database).expect("database"), before, "{engine}: the log was moved");
+        let log = std::fs::metadata(format!("{}-wal", database.display())).expect("a log");
+        assert!(log.len() > 6_000_000, "{} bytes", log.len());
+        // Once nobody else moves it, it is ours again.
+        serve(engine, &database, &[]).stop();
+        assert_no_log(&database);
+        assert_eq!(count(&database, "albums WHERE title LIKE 'long%'"), 5);
+    }
+}

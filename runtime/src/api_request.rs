@@ -16,6 +16,7 @@ use crate::function::{self, Arguments, Call, RawBody};
 use crate::http::Request;
 use crate::identity::Identity;
 use crate::media::{Accept, MediaType, is_lines};
+use crate::openapi;
 use crate::payload::{Payload, form_pairs};
 use crate::plan;
 use crate::pre_request;
@@ -82,6 +83,8 @@ pub enum Action {
     Call(CallRequest),
     /// `/_batch`: several requests in one transaction.
     Batch(Vec<ApiRequest>),
+    /// `/`: the description of the API.
+    Describe(openapi::Asked),
 }
 
 /// A call of a function.
@@ -180,6 +183,10 @@ impl ApiRequest {
                 let media_type = accept.choose(|m| m.is_common(config.api.plan), MediaType::Json)?;
                 (relation, action, params, media_type)
             }
+            Target::Description => {
+                let (asked, media_type) = openapi::Asked::parse(config, request, query, &accept)?;
+                (String::new(), Action::Describe(asked), QueryParams::default(), media_type)
+            }
             Target::Batch => {
                 let action = Action::Batch(batch::operations(config, identity, request)?);
                 let media_type = accept.choose(|m| *m == MediaType::Json, MediaType::Json)?;
@@ -226,7 +233,11 @@ impl ApiRequest {
 
     /// Whether the body of the answer is left out.
     pub fn is_head(&self) -> bool {
-        matches!(self.action, Action::Read { head: true } | Action::Call(CallRequest { head: true, .. }))
+        match &self.action {
+            Action::Read { head } | Action::Call(CallRequest { head, .. }) => *head,
+            Action::Describe(asked) => asked.head,
+            _ => false,
+        }
     }
 
     /// Whether the request is a GET or HEAD, or a QUERY, which stands for one.
@@ -246,6 +257,7 @@ impl ApiRequest {
             }
             Action::Call(CallRequest { call: Call { readonly: true, .. }, .. })
             | Action::Read { .. }
+            | Action::Describe(_)
             | Action::Options => Access::Read,
             Action::Call(_) => Access::Write,
             Action::Insert(_) | Action::Put(_) | Action::Update(_) | Action::Delete => Access::Write,
@@ -289,6 +301,7 @@ enum Target {
     Relation(String),
     Function(String),
     Batch,
+    Description,
 }
 
 fn target(config: &Config, path: &str) -> Result<Target, Error> {
@@ -297,7 +310,7 @@ fn target(config: &Config, path: &str) -> Result<Target, Error> {
         return Ok(Target::Batch);
     }
     match segments.as_slice() {
-        [""] if config.api.root.is_empty() => Err(Error::NoRoot),
+        [""] if config.api.root.is_empty() => Ok(Target::Description),
         [""] => Ok(Target::Function(config.api.root.clone())),
         ["rpc", name] => decode_path(name).map(Target::Function),
         [name] => decode_path(name).map(Target::Relation),
@@ -344,7 +357,7 @@ fn call(
 }
 
 /// Whether who asks has one of a function's roles.
-fn may_call(config: &Config, udf: &Udf, identity: &Identity) -> bool {
+pub(crate) fn may_call(config: &Config, udf: &Udf, identity: &Identity) -> bool {
     udf.roles.iter().any(|role| role == "*") || {
         let roles = config.roles_of(identity.role.as_deref());
         udf.roles.iter().any(|role| roles.contains(role))

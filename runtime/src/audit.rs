@@ -217,7 +217,7 @@ fn operation(request: &ApiRequest, plan: Option<&Plan>) -> Option<Operation> {
         Action::Delete => Operation::Delete,
         Action::Call(_) if request.access() == Access::Read => Operation::Select,
         Action::Call(_) => Operation::Call,
-        Action::Options | Action::Batch(_) => return None,
+        Action::Options | Action::Batch(_) | Action::Describe(_) => return None,
     };
     told.then_some(operation)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::config::Config;
+use crate::config::{Config, OpenApi};
 use crate::http::{Request, Response};
 use crate::query_params::decode_path;
 
@@ -49,12 +49,17 @@ pub(crate) fn options(config: &Config, request: &Request<'_>) -> Option<Response
             named.peek()?;
             if named.any(|udf| udf.readonly) { "OPTIONS,GET,HEAD,POST" } else { "OPTIONS,POST" }
         }
-        None if matches!(path, "" | "/") => "OPTIONS,GET,HEAD",
+        None if matches!(path, "" | "/") && has_root(config) => "OPTIONS,GET,HEAD",
         None if path == crate::batch::PATH => "OPTIONS,POST",
         _ => return None,
     };
     let headers = vec![("allow".into(), allow.to_owned())];
     Some(Response { status: 200, headers, ..Response::default() })
+}
+
+/// Whether anything answers at the root.
+fn has_root(config: &Config) -> bool {
+    !config.api.root.is_empty() || config.api.openapi != OpenApi::Disabled
 }
 
 /// What of a request says whether a page of another origin asks.

@@ -44,7 +44,7 @@ pub fn etag(rows: &[u8], beside: &str, media_type: &MediaType) -> String {
 
 impl Conditional {
     /// Reads a request.
-    pub(crate) fn of(request: &Request<'_>) -> Conditional {
+    pub fn of(request: &Request<'_>) -> Conditional {
         let tags = |name: &str| {
             let list: Vec<String> = request
                 .texts(name)

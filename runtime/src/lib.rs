@@ -21,6 +21,7 @@ pub mod config;
 pub mod cors;
 pub mod database;
 mod database_error;
+pub mod debug;
 pub mod encode;
 pub mod error;
 pub mod etag;
@@ -33,6 +34,7 @@ pub mod http;
 pub mod identity;
 pub mod keyset;
 pub mod media;
+pub mod openapi;
 pub mod order;
 pub mod payload;
 pub mod plan;
@@ -62,6 +64,7 @@ use compile::{Output, Program};
 use config::{Config, Mode, TxEnd, Verbosity};
 use database::Database;
 use database_error::classify;
+pub use debug::explain::explain;
 use encode::Shape;
 use error::Error;
 use function::Returns;
@@ -158,35 +161,6 @@ pub fn plan(
     request: &ApiRequest,
 ) -> Result<(Plan, Program), Error> {
     plan_for_role(config, &schema.for_role(config, request.identity.role.as_deref()), request)
-}
-
-/// The relations whose rules a request is held to, and how the database would go about its statements; none is run.
-///
-/// # Errors
-/// Whatever the stages refuse, and what the database says.
-pub fn explain(
-    config: &Config,
-    schema: &Arc<SchemaCache>,
-    request: &ApiRequest,
-    db: &mut dyn Database,
-) -> Result<(Vec<schema::RelationId>, Vec<run::Explained>), Error> {
-    let (mut relations, mut explained) = match &request.pre_request {
-        Some(call) => explain(config, schema, call, db)?,
-        None => (Vec::new(), Vec::new()),
-    };
-    explained.iter_mut().for_each(|statement| statement.step = "pre-request");
-    let view = schema.for_role(config, request.identity.role.as_deref());
-    let (authorized, program) = authorize_and_compile(config, &view, request)?;
-    let own = run::explain(&program, db).map_err(|e| classify(&e, schema, &request.relation))?;
-    explained.extend(own);
-    let statements = program.steps.iter().flat_map(compile::Step::statements);
-    let defined = statements.flat_map(|statement| &statement.defines);
-    for relation in authorized.relations().iter().chain(defined) {
-        if !relations.contains(relation) {
-            relations.push(*relation);
-        }
-    }
-    Ok((relations, explained))
 }
 
 fn plan_for_role(
@@ -328,10 +302,16 @@ fn answer(
         *schema = Arc::new(read.map_err(|e| classify(&e, schema, &request.relation))?);
     }
     timing.spend(Stage::Transaction);
+    let whole = &*schema;
     let schema = &schema.for_role(config, request.identity.role.as_deref());
     if let Some(call) = &request.pre_request {
         pre_request::call(config, schema, call, db)?;
         timing.spend(Stage::Transaction);
+    }
+    if let Action::Describe(asked) = &request.action {
+        let response = openapi::answer(config, whole, request, asked);
+        timing.spend(Stage::Response);
+        return response;
     }
     let planned = plan_for_role(config, schema, request);
     timing.spend(Stage::Plan);

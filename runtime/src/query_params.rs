@@ -178,7 +178,7 @@ pub fn decode_path(text: &str) -> Result<String, Error> {
 }
 
 /// Percent-encodes all but the unreserved characters of RFC 3986 section 2.3.
-pub(crate) fn percent_encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

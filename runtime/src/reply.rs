@@ -76,6 +76,29 @@ pub(crate) fn reply(
     }
 }
 
+/// The answer to a read of something that is no rows, but goes by who asks as they do.
+///
+/// # Errors
+/// PT412 where `If-Match` does not hold.
+pub(crate) fn whole(request: &ApiRequest, content_type: String, body: Vec<u8>) -> Result<Response, Error> {
+    let etag = etag(&body, "", &request.media_type);
+    if !request.conditional.allow_read(&etag, 1) {
+        return Err(Error::Precondition);
+    }
+    let is_known = request.conditional.has(&etag);
+    let mut headers = vec![("etag".into(), etag), ("vary".into(), VARY.to_owned())];
+    if is_known {
+        return Ok(Response { status: 304, headers, ..Response::default() });
+    }
+    headers.insert(1, ("content-type".into(), content_type));
+    let mut response = Response { status: 200, headers, body, ..Response::default() };
+    if request.is_head() {
+        response.content_length = Some(response.body.len() as u64);
+        response.body.clear();
+    }
+    Ok(response)
+}
+
 fn insert_reply(
     config: &Config,
     request: &ApiRequest,
@@ -302,7 +325,9 @@ fn meant(request: &ApiRequest) -> Preferences {
         Action::Delete => (false, false, true, true),
         Action::Put(_) => (false, false, true, false),
         Action::Call(_) => (false, false, false, true),
-        Action::Read { .. } | Action::Options | Action::Batch(_) => (false, false, false, false),
+        Action::Read { .. } | Action::Options | Action::Batch(_) | Action::Describe(_) => {
+            (false, false, false, false)
+        }
     };
     meant.resolution = meant.resolution.filter(|_| keyed);
     meant.missing = meant.missing.filter(|_| rows);

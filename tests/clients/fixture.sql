@@ -29,3 +29,11 @@ CREATE TABLE notes (
   stars INTEGER CONSTRAINT notes_stars_check CHECK (stars < 6)
 );
 INSERT INTO notes (id, owner, slug, body, stars) VALUES (1, 'nobody', 'first', 'keep', 1);
+
+-- What the types of TypeScript are tried with beside them: a column of few values, one that is made, a view.
+CREATE TABLE moods (
+  id INTEGER PRIMARY KEY, album_id INTEGER NOT NULL UNIQUE REFERENCES albums (id), mood TEXT NOT NULL CHECK (mood IN ('calm', 'loud')),
+  shout TEXT GENERATED ALWAYS AS (upper(mood))
+);
+INSERT INTO moods (id, album_id, mood) VALUES (1, 1, 'calm'), (2, 2, 'loud');
+CREATE VIEW titles AS SELECT title, count(*) AS copies FROM albums GROUP BY title;

@@ -48,6 +48,8 @@ pub struct Spin {
     /// Databases beside it, by their labels.
     pub others: Vec<(&'static str, PathBuf)>,
     files: TempDir,
+    /// The variables that the application hands on, with their values.
+    pub variables: Vec<(&'static str, String)>,
     /// The one host, with its port, that it may send requests to.
     pub allowed: Option<String>,
 }
@@ -59,6 +61,7 @@ pub struct State {
     table: ResourceTable,
     hooks: Hooks,
     databases: Vec<(&'static str, PathBuf)>,
+    variables: Vec<(&'static str, String)>,
 }
 
 /// The hosts that the guest may send requests to, as in `allowed_outbound_hosts`.
@@ -114,7 +117,14 @@ impl Spin {
         let component = COMPONENT.get_or_init(load).clone();
         let files = TempDir::new().unwrap();
         std::fs::write(files.path().join("sqlitrest.toml"), config).unwrap();
-        Spin { component, database: database.to_owned(), others: Vec::new(), files, allowed: None }
+        Spin {
+            component,
+            database: database.to_owned(),
+            others: Vec::new(),
+            files,
+            variables: Vec::new(),
+            allowed: None,
+        }
     }
 
     /// Mounts a file.
@@ -140,6 +150,7 @@ impl Spin {
             table: ResourceTable::new(),
             hooks: Hooks { allowed: self.allowed.clone() },
             databases,
+            variables: self.variables.clone(),
         };
         let mut store = Store::new(self.component.engine(), state);
         let (sender, receiver) = tokio::sync::oneshot::channel();
@@ -256,7 +267,8 @@ impl HostConnection for State {
 
 impl variables::Host for State {
     fn get(&mut self, name: String) -> Result<String, variables::Error> {
-        Err(variables::Error::Undefined(name))
+        let found = self.variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone()).ok_or(variables::Error::Undefined(name))
     }
 }
 

@@ -213,6 +213,7 @@ fn the_defaults_of_the_document_are_those_of_the_code() {
                 &mut config.telemetry,
                 &mut config.audit,
                 &mut config.backup,
+                &mut config.mcp,
                 &mut config.tls,
             ];
             sections.into_iter().for_each(|section| *section = None);

@@ -1,4 +1,5 @@
-//! What the documents claim: every example of docs/api.md, auth.md, policies.md and security.md on every engine, and that nothing is left undocumented.
+//! What the documents claim: every `http` example of the pages named below on every engine, and that nothing is left undocumented. What is typed in a
+//! `console` block is run by `xtask/tests/documents`, which also holds that no page is without a test.
 //! `UPDATE_EXPECT=1` writes the answers into the document.
 
 use std::collections::BTreeMap;
@@ -64,6 +65,21 @@ async fn examples_of_the_reference() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn examples_of_filters() {
+    run_examples("docs/filters.md", 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_functions() {
+    run_examples("docs/functions.md", 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_edge_hosts() {
+    run_examples("docs/edge.md", 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn examples_of_signing_in() {
     run_examples("docs/auth.md", 5);
 }
@@ -74,8 +90,18 @@ async fn examples_of_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn examples_of_debugging() {
+    run_examples("docs/debug.md", 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn examples_of_security() {
     run_examples("docs/security.md", 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn examples_of_documents() {
+    run_examples("docs/openapi.md", 6);
 }
 
 /// Runs the examples of a document, of which there must be some.
@@ -127,8 +153,10 @@ fn documents() -> String {
         "docs/auth.md",
         "docs/configuration.md",
         "docs/databases.md",
+        "docs/debug.md",
         "docs/http.md",
         "docs/observability.md",
+        "docs/openapi.md",
         "docs/policies.md",
         "docs/audit.md",
         "docs/operations.md",

@@ -39,7 +39,9 @@ fn every_code_is_reached() {
     assert!(codes.len() > 40, "only {codes:?} were found in the sources");
     let mut reached = BTreeSet::new();
     cases(&sqlitrest_tests::root().join("tests/cases"), &mut reached);
-    let extra: Vec<_> = reached.difference(&codes).collect();
+    // PT403 and the like are a function's own: what it raises is its answer's status.
+    let is_raised = |code: &str| code.strip_prefix("PT").is_some_and(|status| status.parse::<u16>().is_ok());
+    let extra: Vec<_> = reached.difference(&codes).filter(|code| !is_raised(code)).collect();
     assert!(extra.is_empty(), "in cases, but not found in {SOURCES:?}: {extra:?}");
     let needless: Vec<_> = TROUBLES.iter().filter(|(code, _)| reached.contains(*code)).collect();
     assert!(needless.is_empty(), "reached by cases: {needless:?}");

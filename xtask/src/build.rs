@@ -34,22 +34,9 @@ pub const SERVER: [&str; 4] = ["--package", "sqlitrest", "--package", "sqlitrest
 /// # Errors
 /// What the compilers say.
 pub fn all(wasm: &Wasm, selection: &[&str]) -> Result<()> {
-    guest(wasm)?;
-    host(selection)?;
+    machine_code(wasm, selection)?;
+    run(with_component(&mut cargo()).args(["build", "--release"]).args(selection))?;
     eprintln!("built {} and {}", server().display(), component().display());
-    Ok(())
-}
-
-/// Builds what is shipped: the server with the component inside, small and fast, in `target/dist`. Takes minutes.
-///
-/// # Errors
-/// What the compilers say.
-pub fn dist(wasm: &Wasm) -> Result<()> {
-    all(wasm, &SERVER)?;
-    run(with_component(&mut cargo()).args(["build", "--profile", "dist", "--package", "sqlitrest"]))?;
-    let shipped = target(&format!("dist/sqlitrest{}", std::env::consts::EXE_SUFFIX));
-    let size = fs::metadata(&shipped).with_context(|| shipped.display().to_string())?.len();
-    eprintln!("built {}: {} KB", shipped.display(), size / 1024);
     Ok(())
 }
 
@@ -68,19 +55,21 @@ pub fn guest(wasm: &Wasm) -> Result<()> {
     Ok(())
 }
 
-/// Compiles the component to machine code, and builds the server around it.
-fn host(selection: &[&str]) -> Result<()> {
+/// Builds the component, and compiles it to the machine code that the server carries.
+///
+/// # Errors
+/// What the compilers say.
+pub fn machine_code(wasm: &Wasm, selection: &[&str]) -> Result<()> {
+    guest(wasm)?;
     need_c_compiler()?;
     // Of the same selection as the server, so that wasmtime is compiled once.
-    let build = |more: &[&str]| {
-        run(with_component(&mut cargo()).args(["build", "--release"]).args(selection).args(more))
-    };
-    build(&["--bin", "sqlitrest-compile"])?;
+    let mut compiler = cargo();
+    with_component(&mut compiler).args(["build", "--release"]).args(selection);
+    run(compiler.args(["--bin", "sqlitrest-compile"]))?;
     let fresh = beside(&compiled_component());
     let compiler = target(&format!("release/sqlitrest-compile{}", std::env::consts::EXE_SUFFIX));
     run(Command::new(compiler).arg(component()).arg(&fresh))?;
-    replace(&compiled_component(), &fresh)?;
-    build(&[])
+    replace(&compiled_component(), &fresh)
 }
 
 /// Every build of the host gets the component this way, so that none undoes another.

@@ -1,26 +1,41 @@
-//! The tests of `tests/clients/`: clients of PostgREST from their registries against the server that was built, below
-//! `/rest/v1`, on both engines.
+//! The tests of `tests/clients/`: clients of PostgREST and of MCP from their registries against the server that was
+//! built, on both engines.
 
-use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::build;
-use crate::node::{Node, node};
+use crate::node::in_folder;
 use crate::python::venv;
-use crate::shell::{cargo, once, output, root, run, target};
+use crate::served::{self, Directory, Server};
+use crate::shell::{cargo, output, root, target};
 use crate::test::Tally;
 
 /// Gets what the tests of a client need, and gives the command that runs them.
 type Prepare = fn() -> Result<Command>;
 
-/// The folders below `tests/`.
-const CLIENTS: [(&str, Prepare); 3] =
-    [("clients/js", javascript), ("clients/python", python), ("clients/rust", rust)];
+/// A folder below `tests/`.
+struct Client {
+    name: &'static str,
+    prepare: Prepare,
+    /// What is served: each is a `.sql` and a `.toml` below `tests/clients/`.
+    databases: &'static [&'static str],
+}
+
+const CLIENTS: [Client; 5] = [
+    Client { name: "clients/js", prepare: javascript, databases: &["fixture"] },
+    Client { name: "clients/python", prepare: python, databases: &["fixture"] },
+    Client { name: "clients/rust", prepare: rust, databases: &["fixture"] },
+    Client {
+        name: "clients/openapi",
+        prepare: openapi,
+        databases: &["openapi/chinook", "openapi/northwind", "openapi/keys"],
+    },
+    Client { name: "clients/mcp", prepare: mcp, databases: &["mcp/agents"] },
+];
 
 /// Runs the tests of the clients whose names contain `filter`.
 ///
@@ -28,12 +43,20 @@ const CLIENTS: [(&str, Prepare); 3] =
 /// A client cannot be had, or the server does not start.
 pub fn test(filter: Option<&str>, tally: &mut Tally) -> Result<()> {
     let is_meant = |name: &str| filter.is_none_or(|filter| name.contains(filter));
-    for (name, prepare) in CLIENTS.iter().filter(|(name, _)| is_meant(name)) {
+    for Client { name, prepare, databases } in CLIENTS.iter().filter(|client| is_meant(client.name)) {
         let mut command = prepare().with_context(|| format!("what tests/{name} tests is not to be had"))?;
-        for engine in ["component", "native"] {
-            let server = Server::start(engine)?;
-            println!("\n     Running tests/{name} with the engine {engine}");
-            tally.run(command.env("API_URL", &server.url))?;
+        for (engine, database) in ["component", "native"]
+            .into_iter()
+            .flat_map(|engine| databases.iter().map(move |of| (engine, of)))
+        {
+            let (server, file) = serve(engine, database)?;
+            println!("\n     Running tests/{name} with the engine {engine} and the database {database}");
+            command
+                .env("API_URL", &server.url)
+                .env("DATABASE", file)
+                .env("ENGINE", engine)
+                .env("CONFIG", folder(database).with_extension("toml"));
+            tally.run(command.env("SQLITREST_BIN", build::server()))?;
         }
     }
     Ok(())
@@ -44,16 +67,8 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn javascript() -> Result<Command> {
-    let folder = folder("js");
-    let Node { programs, search } = node()?;
-    let lock = fs::read_to_string(folder.join("package-lock.json"))?;
-    once(&folder.join("node_modules/.made-of"), &lock, || {
-        let mut npm = Command::new(programs.join("npm"));
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        run(npm.env("PATH", &search).current_dir(&folder))
-    })?;
-    let mut node = Command::new(programs.join("node"));
-    node.args(["--test", "--test-reporter=./reporter.js"]).env("PATH", search).current_dir(folder);
+    let mut node = in_folder(&folder("js"))?;
+    node.args(["--test", "--test-reporter=./reporter.js"]);
     Ok(node)
 }
 
@@ -62,6 +77,22 @@ fn python() -> Result<Command> {
     let programs = venv("clients/python", &fs::read_to_string(folder.join("requirements.txt"))?)?;
     let mut python = Command::new(programs.join("python"));
     python.arg(folder.join("clients_test.py"));
+    Ok(python)
+}
+
+fn openapi() -> Result<Command> {
+    let folder = folder("openapi");
+    let programs = venv("clients/openapi", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("openapi_test.py"));
+    Ok(python)
+}
+
+fn mcp() -> Result<Command> {
+    let folder = folder("mcp");
+    let programs = venv("clients/mcp", &fs::read_to_string(folder.join("requirements.txt"))?)?;
+    let mut python = Command::new(programs.join("python"));
+    python.arg(folder.join("mcp_test.py"));
     Ok(python)
 }
 
@@ -78,47 +109,13 @@ pub fn rust_client() -> Command {
     cargo
 }
 
-/// A server over a new database, gone with it.
-struct Server {
-    child: Child,
-    /// Held open for what it may write.
-    _stdout: BufReader<ChildStdout>,
-    directory: PathBuf,
-    /// `http://127.0.0.1:PORT`
-    url: String,
-}
-
-impl Server {
-    fn start(engine: &str) -> Result<Server> {
-        let directory = target(&format!("clients/served-{}", std::process::id()));
-        if directory.exists() {
-            fs::remove_dir_all(&directory)?;
-        }
-        fs::create_dir_all(&directory)?;
-        let database = directory.join("clients.db");
-        let mut create = Command::new(build::server());
-        output(create.arg("create-database").arg(folder("fixture.sql")).arg(&database))?;
-        let mut command = Command::new(build::server());
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SQLITREST_")) {
-            command.env_remove(name);
-        }
-        command.arg("serve").arg(database).arg("--config").arg(folder("sqlitrest.toml"));
-        command.args(["--engine", engine, "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-        let mut child = command.spawn().context("cannot start the server")?;
-        let mut stdout = BufReader::new(child.stdout.take().context("the server has no output")?);
-        let mut line = String::new();
-        stdout.read_line(&mut line)?;
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let url = url.with_context(|| format!("the server does not say where it listens: {line}"))?;
-        Ok(Server { url: url.trim_end_matches(',').to_owned(), child, _stdout: stdout, directory })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Whether it goes well or not, the tests are over.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.directory);
-    }
+/// A server over a new database of a text below `tests/clients/`, with the configuration beside that; and the database.
+fn serve(engine: &str, name: &str) -> Result<(Server, PathBuf)> {
+    let directory = Directory::new(target(&format!("clients/served-{}", std::process::id())))?;
+    let fixture = folder(&format!("{name}.sql"));
+    let database = directory.0.join(fixture.with_extension("db").file_name().unwrap_or_default());
+    output(served::command().arg("create-database").arg(&fixture).arg(&database))?;
+    let mut command = served::command();
+    command.arg("serve").arg(&database).arg("--config").arg(fixture.with_extension("toml"));
+    Ok((Server::start(&mut command, engine, directory)?, database))
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::python::venv;
 use crate::shell::{once, run, succeeds};
@@ -32,6 +32,24 @@ pub fn node() -> Result<Node> {
         succeeds(Command::new("node").args(["-e", is_new])) && succeeds(Command::new("npm").arg("--version"));
     let programs = if installed { PathBuf::new() } else { venv("clients/node", NODE)? };
     Ok(Node { search: before(&programs)?, programs })
+}
+
+/// Node.js, about to run in a folder, with the packages there that its lock has.
+///
+/// # Errors
+/// There is no Node.js to be had; npm's.
+pub fn in_folder(folder: &Path) -> Result<Command> {
+    let Node { programs, search } = node()?;
+    let lock = folder.join("package-lock.json");
+    let lock = fs::read_to_string(&lock).with_context(|| lock.display().to_string())?;
+    once(&folder.join("node_modules/.made-of"), &lock, || {
+        let mut npm = Command::new(programs.join("npm"));
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+        run(npm.env("PATH", &search).current_dir(folder))
+    })?;
+    let mut node = Command::new(programs.join("node"));
+    node.env("PATH", search).current_dir(folder);
+    Ok(node)
 }
 
 /// The search path with a directory before all others.

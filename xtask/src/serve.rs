@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::build;
+use crate::example::{self, Example, PASSWORD};
 use crate::shell::{root, run};
 use crate::wasm;
 
@@ -20,7 +21,17 @@ const EXAMPLES: [&str; 3] = [
     "tracks?price=gt.1&milliseconds=lt.240000&order=milliseconds.desc&limit=5",
 ];
 
-/// `cargo xtask serve [DB] [-- FLAGS]`.
+/// What is served.
+enum What {
+    /// A database of the user's.
+    Database(PathBuf),
+    /// The example database.
+    Music,
+    /// An example with a page.
+    Page(&'static Example),
+}
+
+/// `cargo xtask serve [DB] [-- FLAGS]`, `cargo xtask serve --example NAME [-- FLAGS]`.
 ///
 /// # Errors
 /// Arguments that are not understood, and what the builds say.
@@ -29,19 +40,20 @@ pub fn serve(args: &[&str]) -> Result<()> {
         Some(at) => (&args[..at], &args[at + 1..]),
         None => (args, &args[..0]),
     };
-    let database = match own {
-        [] => None,
-        [path] if !path.starts_with('-') => Some(std::env::current_dir()?.join(path)),
-        _ => bail!("serve takes one database, and flags of `sqlitrest serve` after `--`"),
+    let what = match own {
+        [] => What::Music,
+        ["--example", name] => What::Page(example::named(name)?),
+        [path] if !path.starts_with('-') => What::Database(std::env::current_dir()?.join(path)),
+        _ => bail!("serve takes one database, or --example NAME, and flags of `sqlitrest serve` after `--`"),
     };
     build::all(&wasm::find()?, &build::SERVER)?;
     let mut server = Command::new(build::server());
     server.arg("serve");
-    let is_example = database.is_none();
-    match database {
+    match &what {
         // The server makes requests up for it.
-        Some(path) => server.arg(path).arg("--examples"),
-        None => server.arg(example()?),
+        What::Database(path) => server.arg(path).arg("--examples"),
+        What::Music => server.arg(music()?),
+        What::Page(example) => server.arg("--config").arg(example::kept(example)?),
     };
     let has = |flag: &str| flags.iter().any(|f| *f == flag || f.starts_with(&format!("{flag}=")));
     if !has("--engine") {
@@ -49,19 +61,34 @@ pub fn serve(args: &[&str]) -> Result<()> {
     }
     if !has("--listen") {
         server.args(["--listen", ADDRESS]);
-        if is_example {
+        tell(&what);
+    }
+    become_server(server.args(flags))
+}
+
+/// Says what to do next.
+fn tell(what: &What) {
+    match what {
+        What::Database(_) => {}
+        What::Music => {
             println!("\nOnce the server says that it listens, try in another terminal:");
             for query in EXAMPLES {
                 println!("  curl 'localhost:3000/{query}'");
             }
             println!();
         }
+        What::Page(Example { name, people, .. }) => {
+            println!("\nOnce the server says that it listens, open http://{ADDRESS}/");
+            if !people.is_empty() {
+                println!("Who may sign in: {}, with the password {PASSWORD}", people.join(", "));
+            }
+            println!("All that is in it is in target/examples/{name}.\n");
+        }
     }
-    become_server(server.args(flags))
 }
 
 /// The example database, made where it is not there yet.
-fn example() -> Result<PathBuf> {
+fn music() -> Result<PathBuf> {
     let path = root().join("examples/music.db");
     if !path.exists() {
         let half_made = root().join("examples/music-new.db");

@@ -27,6 +27,17 @@ pub fn cargo() -> Command {
     command
 }
 
+/// What the toolchain in use builds for where nothing else is said: `x86_64-unknown-linux-gnu`.
+///
+/// # Errors
+/// rustc's.
+pub fn host_triple() -> Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let about = output(Command::new(rustc).arg("-vV").current_dir(root()))?;
+    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("rustc does not say what it builds for")?.to_owned())
+}
+
 /// Shows the command and runs it.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: set-up, checks, and every test, with one line at the end that says how it went.
+//! `cargo xtask test`: set-up, checks, every test and the site of the documents, with one line at the end that says how it went.
 
 use std::env;
 use std::fmt;
@@ -8,8 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
+use crate::book::book;
+use crate::browser;
 use crate::build;
 use crate::clients;
+use crate::debian::install_packages;
+use crate::deploy;
 use crate::proj_db::proj_db;
 use crate::promtool::promtool;
 use crate::shell::{cargo, run, succeeds};
@@ -40,7 +44,8 @@ const SEED: &str = "PROPTEST_RNG_SEED";
 pub fn test(filter: Option<&str>) -> Result<()> {
     let start = Instant::now();
     let wasm = wasm::find()?;
-    let checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
+    need_curl()?;
+    let mut checks = if filter.is_none() { check(&wasm)? } else { Vec::new() };
     build::all(&wasm, &QUICKLY)?;
     let mut tests = cargo();
     build::with_component(&mut tests)
@@ -61,12 +66,26 @@ pub fn test(filter: Option<&str>) -> Result<()> {
     let mut tally = Tally::default();
     tally.run(&mut tests)?;
     clients::test(filter, &mut tally)?;
+    if filter.is_none() {
+        book()?;
+        checks.push("documents as a site");
+    }
+    browser::test(filter, &mut tally)?;
+    deploy::test(filter, &mut tally)?;
     if tally.broken {
         bail!("{tally}");
     }
     let steps: String = checks.iter().map(|check| format!("{check}, ")).collect();
     println!("\nxtask test: passed in {} s: {steps}{tally}", start.elapsed().as_secs());
     Ok(())
+}
+
+/// What the documents tell to type.
+fn need_curl() -> Result<()> {
+    if succeeds(Command::new("curl").arg("--version")) {
+        return Ok(());
+    }
+    install_packages(&["curl".to_owned()]).context("the documents are typed with curl, which is not there")
 }
 
 /// Format and lints, where the toolchain has these components; says what was checked.

@@ -38,11 +38,21 @@ fn the_spin_manifest_names_what_is_there() {
     assert_eq!(routes.len(), 1);
     assert_eq!(routes[0]["component"].as_str(), Some("sqlitrest"));
     assert_eq!(routes[0]["route"].as_str(), Some("/..."));
-    // The labels that the component may open are those that the runtime configuration gives.
+    // The labels that the component may open are those that the runtime configurations give.
     let labels = at(&manifest, "component.sqlitrest.sqlite_databases").as_array().expect("labels");
-    let given = read_toml("deploy/spin/runtime-config.toml");
-    for label in labels {
-        at(&given, &format!("sqlite_database.{}", label.as_str().expect("text")));
+    for (file, keys) in
+        [("runtime-config", &["path", "type"][..]), ("runtime-config-libsql", &["token", "type", "url"])]
+    {
+        let given = read_toml(&format!("deploy/spin/{file}.toml"));
+        let databases = at(&given, "sqlite_database").as_table().expect("databases");
+        assert_eq!(databases.len(), labels.len(), "{file}");
+        for label in labels {
+            let database = at(&given, &format!("sqlite_database.{}", label.as_str().expect("text")));
+            let mut found: Vec<_> = database.as_table().expect("a database").keys().collect();
+            // As they stand or by name, which is up to the features that others ask of the crate.
+            found.sort();
+            assert_eq!(found, keys, "{file}");
+        }
     }
 }
 

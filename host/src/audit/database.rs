@@ -143,9 +143,13 @@ impl From<rusqlite::Error> for Opening {
 
 fn connect(path: &Path, sync: Sync) -> Result<(Connection, Option<(u64, Timestamp)>), Opening> {
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
+    // Only to make it: who closes a file that SQLite has open lets go SQLite's locks.
+    options.append(true).create_new(true);
     for_the_owner(&mut options);
-    options.open(path).map_err(Opening::File)?;
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(Opening::File(error)),
+        _ => {}
+    }
     let sql = Connection::open(path)?;
     sql.busy_timeout(PATIENCE)?;
     let others = format!("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE tbl_name <> '{TABLE}')");

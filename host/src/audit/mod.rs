@@ -74,9 +74,24 @@ impl Audit {
         Ok(Arc::new(Audit { settings, queue, state, patience, ended: Mutex::new(ended) }))
     }
 
+    /// Refuses a configuration that serves the log's own database.
+    ///
+    /// # Errors
+    /// One sentence on which.
+    pub fn refuse_served(&self, config: &Config) -> Result<()> {
+        settings::refuse_served(&self.settings, config)
+    }
+
     /// As it is now.
     pub fn snapshot(&self) -> Snapshot {
-        self.state.snapshot()
+        let is_full = self.queue.capacity() == 0 && self.state.is_failing();
+        let is_refusing = self.settings.on_full == OnFull::Wait && (is_full || self.is_stuck());
+        self.state.snapshot(self.settings.queue, is_refusing)
+    }
+
+    /// Whether the log cannot be written, which those are told who ask whether all is well.
+    pub fn is_failing(&self) -> bool {
+        self.state.is_failing()
     }
 
     /// A place for the record of a request, which is then sure.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::audit::Audits;
 use sqlitrest_runtime::config::{Config, Secret, Size, Span, reference};
 
@@ -14,7 +14,7 @@ use crate::settings::refer;
 const SHORTEST_KEY: usize = 16;
 
 /// `[audit]`. Where it is absent, no log is kept.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The log as a file of JSON on lines.
@@ -69,7 +69,7 @@ impl Default for Settings {
 }
 
 /// What becomes of a request while there is no room for its record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFull {
     /// It waits for `pool.busy_timeout`, then it is refused with 503 and nothing is done.
@@ -79,7 +79,7 @@ pub enum OnFull {
 }
 
 /// When records are on the disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sync {
     /// After each batch.

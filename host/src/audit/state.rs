@@ -46,6 +46,10 @@ pub struct Snapshot {
     pub hash: String,
     /// Since when it cannot be written, and why.
     pub failure: Option<(Timestamp, String)>,
+    /// How many records may wait.
+    pub room: usize,
+    /// Whether requests that need a record are refused at the moment.
+    pub is_refusing: bool,
 }
 
 impl State {
@@ -109,8 +113,8 @@ impl State {
         self.is_ending.load(Ordering::Relaxed)
     }
 
-    /// As it is now.
-    pub fn snapshot(&self) -> Snapshot {
+    /// As it is now, with room for so many records.
+    pub fn snapshot(&self, room: usize, is_refusing: bool) -> Snapshot {
         let end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Snapshot {
@@ -121,6 +125,8 @@ impl State {
             seq: end.head.seq,
             hash: end.head.hash.clone(),
             failure: end.failure.clone(),
+            room,
+            is_refusing,
         }
     }
 }

@@ -28,6 +28,9 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// How long the thread sleeps at the most: the clock may be set meanwhile.
 const LOOK: Duration = Duration::from_secs(30);
 
+/// How often the operator is told of what does not get better.
+const SILENCE: SignedDuration = SignedDuration::from_hours(1);
+
 /// The backups of a running server.
 pub struct Backups {
     state: Arc<States>,
@@ -52,6 +55,10 @@ pub struct State {
     pub kept: usize,
     /// When one has failed since the newest was made, and why.
     pub failure: Option<(Timestamp, String)>,
+    /// How many have failed since the start.
+    pub failures: u64,
+    /// When the operator was told last that they fail.
+    told: Option<Timestamp>,
     /// When the next is due.
     pub due: Option<Timestamp>,
 }
@@ -240,11 +247,15 @@ impl Thread {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                // It is tried again and again; the operator is told once.
-                if state.failure.is_none() {
+                // It is tried again and again; the operator is not told each time.
+                if state.failure.is_none()
+                    || state.told.is_none_or(|told| now.duration_since(told) >= SILENCE)
+                {
                     log(format_args!("backup of {database} failed, and is tried again: {error}"));
+                    state.told = Some(now);
                 }
                 state.failure = Some((now, error));
+                state.failures += 1;
                 false
             }
         }

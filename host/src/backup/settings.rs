@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use sqlitrest_runtime::config::{Config, DatabaseFile, Span};
+use serde::{Deserialize, Serialize, Serializer};
+use sqlitrest_runtime::config::{Config, DatabaseFile, Reader, Span, expand, texts};
 
 /// The shortest time between two backups: names tell seconds.
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// `[backup]`. Where it is absent, no backups are made but by hand.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// The directory that they are made in.
@@ -25,6 +25,7 @@ pub struct Settings {
     /// How many of a database are kept; 0: all.
     pub keep: usize,
     /// The databases, by their names in the configuration; none: all.
+    #[serde(deserialize_with = "texts")]
     pub databases: Vec<String>,
 }
 
@@ -46,6 +47,12 @@ impl Default for Settings {
 #[serde(try_from = "String")]
 pub struct At(pub Time);
 
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0.strftime("%H:%M"))
+    }
+}
+
 impl TryFrom<String> for At {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
@@ -57,6 +64,12 @@ impl TryFrom<String> for At {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Zone(pub TimeZone);
+
+impl Serialize for Zone {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.0.iana_name().unwrap_or("UTC"))
+    }
+}
 
 impl TryFrom<String> for Zone {
     type Error = String;
@@ -81,7 +94,7 @@ impl Settings {
     ///
     /// # Errors
     /// The sentence.
-    pub fn check(&self, config: &Config) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), String> {
         if self.directory.is_empty() {
             return Err("[backup] names no directory: write directory = \"./backups\"".to_owned());
         }
@@ -94,17 +107,24 @@ impl Settings {
         if self.at.is_none() && self.timezone != Zone(TimeZone::UTC) {
             return Err("backup.timezone is that of backup.at, which is absent".to_owned());
         }
+        Ok(())
+    }
+
+    /// Reads the names of the databases from where they are, and holds them against those of the configuration. What is wrong, in
+    /// sentences with the key.
+    pub fn read_lists(&mut self, config: &Config, read: &mut Reader<'_>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        expand("backup.databases", &mut self.databases, read, &mut wrong);
         let is_there =
             |name: &&String| config.databases.contains_key(*name) || config.database().0 == name.as_str();
+        let others = self.databases.iter().filter(|name| !is_there(name));
+        wrong.extend(others.map(|name| format!("backup.databases: there is no [databases.{name}]")));
         let is_on_server =
             |name: &&String| config.databases.get(*name).is_some_and(DatabaseFile::is_on_server);
-        if let Some(name) = self.databases.iter().find(is_on_server) {
-            return Err(format!("backup.databases: {name} is on a server, which has to keep its own copies"));
-        }
-        match self.databases.iter().find(|name| !is_there(name)) {
-            Some(name) => Err(format!("backup.databases: there is no [databases.{name}]")),
-            None => Ok(()),
-        }
+        let what = "is on a server, which has to keep its own copies";
+        let on_servers = self.databases.iter().filter(is_on_server);
+        wrong.extend(on_servers.map(|name| format!("backup.databases: {name} {what}")));
+        wrong
     }
 
     /// When backups are made.
@@ -127,17 +147,16 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sqlitrest_runtime::config::Reference;
 
     #[test]
     fn what_cannot_be_meant() {
-        let config = Config::load("", "[databases.a]\npath = \"a.db\"", []).expect("valid");
-        let check = |text: &str| toml::from_str::<Settings>(text).expect(text).check(&config);
+        let check = |text: &str| toml::from_str::<Settings>(text).expect(text).check();
         for (text, told) in [
             ("", "names no directory"),
             ("directory = \"b\"\nevery = \"1h\"\nat = \"03:00\"", "both every and at"),
             ("directory = \"b\"\nevery = \"10ms\"", "at least 1s"),
             ("directory = \"b\"\ntimezone = \"Europe/Berlin\"", "backup.timezone"),
-            ("directory = \"b\"\ndatabases = [\"c\"]", "there is no [databases.c]"),
         ] {
             let error = check(text).expect_err(text);
             assert!(error.contains(told), "{error}");
@@ -150,5 +169,25 @@ mod tests {
             let error = toml::from_str::<Settings>(text).expect_err(text).to_string();
             assert!(error.contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn databases_that_are_named_elsewhere() {
+        let config = Config::load("", "[databases.a]\npath = \"a.db\"", []).expect("valid");
+        let read = |list: &str| {
+            let text = format!("directory = \"b\"\ndatabases = {list}");
+            let mut settings: Settings = toml::from_str(&text).expect("valid");
+            let wrong = settings.read_lists(&config, &mut |reference| match reference {
+                Reference::Env("LIST") => Ok("a, c".to_owned()),
+                other => Err(format!("there is no {other:?}")),
+            });
+            (settings.databases.join(" "), wrong)
+        };
+        assert_eq!(read("[\"a\"]"), ("a".to_owned(), Vec::new()));
+        let missing = vec!["backup.databases: there is no [databases.c]".to_owned()];
+        assert_eq!(read("\"a, c\""), ("a c".to_owned(), missing.clone()));
+        assert_eq!(read("\"env:LIST\""), ("a c".to_owned(), missing));
+        let unread = vec!["backup.databases: there is no Env(\"NONE\")".to_owned()];
+        assert_eq!(read("\"env:NONE\""), (String::new(), unread));
     }
 }

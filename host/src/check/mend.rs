@@ -114,7 +114,7 @@ mod tests {
             starts,
             [
                 "s.toml:2:1: unknown field `prot`",
-                "s.toml:3:8: invalid type: string \"x\"",
+                "s.toml:3:8: invalid type: a text",
                 "s.toml:5:2: unknown field `nothing`",
                 "s.toml:13:1: unknown field `readonli`",
                 "s.toml:14:1: missing field `name`",

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 use sqlitrest_runtime::config::{Config, Udf};
+use sqlitrest_runtime::debug::asked::Asked;
 use sqlitrest_runtime::error_response;
 use sqlitrest_runtime::function::Returns;
 use sqlitrest_runtime::identity::Identity;
 use sqlitrest_runtime::schema::{ColumnType, SchemaCache, Warning, read_configured};
 
-use crate::asking::Asked;
 use crate::source::Own;
 
 /// What SQLite does not take and `known`, the schema, does not tell of.

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use sqlitrest_compile::unpack;
 use wasmtime::component::Component;
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig, Precompiled};
 
@@ -55,13 +56,16 @@ pub fn load(engine: &Engine, guest: &Guest) -> Result<Component> {
             "this sqlitrest was built without a component: build with `cargo xtask build`, name one with `--guest FILE`, or use `--engine native`"
         ),
         Guest::Embedded => {
-            let component = run_precompiled(engine, EMBEDDED);
+            let component = run_embedded(engine);
             give_back(EMBEDDED);
             component.context("the component in this program cannot run")
         }
         Guest::File(path) => {
             let shown = path.display();
-            let bytes = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+            let read = fs::read(path).with_context(|| format!("{shown} cannot be read"))?;
+            let bytes = unpack(&read).with_context(|| {
+                format!("{shown} is damaged; compile it again with `sqlitrest compile-component`")
+            })?;
             match Engine::detect_precompiled(&bytes) {
                 Some(Precompiled::Component) => run_precompiled(engine, &bytes).with_context(|| {
                     format!("{shown} cannot run here; compile it again with `sqlitrest compile-component`")
@@ -91,6 +95,33 @@ fn give_back(bytes: &'static [u8]) {
 
 #[cfg(not(target_os = "linux"))]
 fn give_back(_: &'static [u8]) {}
+
+/// Runs what this program carries. It is unpacked into memory that goes back to the system at once: the allocator would keep it.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)]
+fn run_embedded(engine: &Engine) -> Result<Component> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+    let Some(length) = sqlitrest_compile::unpacked_size(EMBEDDED) else {
+        return run_precompiled(engine, EMBEDDED);
+    };
+    let (access, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: new memory, wherever the system has room for it.
+    let start = unsafe { mmap_anonymous(std::ptr::null_mut(), length, access, flags) };
+    let start = start.context("there is no memory to unpack it")?;
+    // SAFETY: it is of this length, has zeros in it, and nobody else knows of it.
+    let room = unsafe { std::slice::from_raw_parts_mut(start.cast::<u8>(), length) };
+    let component =
+        sqlitrest_compile::unpack_into(EMBEDDED, room).and_then(|_| run_precompiled(engine, room));
+    // SAFETY: `room` is not used any more, and wasmtime has a copy of what was in it.
+    let _ = unsafe { munmap(start, length) };
+    component
+}
+
+/// Runs what this program carries.
+#[cfg(not(target_os = "linux"))]
+fn run_embedded(engine: &Engine) -> Result<Component> {
+    run_precompiled(engine, &unpack(EMBEDDED)?)
+}
 
 #[allow(unsafe_code)]
 fn run_precompiled(engine: &Engine, bytes: &[u8]) -> Result<Component> {

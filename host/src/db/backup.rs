@@ -16,7 +16,8 @@ use rusqlite::{Connection, ErrorCode};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{Access, PATIENCE, explain, open, size};
+use super::private::create_like;
+use super::{Access, PATIENCE, explain, is_damage, size, try_open};
 use crate::cli::Failure;
 use crate::log;
 use crate::open::beside;
@@ -133,7 +134,7 @@ pub fn copy(path: &Path, sql: &Connection, output: &Path, stop: &Stop) -> Result
     made.with_context(|| format!("no backup was made at {}", output.display()))
 }
 
-/// Copies a database as it is at this moment, and verifies the copy.
+/// Copies a database as it is at this moment, and verifies the copy, which nobody may read who may not read the database.
 ///
 /// # Errors
 /// A file that cannot be written; a copy that is damaged; it was stopped.
@@ -143,6 +144,8 @@ pub fn copy_to(path: &Path, sql: &Connection, part: &Path, stop: &Stop) -> Resul
     let wrong = |error: rusqlite::Error| explain(part, &error);
     // Of one moment: what is written meanwhile does not begin the copy anew.
     sql.execute_batch("BEGIN; SELECT 1 FROM sqlite_schema LIMIT 1").map_err(|error| explain(path, &error))?;
+    // SQLite would let everybody read it.
+    create_like(path, part).with_context(|| format!("{} cannot be made", part.display()))?;
     let mut copy = Connection::open(part).map_err(wrong)?;
     copy.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF").map_err(wrong)?;
     let running = Backup::new(sql, &mut copy).map_err(wrong)?;
@@ -182,6 +185,28 @@ fn verify(path: &Path, sql: &Connection) -> Result<()> {
     if said == "ok" { Ok(()) } else { Err(anyhow!("{} is damaged: {said}", path.display())) }
 }
 
+/// A connection to a backup. What is said of one that cannot be read is about that, not about the database.
+fn open_backup(backup: &Path) -> Result<Connection> {
+    let shown = backup.display();
+    if !backup.exists() {
+        bail!("there is no backup {shown}; nothing was changed");
+    }
+    try_open(backup, Access::Read)?.map_err(|error| match is_damage(&error) {
+        true => anyhow!("the backup {shown} is damaged ({error}); take another; nothing was changed"),
+        false => explain(backup, &error),
+    })
+}
+
+/// SQLite takes an empty file for a database, but nobody for a backup.
+fn has_pages(path: &Path, sql: &Connection) -> Result<()> {
+    let pages: i64 =
+        sql.query_row("PRAGMA page_count", [], |row| row.get(0)).map_err(|error| explain(path, &error))?;
+    if pages == 0 {
+        bail!("{} is empty, which is no backup; nothing was changed", path.display());
+    }
+    Ok(())
+}
+
 /// Puts a backup in the place of the database.
 ///
 /// # Errors
@@ -189,12 +214,11 @@ fn verify(path: &Path, sql: &Connection) -> Result<()> {
 pub fn restore(flags: &RestoreFlags) -> Result<(), Failure> {
     let (of, backup) = (&flags.of, &flags.backup);
     let path = of.path().map_err(Failure::Start)?;
-    let (bytes, sha256) = open(backup, Access::Read)
-        .and_then(|sql| verify(backup, &sql))
-        .and_then(|()| checksum(backup))
-        .map_err(Failure::Run)?;
+    let sql = open_backup(backup).map_err(Failure::Run)?;
+    has_pages(backup, &sql).and_then(|()| verify(backup, &sql)).map_err(Failure::Run)?;
+    let (bytes, sha256) = checksum(backup).map_err(Failure::Run)?;
     let is_compared = compare(backup, &sha256).map_err(Failure::Run)?;
-    let kept = replace(backup, &path, &sha256).map_err(Failure::Run)?;
+    let kept = replace(backup, &sql, &path).map_err(Failure::Run)?;
     let restored = Restored { file: path, backup: backup.clone(), bytes, sha256, is_compared, kept };
     let text = || {
         let Restored { file, backup, bytes, is_compared, kept, .. } = &restored;
@@ -225,17 +249,12 @@ fn compare(backup: &Path, sha256: &str) -> Result<bool> {
 }
 
 /// Returns where what was there is kept.
-fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> {
+fn replace(backup: &Path, sql: &Connection, path: &Path) -> Result<Option<PathBuf>> {
     let part = beside(path, ".restoring");
     let done = (|| {
-        let shown = progress::spinner(format!("copying {}", backup.display()));
-        fs::copy(backup, &part)
-            .with_context(|| format!("{} cannot be copied beside {}", backup.display(), path.display()))?;
-        drop(shown);
-        sync(&part)?;
-        if checksum(&part)?.1 != sha256 {
-            bail!("{} was changed while it was copied", backup.display());
-        }
+        // Through SQLite, which has what is in a log beside the backup, too; and verified, as it will be there.
+        copy_to(backup, sql, &part, &Stop::default())?;
+        like(&part, if path.exists() { path } else { backup })?;
         if !path.exists() {
             fs::rename(&part, path)?;
             sync_directory(path)?;
@@ -254,13 +273,22 @@ fn replace(backup: &Path, path: &Path, sha256: &str) -> Result<Option<PathBuf>> 
     done
 }
 
+/// Gives a file the permissions of another and, where the system lets it, its owner.
+fn like(file: &Path, other: &Path) -> Result<()> {
+    let about = fs::metadata(other).with_context(|| format!("{} cannot be looked at", other.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let _ = std::os::unix::fs::chown(file, Some(about.uid()), Some(about.gid()));
+    }
+    fs::set_permissions(file, about.permissions())
+        .with_context(|| format!("{} cannot be given its permissions", file.display()))
+}
+
 /// Has a database for itself, with nothing of it left in a log. None where it is too damaged to be opened.
 fn lock(path: &Path) -> Result<Option<Connection>> {
     let in_use =
         || anyhow!("{} is in use: stop the server and whatever else has it open first", path.display());
-    let is_damaged = |error: &rusqlite::Error| {
-        matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt))
-    };
     let locked = || {
         let sql = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         sql.busy_timeout(Duration::from_secs(1))?;
@@ -272,7 +300,7 @@ fn lock(path: &Path) -> Result<Option<Connection>> {
     match locked() {
         Ok((sql, mode)) if mode == "delete" => Ok(Some(sql)),
         Ok(_) => Err(in_use()),
-        Err(error) if is_damaged(&error) => {
+        Err(error) if is_damage(&error) => {
             log(format_args!("{} is damaged ({error}); it is kept with its log", path.display()));
             Ok(None)
         }

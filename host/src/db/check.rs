@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::audit::{self, AuditFlags};
-use super::{Access, explain, migrate, number, quoted, size};
+use super::{Access, explain, is_damage, migrate, number, quoted, size, try_open};
 use crate::audit::verify::Verified;
 use crate::cli::Failure;
 use crate::open::beside;
@@ -84,13 +84,25 @@ pub fn check(flags: &CheckFlags) -> Result<(), Failure> {
     if flags.audit.is_all() {
         return audit::check(of, &flags.audit);
     }
-    let (path, sql) = of.open(Access::Read).map_err(Failure::Start)?;
-    let found = look(&path, &sql, flags.quick).map_err(|error| Failure::Run(explain(&path, &error)))?;
+    let path = of.path().map_err(Failure::Start)?;
+    let (sql, found) = match try_open(&path, Access::Read).map_err(Failure::Start)? {
+        Ok(sql) => {
+            let found = look(&path, &sql, flags.quick);
+            (Some(sql), found)
+        }
+        // What cannot be read at all is damaged, too.
+        Err(error) if is_damage(&error) => (None, Err(error)),
+        Err(error) => return Err(Failure::Start(explain(&path, &error))),
+    };
+    let found = found.or_else(|error| match is_damage(&error) {
+        true => Ok(vec![Finding { level: Level::Damage, what: error.to_string(), mend: replace(&path) }]),
+        false => Err(Failure::Run(explain(&path, &error))),
+    })?;
     let (logs, of_logs) = audit::configured(of, &flags.audit).map_err(Failure::Start)?;
     let mut checked = Checked { file: path, ok: true, found, audit: logs };
     checked.found.extend(of_logs);
-    if let Some(directory) = &flags.migrations {
-        let status = migrate::status(&sql, directory).map_err(Failure::Start)?;
+    if let (Some(directory), Some(sql)) = (&flags.migrations, &sql) {
+        let status = migrate::status(sql, directory).map_err(Failure::Start)?;
         checked.found.extend(status.findings().map(|(damaged, what, mend)| Finding {
             level: if damaged { Level::Damage } else { Level::Advice },
             what,
@@ -123,14 +135,19 @@ fn integrity(path: &Path, sql: &Connection, quick: bool) -> rusqlite::Result<Vec
     let pragma = if quick { "quick_check" } else { "integrity_check" };
     let mut statement = sql.prepare(&format!("PRAGMA {pragma}({MOST})"))?;
     let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let file = path.display();
-    let mend = format!(
-        "put a backup in its place: `sqlitrest db restore BACKUP --database {file}`; or save what can be read: `sqlite3 {file} .recover`"
-    );
+    let mend = replace(path);
     lines
         .filter(|line| line.as_ref().map_or(true, |line| line != "ok"))
         .map(|line| Ok(Finding { level: Level::Damage, what: line?, mend: mend.clone() }))
         .collect()
+}
+
+/// What to do about a file that is damaged.
+fn replace(path: &Path) -> String {
+    let file = path.display();
+    format!(
+        "put a backup in its place: `sqlitrest db restore BACKUP --database {file}`; or save what can be read: `sqlite3 {file} .recover`"
+    )
 }
 
 /// <https://www.sqlite.org/pragma.html#pragma_foreign_key_check>

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,9 +17,9 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::backup::{Stop, copy_to, hex};
+use super::private::Directory;
 use super::{Access, explain, number};
 use crate::cli::Failure;
-use crate::open::beside;
 use crate::progress;
 use crate::settings::Of;
 use crate::terminal::{ERROR, To, WARNING, WELL};
@@ -43,6 +44,9 @@ pub struct MigrateFlags {
     /// Print what is applied and what is not
     #[arg(long)]
     status: bool,
+    /// Make the database where there is none yet
+    #[arg(long, conflicts_with_all = ["dry_run", "status"])]
+    create: bool,
 }
 
 /// A file.
@@ -105,6 +109,9 @@ struct Applied {
 pub fn migrate(flags: &MigrateFlags) -> Result<(), Failure> {
     let of = &flags.of;
     let access = if flags.dry_run || flags.status { Access::Read } else { Access::Write };
+    if flags.create {
+        of.path().and_then(|path| create(&path)).map_err(Failure::Start)?;
+    }
     let (path, mut sql) = of.open(access).map_err(Failure::Start)?;
     let status = status(&sql, &flags.directory).map_err(Failure::Start)?;
     if flags.status {
@@ -121,6 +128,16 @@ pub fn migrate(flags: &MigrateFlags) -> Result<(), Failure> {
     let text = || applied_text(&applied, flags.dry_run, pending.is_empty());
     of.tell(&applied, text).map_err(Failure::Run)?;
     failed.map_or(Ok(()), |error| Err(Failure::Run(error)))
+}
+
+/// Makes an empty file, which SQLite takes for an empty database, where there is nothing.
+fn create(path: &Path) -> Result<()> {
+    match fs::File::create_new(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("{} cannot be made", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads the files and what the database knows of them.
@@ -247,21 +264,19 @@ impl Status {
     }
 }
 
-/// Applies migrations to a copy, which is removed.
+/// Applies migrations to a copy, which nobody else can read and which is removed.
 fn try_on_copy(
     path: &Path,
     sql: &Connection,
     pending: &[Migration],
 ) -> Result<(Vec<Applied>, Option<anyhow::Error>)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let copy = std::env::temp_dir().join(format!("sqlitrest-{}-{name}", std::process::id()));
-    let tried = copy_to(path, sql, &copy, &Stop::default()).and_then(|()| {
-        let mut sql = super::open(&copy, Access::Write)?;
-        apply(&copy, &mut sql, pending)
-    });
-    for end in ["", "-journal", "-wal", "-shm"] {
-        let _ = fs::remove_file(beside(&copy, end));
-    }
+    let directory = Directory::new()?;
+    let copy = directory.join("copy.db");
+    copy_to(path, sql, &copy, &Stop::default())?;
+    let mut sql = super::open(&copy, Access::Write)?;
+    let tried = apply(&copy, &mut sql, pending);
+    // Not before it is closed.
+    drop(sql);
     tried
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use sqlitrest_runtime::config::without_userinfo;
 
 use super::logging;
 
@@ -31,7 +32,11 @@ impl Collector {
             .http_status_as_error(false)
             .max_redirects(0)
             .user_agent(crate::SERVER);
-        Collector { endpoint: endpoint.to_owned(), agent: config.build().into(), said: Mutex::default() }
+        Collector {
+            endpoint: without_userinfo(endpoint),
+            agent: config.build().into(),
+            said: Mutex::default(),
+        }
     }
 
     fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, ureq::Error> {

@@ -51,9 +51,26 @@ pub fn internal(cause: Arguments<'_>) {
     COUNT.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The newest, the last one first.
-pub fn recent() -> Vec<Failure> {
-    RECENT.all()
+/// What `/_debug/errors` tells. The JSON form is stable.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// How many there have been since the start.
+    count: u64,
+    /// The newest, the last one first.
+    errors: Vec<Failure>,
+    /// What to do next, in sentences.
+    next: Vec<String>,
+}
+
+/// The newest, and what to do about them.
+pub fn page() -> Page {
+    let errors = RECENT.all();
+    let next = match errors.iter().find_map(|own| own.request_id.as_deref()) {
+        _ if errors.is_empty() => "Nothing went wrong inside. What clients were refused is in their answers.".to_owned(),
+        Some(id) => format!("Look for the request in the log, by its name: \"{id}\". POST it to /_debug/explain to see its statements."),
+        None => "They are of no request: read their causes; `sqlitrest check` tells of mistakes in the configuration.".to_owned(),
+    };
+    Page { count: count(), errors, next: vec![next] }
 }
 
 /// How many there have been.

@@ -12,17 +12,19 @@ use super::look::{Look, look_at};
 use super::page::{Family, Labels, Sample};
 use super::process;
 use super::stats::{CHECKPOINTS, OPERATIONS, Stats};
-use super::{errors, http, logging, names, slow};
+use super::{errors, http, logging, names, records, slow};
 use crate::engine::Engine;
+use crate::serving::Serving;
 
 /// All metrics at this moment.
-pub async fn gather(engine: &Engine) -> Vec<Family> {
+pub async fn gather(serving: &Serving, engine: &Engine) -> Vec<Family> {
     let looks = look_at(engine.sources()).await;
     let mut families = requests();
     families.extend(connections(&looks));
     families.extend(statements(&looks));
     families.extend(writes(&looks));
     families.extend(files(&looks));
+    families.extend(records::families(serving));
     families.extend(component(engine));
     families.extend(server(engine));
     families.extend(process::look().into_iter().flat_map(this_process));
@@ -318,11 +320,13 @@ fn of_database(look: &Look) -> Labels {
     vec![("db_namespace", look.name.clone())]
 }
 
-fn one(name: &'static str, help: &'static str, value: f64) -> Family {
+/// A number that goes up and down, without labels.
+pub(super) fn one(name: &'static str, help: &'static str, value: f64) -> Family {
     Family::gauge(name, help, vec![(Vec::new(), value)])
 }
 
-fn total(name: &'static str, help: &'static str, count: u64) -> Family {
+/// A number that only grows, without labels.
+pub(super) fn total(name: &'static str, help: &'static str, count: u64) -> Family {
     Family::counter(name, help, vec![(Vec::new(), count)])
 }
 

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
 use super::look::{Look, look_at};
+use super::records;
 use crate::engine::Engine;
 use crate::pool::Lane;
 use crate::serving::Serving;
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub enum Status {
     /// All is well.
     Pass,
+    /// It serves, and something wants to be looked at.
+    Warn,
     /// It cannot serve.
     Fail,
 }
@@ -47,6 +50,10 @@ pub struct Report {
     engine: &'static str,
     uptime_seconds: f64,
     databases: BTreeMap<String, Database>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<records::Audit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backups: Option<BTreeMap<String, records::Backup>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<Component>,
 }
@@ -115,12 +122,19 @@ pub async fn report(serving: &Serving, engine: &Engine) -> Report {
         let output = reason.and_then(|(_, result)| result.clone().err());
         (look.name.clone(), Database::of(&look, output))
     });
+    let (audit, backups) = (records::audit(serving), records::backups(serving));
+    let mut short = of(serving, &read);
+    if short.status == Status::Pass && !records::is_well(audit.as_ref(), backups.as_ref()) {
+        short.status = Status::Warn;
+    }
     Report {
-        short: of(serving, &read),
+        short,
         version: env!("CARGO_PKG_VERSION"),
         engine: engine.name(),
         uptime_seconds: super::uptime().as_secs_f64(),
         databases: databases.collect(),
+        audit,
+        backups,
         component: engine.instances().map(|of| Component {
             idle: of.idle,
             used: of.used,
@@ -149,14 +163,27 @@ fn of(serving: &Serving, read: &Read) -> Short {
         [] => None,
         names => Some(format!("cannot be read: {}", names.join(", "))),
     };
-    Short { status: if output.is_some() { Status::Fail } else { Status::Pass }, output }
+    match output {
+        Some(_) => Short { status: Status::Fail, output },
+        None => match records::concern(serving) {
+            // Reads are served: who sends requests to several servers need not leave this one out.
+            Some(concern) => Short { status: Status::Warn, output: Some(concern) },
+            None => Short { status: Status::Pass, output: None },
+        },
+    }
 }
 
+/// Asks all of them at once: each may take its time.
 async fn read_all(engine: &Engine) -> Read {
-    let mut read = Vec::new();
+    let mut asked = JoinSet::new();
     for source in engine.sources() {
-        read.push((source.stats().database.clone(), can_be_read(&source).await));
+        asked.spawn(async move { (source.stats().database.clone(), can_be_read(&source).await) });
     }
+    let mut read = Vec::new();
+    while let Some(answer) = asked.join_next().await {
+        read.extend(answer);
+    }
+    read.sort();
     read
 }
 

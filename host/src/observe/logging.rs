@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sqlitrest_runtime::config::Span;
 use tracing::Level;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -32,7 +32,7 @@ const CHUNK: usize = 64 << 10;
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// `[log]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Which lines there are: `off`, `error`, `warn`, `info`, `debug` or `trace`; after it others for parts of the program may
@@ -58,7 +58,7 @@ impl Default for Log {
 }
 
 /// What a line looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// `sqlitrest: ` and what there is to say.
@@ -68,7 +68,7 @@ pub enum Format {
 }
 
 /// Levels that can be read.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Levels(String);
 

@@ -15,8 +15,10 @@ pub mod logging;
 pub mod look;
 pub mod names;
 pub mod page;
+pub mod pools;
 pub mod process;
 pub mod recent;
+pub mod records;
 pub mod request;
 pub mod request_id;
 pub mod slow;
@@ -91,6 +93,11 @@ pub fn change(sections: &Sections) -> Vec<String> {
     (taken.admin, taken.telemetry) = (before.admin.clone(), before.telemetry.clone());
     *known = Some(taken);
     told
+}
+
+/// What is in effect of the sections that only this host reads; none before it was taken up.
+pub fn sections() -> Option<Sections> {
+    SECTIONS.lock().ok()?.clone()
 }
 
 /// Whether metrics are on.

@@ -201,6 +201,11 @@ impl Names {
         name.map_or(self.no_role, |name| self.roles.get(name).copied().unwrap_or(OTHER_ROLE))
     }
 
+    /// Whether a relation of this name is exposed.
+    pub fn has(&self, relation: &str) -> bool {
+        self.relations.contains_key(relation)
+    }
+
     /// Whether a relation of this name is exposed where the paths of the server itself are.
     pub fn has_at_root(&self, relation: &str) -> bool {
         self.base_path.is_empty() && self.relations.contains_key(relation)

@@ -104,9 +104,52 @@ pub fn found(stats: &Arc<Stats>, sql: &str, took: Duration) {
     }
 }
 
-/// The newest, the last one first.
-pub fn recent() -> Vec<Slow> {
-    RECENT.all()
+/// What `/_debug/slow-queries` tells. The JSON form is stable.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// Longer than this is slow, in milliseconds; none: nothing is.
+    threshold_ms: Option<f64>,
+    /// How many there have been since the start.
+    count: u64,
+    /// The newest, the last one first.
+    slow_queries: Vec<Slow>,
+    /// What to do next, in sentences.
+    next: Vec<String>,
+}
+
+/// The newest, and what to do about them.
+pub fn page() -> Page {
+    let is_on = THRESHOLD.load(Ordering::Relaxed) != u64::MAX;
+    let (threshold_ms, slow_queries) = (is_on.then(|| threshold().as_secs_f64() * 1_000.0), RECENT.all());
+    let next = next(is_on, &slow_queries);
+    Page { threshold_ms, count: count(), slow_queries, next }
+}
+
+/// What to do next.
+fn next(is_on: bool, slow: &[Slow]) -> Vec<String> {
+    let mut next = Vec::new();
+    if !is_on {
+        next.push(
+            "Nothing is measured: set log.slow_query = \"100ms\", and start the server again.".to_owned(),
+        );
+    } else if slow.is_empty() {
+        next.push("Nothing was slow. For what is not slow enough, set log.slow_query to less.".to_owned());
+    }
+    let reads_all = |slow: &&Slow| slow.plan.iter().any(|line| line.trim_start().starts_with("SCAN "));
+    let (scans, sorts) = (
+        slow.iter().filter(reads_all).count(),
+        slow.iter().filter(|slow| slow.plan.iter().any(|line| line.contains("USE TEMP B-TREE"))).count(),
+    );
+    if scans > 0 {
+        next.push(format!("{scans} of them read a table from end to end (SCAN): POST their `request`, with its query string, to /_debug/explain, which advises an index."));
+    }
+    if sorts > 0 {
+        next.push(format!("{sorts} of them sort what an index could give in order (USE TEMP B-TREE): /_debug/explain advises one, too."));
+    }
+    if scans + sorts == 0 && !slow.is_empty() {
+        next.push("They use indexes: ask for fewer rows or columns at once, or look at /_debug/pools for who waits.".to_owned());
+    }
+    next
 }
 
 /// How many there have been.

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use hyper::header::HeaderMap;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
@@ -17,8 +17,8 @@ use opentelemetry::{Array, Context, InstrumentationScope, KeyValue, StringValue,
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span};
-use serde::Deserialize;
-use sqlitrest_runtime::config::{self, Secret, reference};
+use serde::{Deserialize, Serialize};
+use sqlitrest_runtime::config::{self, Secret, reference, without_userinfo};
 
 use super::collector::Collector;
 use super::context;
@@ -33,7 +33,7 @@ const PATH: &str = "/v1/traces";
 const LONGEST: usize = 4 << 10;
 
 /// `[telemetry]`
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Where the collector is, such as `http://127.0.0.1:4318`; without a path it is `/v1/traces` there. None: no traces.
@@ -57,6 +57,31 @@ impl Default for Telemetry {
             headers: BTreeMap::new(),
             timeout: config::Span(Duration::from_secs(10)),
         }
+    }
+}
+
+impl Telemetry {
+    /// What is wrong with it, in sentences with the key. The values of header fields, which may be elsewhere, are not read.
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if let Some(endpoint) = &self.endpoint {
+            found.extend(address(endpoint).err().map(|error| error.to_string()));
+        }
+        if !(0.0..=1.0).contains(&self.sample_ratio) {
+            found.push(format!("telemetry.sample_ratio = {} is not between 0 and 1", self.sample_ratio));
+        }
+        let is_field = |name: &str| hyper::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
+        let others = self.headers.keys().filter(|name| !is_field(name));
+        found.extend(others.map(|name| format!("telemetry.headers.{name} is no header field")));
+        found
+    }
+
+    /// What is wrong with the values of its header fields: what is referred to is read.
+    ///
+    /// # Errors
+    /// One sentence with the key.
+    pub fn check_headers(&self) -> Result<()> {
+        headers(&self.headers).map(drop)
     }
 }
 
@@ -104,8 +129,8 @@ pub struct Answered<'a> {
 /// One sentence with the key of the configuration.
 pub fn begin(telemetry: &Telemetry, scheme: &'static str) -> Result<()> {
     let Some(endpoint) = &telemetry.endpoint else { return Ok(()) };
-    if !(0.0..=1.0).contains(&telemetry.sample_ratio) {
-        bail!("telemetry.sample_ratio = {} is not between 0 and 1", telemetry.sample_ratio);
+    if let Some(mistake) = telemetry.mistakes().into_iter().next() {
+        bail!(mistake);
     }
     let exporter = SpanExporter::builder()
         .with_http()
@@ -115,7 +140,7 @@ pub fn begin(telemetry: &Telemetry, scheme: &'static str) -> Result<()> {
         .with_protocol(Protocol::HttpBinary)
         .with_timeout(telemetry.timeout.0)
         .build()
-        .map_err(|error| anyhow!("telemetry.endpoint = \"{endpoint}\": {error}"))?;
+        .map_err(|error| anyhow!("telemetry.endpoint = \"{}\": {error}", without_userinfo(endpoint)))?;
     let resource = Resource::builder()
         .with_service_name(telemetry.service_name.clone())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -151,8 +176,10 @@ pub fn is_on() -> bool {
 
 /// The whole address: whoever names the collector alone means the place where it takes traces.
 fn address(endpoint: &str) -> Result<String> {
-    let wrong =
-        || anyhow!("telemetry.endpoint = \"{endpoint}\" is no address: write \"http://127.0.0.1:4318\"");
+    let wrong = || {
+        let shown = without_userinfo(endpoint);
+        anyhow!("telemetry.endpoint = \"{shown}\" is no address: write \"http://127.0.0.1:4318\"")
+    };
     let uri: hyper::Uri = endpoint.parse().map_err(|_| wrong())?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         return Err(wrong());
@@ -167,8 +194,6 @@ fn headers(configured: &BTreeMap<String, Secret>) -> Result<HashMap<String, Stri
     let mut headers = HashMap::new();
     for (name, Secret(value)) in configured {
         let key = || format!("telemetry.headers.{name}");
-        hyper::header::HeaderName::from_bytes(name.as_bytes())
-            .with_context(|| format!("{} is no header field", key()))?;
         let value = match reference(value) {
             Some(reference) => settings::refer(reference).map_err(|error| anyhow!("{}: {error}", key()))?,
             None => value.clone(),
@@ -176,7 +201,7 @@ fn headers(configured: &BTreeMap<String, Secret>) -> Result<HashMap<String, Stri
         let value = value.trim().to_owned();
         // The library would leave it out. What it is is nobody's business.
         if hyper::header::HeaderValue::from_str(&value).is_err() {
-            bail!("the value of {} cannot stand in a header field", key());
+            bail!("{}: its value cannot stand in a header field", key());
         }
         headers.insert(name.clone(), value);
     }
@@ -310,6 +335,25 @@ mod tests {
             let error = address(bad).expect_err(bad).to_string();
             assert!(error.contains("is no address: write"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_meant() {
+        let of = |text: &str| toml::from_str::<Telemetry>(text).expect(text).mistakes();
+        for (text, told) in [
+            ("endpoint = \"banana\"", "telemetry.endpoint = \"banana\" is no address"),
+            ("endpoint = \"\"", "telemetry.endpoint = \"\" is no address"),
+            ("endpoint = \"ftp://u:S3CR3T@x\"", "telemetry.endpoint = \"ftp://***@x\" is no address"),
+            ("sample_ratio = -5", "telemetry.sample_ratio = -5 is not between 0 and 1"),
+            ("headers = { \"a b\" = \"x\" }", "telemetry.headers.a b is no header field"),
+        ] {
+            let mistakes = of(text);
+            assert!(mistakes.len() == 1 && mistakes[0].starts_with(told), "{mistakes:?}");
+        }
+        assert_eq!(
+            of("endpoint = \"http://127.0.0.1:4318\"\nheaders = { a = \"env:NOPE\" }"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

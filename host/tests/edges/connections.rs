@@ -132,10 +132,21 @@ async fn heads_have_limits() {
             let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "y")).collect();
             assert_eq!(status(&fields).await, 200, "with two more it is ten");
             let more = [&fields[..], &[("x-last", "y")]].concat();
-            assert_eq!(status(&more).await, 431, "{engine} {version:?}");
+            // With HTTP/1.1 hyper has an answer of its own, which says nothing.
+            let mut connection = Connection::open(&server.address, version).await;
+            let got = connection.get(FIRST, &more).await;
+            assert_eq!(got.status, 431, "{engine} {version:?}");
+            assert!(got.text().contains("\"code\":\"54001\""), "{engine} {version:?}: {got:?}");
         }
         server.stop();
         let server = serve_with(engine, &database, &[], &[]);
+        for version in VERSIONS {
+            let names: Vec<String> = (0..101).map(|number| format!("x-{number}")).collect();
+            let fields: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "y")).collect();
+            let mut connection = Connection::open(&server.address, version).await;
+            let got = connection.get(FIRST, &fields).await;
+            assert!(got.status == 431 && got.text().contains("\"54001\""), "{engine} {version:?}: {got:?}");
+        }
         let target = format!("/tracks?name=eq.{}", "x".repeat(66_000));
         assert_eq!(get(&server.address, &target).status, 414);
         let mut client = Client::connect(&server.address);

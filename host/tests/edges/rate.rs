@@ -67,6 +67,11 @@ async fn by_address() {
             assert_eq!(refused.header("access-control-allow-origin"), Some("https://app.example"));
             let exposed = refused.header("access-control-expose-headers").expect("fields");
             assert!(exposed.ends_with(", RateLimit-Policy, RateLimit, Retry-After"), "{exposed}");
+            // Who looks whether the server is well is not counted.
+            for page in ["/health/live", "/health/ready"] {
+                let got = connection.get(page, &[]).await;
+                assert_eq!((got.status, got.header("ratelimit")), (200, None), "{page}: {got:?}");
+            }
             // Neither a connection of its own nor a body helps.
             let mut other = Connection::open(&server.address, version).await;
             let (_, refused) = exhaust(&mut other, &[]).await;

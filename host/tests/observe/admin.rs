@@ -14,7 +14,14 @@ fn on_the_listener_of_the_api_it_is_for_the_administrator() {
         );
         let observed = Observed::start(engine, &scratch, &database, &config);
         let [author, boss, owner] = ["author", "boss", "owner"].map(|role| token(&scratch, role));
-        for page in ["/metrics", "/_debug/slow-queries", "/_debug/errors"] {
+        for page in [
+            "/metrics",
+            "/_debug/slow-queries",
+            "/_debug/errors",
+            "/_debug/pools",
+            "/_debug/config",
+            "/_schema",
+        ] {
             let of = |token| observed.api(page, token);
             let nobody = of(None);
             assert_eq!((nobody.status, nobody.body.contains("42501")), (401, true), "{nobody:?}");
@@ -141,7 +148,10 @@ fn what_is_wrong_with_the_configuration_is_said_with_its_place() {
         ("[log]\nformat = \"xml\"\n", "sqlitrest.toml:2:10: unknown variant `xml`"),
         ("[log]\nslow_querry = \"1s\"\n", "unknown field `slow_querry`"),
         ("[admin]\nunix_socket_mode = \"0888\"\n", "`0888` is no mode of a file: write \"660\""),
-        ("[admin]\nlisten = \"3001\"\n", "admin.listen = \"3001\": "),
+        (
+            "[admin]\nlisten = \"3001\"\n",
+            "sqlitrest.toml:2:1: admin.listen = \"3001\" is no address with a port",
+        ),
         (taken.as_str(), "admin.listen = \"127.0.0.1:"),
         ("[telemetry]\nendpont = \"x\"\n", "unknown field `endpont`"),
         ("[telemetry]\nendpoint = \"localhost\"\n", "telemetry.endpoint = \"localhost\" is no address"),

@@ -95,6 +95,99 @@ fn while_it_is_stopping() {
     }
 }
 
+/// The largest size of a file that a server may write.
+#[cfg(target_os = "linux")]
+fn limit(observed: &Observed, bytes: &str) {
+    let (process, limit) = (observed.server.id().to_string(), format!("--fsize={bytes}:"));
+    let status = std::process::Command::new("prlimit").args(["--pid", &process, &limit]).status();
+    assert!(status.expect("prlimit of util-linux").success());
+}
+
+/// Reads are recorded, too, and what tells of it all the same is not.
+#[cfg(target_os = "linux")]
+#[test]
+fn while_the_audit_log_cannot_be_written() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let audit = "[pool]\nbusy_timeout = \"100ms\"\n[audit]\nfile = \"./audit.ndjson\"\nreads = true\nbefore_answer = true\n";
+        let observed = Observed::start(engine, &scratch, &database, audit);
+        assert_eq!(observed.api("/tracks?id=eq.1", None).status, 200);
+        let health = observed.admin("/health").json();
+        assert_eq!((&health["status"], &health["audit"]["status"]), (&"pass".into(), &"pass".into()));
+        assert_eq!(
+            (&health["audit"]["written"], &health["audit"]["queue"]["size"]),
+            (&1.into(), &10_000.into())
+        );
+        limit(&observed, "1");
+        assert_eq!(observed.api("/tracks?id=eq.1", None).status, 503);
+        let told = r#"{"status":"warn","output":"the audit log cannot be written, and what needs a record is refused"}"#;
+        while observed.api("/health/ready", None).body != told {}
+        assert_eq!(observed.api("/health/ready", None).status, 200);
+        assert_eq!(observed.api("/health", None).body, told);
+        assert_eq!(observed.api("/tracks?id=eq.1", None).status, 503);
+        let answer = observed.admin("/health");
+        let (status, health) = (answer.status, answer.json());
+        assert_eq!(
+            (status, &health["status"], &health["audit"]["refuses"]),
+            (200, &"warn".into(), &true.into())
+        );
+        let audit = &health["audit"];
+        assert!(audit["output"].is_string() && audit["failing_since"].is_string(), "{audit}");
+        assert!(audit["refused"].as_u64().is_some_and(|refused| refused > 0), "{audit}");
+        let metrics = observed.admin("/metrics").body;
+        for line in [
+            "sqlitrest_audit_up 0.0",
+            "sqlitrest_audit_refusing 1.0",
+            "sqlitrest_audit_records_written_total 1",
+        ] {
+            assert!(metrics.lines().any(|other| other == line), "{line} is not in {metrics}");
+        }
+        limit(&observed, "unlimited");
+        while observed.api("/health/ready", None).body != r#"{"status":"pass"}"# {}
+        assert_eq!(observed.api("/tracks?id=eq.1", None).status, 200);
+        observed.server.stop();
+    }
+}
+
+#[test]
+fn when_backups_fail() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let backup = "[backup]\ndirectory = \"./backups\"\nevery = \"1s\"\nkeep = 1\n";
+        let observed = Observed::start(engine, &scratch, &database, backup);
+        let main = || observed.admin("/health").json()["backups"]["main"].clone();
+        while main()["newest"].is_null() {}
+        let made = main();
+        assert_eq!((&made["status"], &made["failures"]), (&"pass".into(), &0.into()));
+        assert!(
+            made["size_bytes"].is_u64() && made["newest_at"].is_string() && made["due_at"].is_string(),
+            "{made}"
+        );
+        let (backups, aside) = (scratch.path("backups"), scratch.path("aside"));
+        fs::rename(&backups, &aside).expect("moved");
+        fs::write(&backups, "in the way").expect("written");
+        while main()["status"] != "warn" {}
+        let failed = main();
+        assert!(failed["output"].is_string() && failed["failed_at"].is_string(), "{failed}");
+        let answer = observed.admin("/health");
+        assert_eq!((answer.status, &answer.json()["status"]), (200, &"warn".into()));
+        // Requests are served.
+        assert_eq!(observed.api("/health/ready", None).body, r#"{"status":"pass"}"#);
+        let metrics = observed.admin("/metrics").body;
+        assert!(metrics.contains("sqlitrest_backup_up{db_namespace=\"main\"} 0"), "{metrics}");
+        assert!(
+            metrics.contains("sqlitrest_backup_newest_timestamp_seconds{db_namespace=\"main\"} 1"),
+            "{metrics}"
+        );
+        fs::remove_file(&backups).expect("removed");
+        fs::rename(&aside, &backups).expect("moved back");
+        while main()["status"] != "pass" {}
+        observed.server.stop();
+    }
+}
+
 #[test]
 fn a_relation_keeps_its_path() {
     for engine in ENGINES {

@@ -54,9 +54,11 @@ fn as_json_each_line_is_one_and_names_its_request() {
         assert!(!broken.body.contains("malformed"), "{broken:?}");
         get("/nope", &[("traceparent", "00-no-trace-01")]);
 
-        let errors = observed.admin("/_debug/errors").json();
+        let page = observed.admin("/_debug/errors").json();
+        let errors = &page["errors"];
         assert_eq!((&errors[0]["request"], &errors[0]["request_id"]), (&"GET /t".into(), &"broken-1".into()));
         assert!(errors[0]["cause"].as_str().is_some_and(|cause| cause.contains("malformed")), "{errors}");
+        assert!(page["next"][0].as_str().is_some_and(|next| next.contains("\"broken-1\"")), "{page}");
         assert!(observed.admin("/metrics").body.contains("sqlitrest_internal_errors_total 1"));
 
         let ended = observed.server.stop();

@@ -6,6 +6,7 @@ mod support;
 
 mod admin;
 mod collector;
+mod debug;
 mod health;
 mod http;
 mod logs;

@@ -49,9 +49,18 @@ fn they_are_nowhere() {
         assert_eq!(send("POST", "/tracks", ("x-api-key", &api_key), r#"{"name":"b0dy"}"#), 201);
         assert_eq!(send("POST", "/tracks", ("x-api-key", &api_key), r#"{"id":1,"name":"b0dy"}"#), 409);
         assert_eq!(send("GET", "/tracks?id=eq.not-a-numb3r", ("x-api-key", &api_key), ""), 400);
-        while observed.admin("/_debug/slow-queries").body == "[]" {}
+        while observed.admin("/_debug/slow-queries").json()["slow_queries"] == serde_json::json!([]) {}
         let mut told = String::new();
-        for page in ["/metrics", "/health", "/_debug/slow-queries", "/_debug/errors"] {
+        for page in [
+            "/metrics",
+            "/health",
+            "/_debug",
+            "/_debug/slow-queries",
+            "/_debug/errors",
+            "/_debug/pools",
+            "/_debug/config",
+            "/_schema",
+        ] {
             told += &observed.admin(page).body;
         }
         let ended = observed.server.stop();

@@ -29,7 +29,8 @@ fn they_have_their_plan_and_no_values() {
         // The plan is made afterwards. Reading the schema for the first time may be slow, too.
         let slow = loop {
             let all = observed.admin("/_debug/slow-queries").json();
-            let found = all.as_array().expect("a list").iter().find(|slow| is_slow(slow)).cloned();
+            let found =
+                all["slow_queries"].as_array().expect("a list").iter().find(|slow| is_slow(slow)).cloned();
             if let Some(found) = found {
                 break found;
             }
@@ -41,6 +42,9 @@ fn they_have_their_plan_and_no_values() {
         assert!(slow["duration_ms"].as_f64().is_some_and(|took| took > 1.0), "{slow}");
         let plan = slow["plan"].as_array().expect("a plan");
         assert!(plan.iter().any(|step| step.as_str().is_some_and(|step| step.contains("SCAN c"))), "{slow}");
+        let page = observed.admin("/_debug/slow-queries").json();
+        assert_eq!(page["threshold_ms"], 1.0);
+        assert!(page["next"][0].as_str().is_some_and(|next| next.contains("/_debug/explain")), "{page}");
         let metrics = observed.admin("/metrics").body;
         let count = metrics.lines().find_map(|line| line.strip_prefix("sqlitrest_slow_queries_total "));
         assert!(count.is_some_and(|count| count != "0"), "{metrics}");
@@ -70,7 +74,7 @@ fn what_writes_can_be_slow_too() {
     let is_insert = |slow: &Json| slow["sql"].as_str().is_some_and(|sql| sql.contains("INSERT INTO"));
     let is_told = || {
         let all = observed.admin("/_debug/slow-queries").json();
-        all.as_array().expect("a list").iter().any(is_insert)
+        all["slow_queries"].as_array().expect("a list").iter().any(is_insert)
     };
     while !is_told() {}
     observed.server.stop();

@@ -60,14 +60,23 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
 /// Runs a command of the binary to its end.
 pub fn run_command(mut command: Command) -> Ended {
     let mut child = spawn(&mut command);
+    let stdout = collected(child.stdout.take().expect("piped"));
+    let stderr = collected(child.stderr.take().expect("piped"));
     let Some(status) = wait(&mut child) else {
         let _ = child.kill();
         panic!("{command:?} does not end");
     };
-    let (mut stdout, mut stderr) = (String::new(), String::new());
-    child.stdout.take().expect("piped").read_to_string(&mut stdout).expect("stdout");
-    child.stderr.take().expect("piped").read_to_string(&mut stderr).expect("stderr");
+    let [stdout, stderr] = [stdout, stderr].map(|text| text.join().expect("UTF-8"));
     Ended { code: status.code(), stdout, stderr }
+}
+
+/// What a process writes, read as it comes, because a pipe that is full would stop it.
+fn collected(mut pipe: impl std::io::Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).expect("UTF-8");
+        text
+    })
 }
 
 /// Serves a database on a free port.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::role_claim::RoleClaim;
 use super::signature::Algorithm;
-use crate::config::{Config, Span, Texts};
+use crate::config::{Config, Span, Texts, without_userinfo};
 
 /// `[auth]`. Where it is absent, or not `enabled`, credentials are not looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -246,7 +246,7 @@ impl Jwt {
         found.extend(algorithms(self).err().filter(|_| !is_elsewhere));
         if let Some(url) = self.jwks_url.as_ref().filter(|url| !is_trusted_url(url)) {
             let what = "is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)";
-            found.push(format!("auth.jwt.jwks_url = \"{url}\" {what}"));
+            found.push(format!("auth.jwt.jwks_url = \"{}\" {what}", without_userinfo(url)));
         }
         if self.jwks_refresh_interval.0 < Duration::from_secs(1) {
             found.push("auth.jwt.jwks_refresh_interval must be at least 1s".to_owned());
@@ -304,7 +304,7 @@ fn no_reference(key: &str, value: &str, example: &str) -> Option<String> {
 }
 
 /// A token in the sense of RFC 9110 section 5.6.2: the names of fields and cookies.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let is_sign = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     !text.is_empty() && text.bytes().all(is_sign)
 }
@@ -358,6 +358,10 @@ impl Config {
                 *text = format!("file:{}", place(path));
             }
         }
+    }
+
+    /// The same of the directories of `[attach]`, when [`Config::read_files`] has read where they are named.
+    pub fn relocate_attach(&mut self, place: impl Fn(&str) -> String) {
         for path in &mut self.attach.paths {
             *path = place(path);
         }
@@ -461,7 +465,7 @@ mod tests {
         check_error(
             "[auth.jwt]\njwks_url = \"http://127.0.0.1@example.com/keys\"\n",
             expect![[
-                r#"sqlitrest.toml:2:1: auth.jwt.jwks_url = "http://127.0.0.1@example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
+                r#"sqlitrest.toml:2:1: auth.jwt.jwks_url = "http://***@example.com/keys" is not https://HOST… (http:// is for 127.0.0.1, [::1] and localhost)"#
             ]],
         );
         check_error(

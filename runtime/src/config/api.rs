@@ -31,12 +31,16 @@ pub struct Api {
     /// The role of who does not sign in; none: where `[auth]` is on, everybody must (`db-anon-role`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub anonymous_role: Option<String>,
-    /// Whom the OpenAPI document tells what (`openapi-mode`). Not built yet.
+    /// Whom the OpenAPI document tells what (`openapi-mode`).
     pub openapi: OpenApi,
-    /// The version of OpenAPI that it follows. Not built yet.
+    /// The version of OpenAPI that it follows.
     pub openapi_version: OpenApiVersion,
-    /// Where clients reach the API, for the OpenAPI document; empty: where the server listens (`openapi-server-proxy-uri`).
+    /// Whether that of version 2.0 says how to sign in (`openapi-security-active`). Later versions do where one can.
+    pub openapi_security_active: bool,
+    /// Where clients reach the API, for the OpenAPI document; empty: where they asked for it (`openapi-server-proxy-uri`).
     pub proxy_uri: String,
+    /// Whether the native host shows the document at `/_docs`.
+    pub docs: bool,
     /// The path under which the API is served: `/rest/v1`. Empty: at the root.
     pub base_path: String,
 }
@@ -58,7 +62,9 @@ impl Default for Api {
             anonymous_role: None,
             openapi: OpenApi::default(),
             openapi_version: OpenApiVersion::default(),
+            openapi_security_active: false,
             proxy_uri: String::new(),
+            docs: true,
             base_path: String::new(),
         }
     }

@@ -108,6 +108,7 @@ impl DatabaseFile {
 #[serde(default, deny_unknown_fields)]
 pub struct Attach {
     /// The directories, relative to the configuration file, in which the files have to be. Empty: none may be attached.
+    #[serde(deserialize_with = "texts")]
     pub paths: Vec<String>,
     /// The most databases that are served at a time. Each has connections, threads and memory of its own.
     pub most: usize,
@@ -138,7 +139,8 @@ pub struct Pool {
     pub readers_per_db: u16,
     /// How long a statement waits for a lock that another process holds; then 503.
     pub busy_timeout: Span,
-    /// After how long what is in the write-ahead log is in the database file, if it is not before.
+    /// After how long what is in the write-ahead log is in the database file, if it is not before. 0: it is never moved, for another
+    /// program does that.
     pub wal_checkpoint_interval: Span,
     /// `full`: an acknowledged write survives a power cut. `normal`: it survives a crash of the process.
     pub synchronous: Synchronous,

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use toml::Table;
 
 use super::ConfigError;
-use super::error::words;
+use super::error::{place, words};
 use crate::similar::closest;
 
 /// What the names of our environment variables begin with.
@@ -47,7 +47,9 @@ pub const KEYS: &[&str] = &[
     "api.pre_request",
     "api.openapi",
     "api.openapi_version",
+    "api.openapi_security_active",
     "api.proxy_uri",
+    "api.docs",
     "api.error_verbosity",
     "api.server_timing",
     "api.base_path",
@@ -124,35 +126,61 @@ pub const KEYS: &[&str] = &[
     "debug.enabled",
     "debug.require_admin",
     "debug.admin_role",
+    "mcp.enabled",
+    "mcp.write",
+    "mcp.max_rows",
+    "mcp.max_bytes",
+    "mcp.timeout",
     "tls.certificate",
     "tls.key",
+    "static.directory",
 ];
 
 /// Keys whose value is a text, whatever it looks like: a secret of digits is no number.
 const TEXTS: [&str; 3] = ["auth.jwt.secret", "audit.key", "databases.main.auth_token"];
 
-/// The configuration of a file, which is in order, and of the environment, which overrides it. (It has a type, so that what reads a
+/// How the value of a variable is taken.
+#[derive(Clone, Copy, PartialEq)]
+enum As {
+    /// What reads as TOML keeps its type (3000, true, ["a"]); any other is a text.
+    Typed,
+    /// It is a text, whatever it looks like: a version `3.1`, an audience `123`.
+    Text,
+}
+
+/// What is read of a file, which is in order, and of the environment, which overrides it. (It has a type, so that what reads a
 /// configuration is compiled once, where [`Config::load`] is.)
 ///
 /// [`Config::load`]: super::Config::load
 ///
 /// # Errors
 /// The variable that is wrong, and why.
-pub(super) fn overridden<C: DeserializeOwned>(text: &str, own: &[(&str, &str)]) -> Result<C, ConfigError> {
-    let table = || toml::from_str::<Table>(text).map_err(|error| ConfigError(error.to_string()));
-    let mut all = table()?;
-    for (name, value) in own {
-        override_key(&mut all, name, value)?;
+pub fn overridden<C: DeserializeOwned>(text: &str, environment: &[(&str, &str)]) -> Result<C, ConfigError> {
+    let table = toml::from_str::<Table>(text).map_err(|error| ConfigError(words(&error)))?;
+    let own = environment.iter().filter(|(name, _)| name.starts_with(PREFIX));
+    let mut all = table.clone();
+    for (name, value) in own.clone() {
+        override_key(&mut all, name, value, As::Typed)?;
     }
-    read(&all).map_err(|error| {
-        // Which of them is it?
-        let culprit = own.iter().find_map(|(name, value)| {
-            let mut one = table().ok()?;
-            override_key(&mut one, name, value).ok()?;
-            read::<C>(&one).err().map(|error| format!("environment: {name}: {error}"))
-        });
-        ConfigError(culprit.unwrap_or_else(|| format!("environment: {error}")))
-    })
+    if let Ok(read) = read(&all) {
+        return Ok(read);
+    }
+    // Which of them does not fit, and does it as a text?
+    let mut all = table;
+    for (name, value) in own {
+        let mut typed = all.clone();
+        override_key(&mut typed, name, value, As::Typed)?;
+        let Err(error) = read::<C>(&typed) else {
+            all = typed;
+            continue;
+        };
+        override_key(&mut all, name, value, As::Text)?;
+        if let Err(as_text) = read::<C>(&all) {
+            let error = if error.ends_with("expected a text") { as_text } else { error };
+            return Err(ConfigError(format!("environment: {name}: {error}")));
+        }
+    }
+    read(&all).map_err(|error| ConfigError(format!("environment: {error}")))
 }
 
 /// By way of a text, because reading a configuration out of a table would be as much code again as reading it from text.
@@ -166,6 +194,25 @@ fn variable(key: &str) -> String {
     key.to_uppercase().replace('.', "_")
 }
 
+/// A sentence that begins with its key (`admin.listen = …`) or its section (`[audit] …`), behind where that is set: by a variable, or in
+/// the file that is called `origin`, with the line. The sentence alone where it is set by neither.
+pub fn placed(origin: &str, text: &str, environment: &[(&str, &str)], sentence: &str) -> String {
+    let is_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let bare = sentence.strip_prefix('[');
+    let key = bare.unwrap_or(sentence).split(|c| !is_key(c)).next().unwrap_or_default();
+    // `policies.toml:3:1: …` has its place.
+    let rest = sentence.get(key.len()..).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
+    if rest.starts_with(|c: char| c.is_ascii_digit()) || (bare.is_none() && !key.contains('.')) {
+        return sentence.to_owned();
+    }
+    let parts: Vec<String> = key.split('.').map(str::to_owned).collect();
+    if let Some(name) = variable_of(&parts, environment) {
+        return format!("environment: {name}: {sentence}");
+    }
+    let place = place(origin, text, key.split('.'));
+    if place == origin { sentence.to_owned() } else { format!("{place}: {sentence}") }
+}
+
 /// The variable that has set a key, if one has.
 pub(super) fn variable_of<'e>(key: &[String], own: &[(&'e str, &str)]) -> Option<&'e str> {
     let wanted = variable(&key.join("."));
@@ -173,7 +220,7 @@ pub(super) fn variable_of<'e>(key: &[String], own: &[(&'e str, &str)]) -> Option
     set.find(|name| name.strip_prefix(PREFIX) == Some(wanted.as_str()))
 }
 
-fn override_key(table: &mut Table, name: &str, value: &str) -> Result<(), ConfigError> {
+fn override_key(table: &mut Table, name: &str, value: &str, taken: As) -> Result<(), ConfigError> {
     let suffix = name.strip_prefix(PREFIX).unwrap_or(name);
     let Some(key) = KEYS.iter().find(|key| variable(key) == suffix) else {
         let names = KEYS.iter().map(|key| variable(key));
@@ -181,11 +228,11 @@ fn override_key(table: &mut Table, name: &str, value: &str) -> Result<(), Config
             closest(suffix, names).map(|near| format!("; perhaps SQLITREST_{near}")).unwrap_or_default();
         return Err(ConfigError(format!("environment: {name} sets no known key{hint}")));
     };
-    // A value that reads as TOML keeps its type (3000, true, ["a"]); any other is a string.
+    let is_text = taken == As::Text || TEXTS.contains(key);
     let parsed = toml::from_str::<Table>(&format!("v = {value}"))
         .ok()
         .and_then(|mut t| t.remove("v"))
-        .filter(|v| !v.is_datetime() && !TEXTS.contains(key))
+        .filter(|v| !v.is_datetime() && !is_text)
         .unwrap_or_else(|| toml::Value::String(value.to_owned()));
     let mut table = table;
     let mut parts = key.split('.').peekable();

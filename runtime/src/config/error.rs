@@ -66,16 +66,66 @@ pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.get(..at).unwrap_or_default().matches('\n').count() + 1
 }
 
-/// What TOML says, without the names of types that only a programmer knows.
+/// What TOML says, without the names of types that only a programmer knows, and without the value: it may be a secret that stands where
+/// it does not belong.
 pub(super) fn words(error: &toml::de::Error) -> String {
     let message = error.message();
-    let known = [
-        ("expected u16", "expected a whole number up to 65535"),
-        ("expected u64", "expected a whole number"),
-        ("expected usize", "expected a whole number"),
+    // serde writes: invalid type: string "…", expected u16
+    let of = |kind: &str| message.strip_prefix(kind)?.rsplit_once(", expected ");
+    let told = match (of("invalid type: "), of("invalid value: ")) {
+        (Some((found, wanted)), _) => {
+            Some(format!("invalid type: {}, expected {}", kind_of(found), plain(wanted)))
+        }
+        (None, Some((_, wanted))) => Some(format!("invalid value, expected {}", plain(wanted))),
+        (None, None) => None,
+    };
+    match message {
+        // What stands where an enumeration is to stand.
+        "wanted string or table" => "expected a text".to_owned(),
+        _ => told.unwrap_or_else(|| message.to_owned()),
+    }
+}
+
+/// What was found, without what it is.
+fn kind_of(found: &str) -> &str {
+    let kinds = [
+        ("string", "a text"),
+        ("character", "a text"),
+        ("integer", "a whole number"),
+        ("floating point", "a number"),
+        ("boolean", "true or false"),
+        ("sequence", "a list"),
+        ("map", "a table"),
     ];
-    let told = known.into_iter().find_map(|(name, told)| Some((message.strip_suffix(name)?, told)));
-    told.map_or_else(|| message.to_owned(), |(before, told)| format!("{before}{told}"))
+    let known = kinds.into_iter().find(|(kind, _)| found.starts_with(kind));
+    known.map_or("another value", |(_, told)| told)
+}
+
+/// What serde calls a type, as the reader of a configuration does.
+fn plain(wanted: &str) -> &str {
+    match wanted {
+        "u16" => "a whole number up to 65535",
+        "u32" | "u64" | "usize" => "a whole number, not below 0",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a string" | "string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        _ if wanted.starts_with("struct ") => "a table",
+        _ if wanted.starts_with("tuple struct ") => "a text",
+        _ => wanted,
+    }
+}
+
+/// A URL as it may be shown: without the name and the password in front of the host.
+pub fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    // The last one: a password that is written wrongly may have any sign in it.
+    match rest.rsplit_once('@') {
+        Some((_, rest)) => format!("{scheme}***@{rest}"),
+        None => url.to_owned(),
+    }
 }
 
 /// What TOML says of the text of a file, with its place:

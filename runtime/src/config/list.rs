@@ -8,8 +8,11 @@ use serde::de::{SeqAccess, Visitor};
 
 use super::{Config, OneOrMore, Reader, Reference, reference};
 
-/// Reads a list in any of its forms. References stay what they are until [`Config::read_files`].
-pub(crate) fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+/// Reads a list in any of its forms. References stay what they are until [`Config::read_files`], or [`expand`] where a host reads them.
+///
+/// # Errors
+/// What stands there is neither a text nor a list of texts.
+pub fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     Ok(match from.deserialize_any(Texts)? {
         OneOrMore::More(texts) => texts,
         OneOrMore::One(text) if reference(&text).is_some() => vec![text],
@@ -60,7 +63,14 @@ impl Config {
         let policies = self.policies.iter_mut();
         let bypass =
             policies.map(|policies| ("policies.bypass_roles".to_owned(), &mut policies.bypass_roles));
-        databases.chain(functions).chain(origins).chain(bypass)
+        let attach = [("attach.paths".to_owned(), &mut self.attach.paths)];
+        databases.chain(functions).chain(origins).chain(bypass).chain(attach)
+    }
+
+    /// Whether it is said elsewhere which databases are attached to others.
+    pub(super) fn attaches_by_reference(&self) -> bool {
+        let mut attached = self.databases.values().flat_map(|file| &file.attach);
+        attached.any(|text| reference(text).is_some())
     }
 
     /// Puts what is referred to in the place of the references; a sentence for each that cannot be read.
@@ -89,7 +99,9 @@ impl Config {
     }
 }
 
-fn expand(key: &str, list: &mut Vec<String>, read: &mut Reader<'_>, wrong: &mut Vec<String>) {
+/// Puts what is referred to in the place of the references in a list, which is that of `key`; a sentence for each that cannot be read is
+/// added to `wrong`.
+pub fn expand(key: &str, list: &mut Vec<String>, read: &mut Reader<'_>, wrong: &mut Vec<String>) {
     if !list.iter().any(|text| reference(text).is_some()) {
         return;
     }

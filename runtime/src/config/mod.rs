@@ -18,6 +18,7 @@ mod selection;
 mod tests;
 mod units;
 mod validate;
+mod values;
 
 use std::collections::BTreeMap;
 
@@ -33,13 +34,14 @@ pub use debug::Debug;
 pub use definitions::{
     ComputedColumn, ComputedRelationship, DataRepresentation, FullTextIndex, Udf, UdfParam,
 };
-pub use environment::KEYS;
 use environment::PREFIX;
+pub use environment::{KEYS, overridden, placed};
 pub use error::ConfigError;
 pub(crate) use error::line_of;
-pub use error::{in_file, place};
+pub use error::{in_file, place, without_userinfo};
 pub use http::{Engine, Middleware, Server};
-pub(crate) use list::{Texts, texts};
+pub(crate) use list::Texts;
+pub use list::{expand, texts};
 pub use units::{FileMode, Size, Span};
 use validate::Mistake;
 
@@ -96,9 +98,15 @@ pub struct Config {
     /// `[backup]`: backups while the server runs.
     #[serde(skip_serializing)]
     pub backup: Option<toml::Table>,
+    /// `[mcp]`: what agents may.
+    #[serde(skip_serializing)]
+    pub mcp: Option<toml::Table>,
     /// `[tls]`: certificate and key.
     #[serde(skip_serializing)]
     pub tls: Option<toml::Table>,
+    /// `[static]`: files beside the API.
+    #[serde(skip_serializing, rename = "static")]
+    pub static_files: Option<toml::Table>,
     /// The database that stands first in the file.
     #[serde(skip)]
     pub first: Option<String>,
@@ -142,7 +150,7 @@ impl Config {
         if !own.is_empty() {
             // The file is in order; a mistake in this is the environment's.
             let rules = config.policies.map(|policies| policies.policy);
-            config = environment::overridden::<Config>(text, &own)?;
+            config = overridden::<Config>(text, &own)?;
             // The environment sets no rule; those of the file know where they stand.
             if let (Some(policies), Some(rules)) = (&mut config.policies, rules) {
                 policies.policy = rules;
@@ -173,24 +181,16 @@ impl Config {
         .collect()
     }
 
-    /// The sections that only a native host reads, as they came out of file and environment, with their names.
-    pub fn host_sections(&self) -> toml::Table {
-        let sections = [
-            ("log", &self.log),
-            ("admin", &self.admin),
-            ("telemetry", &self.telemetry),
-            ("audit", &self.audit),
-            ("backup", &self.backup),
-            ("tls", &self.tls),
-        ];
-        let present = sections.into_iter().filter_map(|(name, section)| Some((name, section.clone()?)));
-        present.map(|(name, section)| (name.to_owned(), toml::Value::Table(section))).collect()
-    }
-
     /// Reads what the configuration refers to, by the paths that it has: the policy file, and lists that are elsewhere. What secrets
     /// are read by is the `Authenticator`. What is wrong with it, in words.
     pub fn read_files(&mut self, read: &mut Reader<'_>) -> Vec<ConfigError> {
-        let mut wrong: Vec<ConfigError> = self.read_lists(read).into_iter().map(ConfigError).collect();
+        let is_late = self.attaches_by_reference();
+        let mut wrong = self.read_lists(read);
+        if is_late {
+            wrong.extend(self.check_databases().err());
+        }
+        wrong.extend(self.origin_mistakes());
+        let mut wrong: Vec<ConfigError> = wrong.into_iter().map(ConfigError).collect();
         if let Some(policies) = &mut self.policies
             && let Some(file) = policies.file.take()
         {

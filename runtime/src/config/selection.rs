@@ -143,6 +143,22 @@ impl Config {
         all.filter_map(|(kind, name, database)| Some((kind, name.as_str(), database.as_deref()?)))
     }
 
+    /// A sentence for each thing that belongs to a database which is not there, but may come ([`Attach`](super::Attach)).
+    pub fn awaited_databases(&self) -> Vec<String> {
+        let is_awaited = |database: &str| !database.contains('*') && !self.databases.contains_key(database);
+        let awaited = self.belonging().filter(|(_, _, database)| {
+            is_awaited(database) && !(self.databases.is_empty() && *database == "main")
+        });
+        let told = awaited.map(|(kind, name, database)| {
+            let near = closest(database, self.databases.keys().cloned());
+            let near = near.map(|near| format!(", or is it {near}?")).unwrap_or_default();
+            format!(
+                "{kind} {name}: database = \"{database}\" counts for nothing until one of that name is attached{near}"
+            )
+        });
+        told.collect()
+    }
+
     /// That every database that is named is there. One of a pattern may come later.
     pub(super) fn check_databases(&self) -> Result<(), String> {
         let names = || self.databases.keys().cloned();

@@ -89,7 +89,7 @@ fn every_known_key_exists() {
         let name = format!("SQLITREST_{}", key.to_uppercase().replace('.', "_"));
         // A list fits one key alone; what matters is that no key is unknown.
         if let Err(error) = Config::load("", "", [(name.as_str(), "[1]")]) {
-            assert!(!error.0.contains("unknown"), "{key}: {error}");
+            assert!(!error.0.contains("unknown field"), "{key}: {error}");
         }
     }
 }
@@ -229,7 +229,7 @@ fn mistakes_are_explained() {
     check_error(
         "[server]\nport = \"x\"\n",
         &[],
-        expect![[r#"sqlitrest.toml:2:8: invalid type: string "x", expected a whole number up to 65535"#]],
+        expect!["sqlitrest.toml:2:8: invalid type: a text, expected a whole number up to 65535"],
     );
     check_error("[server\n", &[], expect!["sqlitrest.toml:1:8: unclosed table, expected `]`"]);
     check_error(
@@ -282,9 +282,68 @@ fn mistakes_are_explained() {
         "",
         &[("SQLITREST_SERVER_PORT", "x")],
         expect![[
-            r#"environment: SQLITREST_SERVER_PORT: invalid type: string "x", expected a whole number up to 65535"#
+            r#"environment: SQLITREST_SERVER_PORT: invalid type: a text, expected a whole number up to 65535"#
         ]],
     );
+}
+
+/// A version is a text, and so is whatever stands where a text is wanted.
+#[test]
+fn what_looks_like_toml_may_be_a_text() {
+    let env = [
+        ("SQLITREST_API_OPENAPI_VERSION", "3.1"),
+        ("SQLITREST_AUTH_JWT_AUDIENCE", "123"),
+        ("SQLITREST_SERVER_PORT", "8080"),
+        ("SQLITREST_API_ROOT", "true"),
+        ("SQLITREST_ATTACH_PATHS", "./a, ./b"),
+    ];
+    let (config, _) = Config::read("", "", env).expect("valid");
+    assert_eq!(config.api.openapi_version, OpenApiVersion::V3_1);
+    assert_eq!((config.server.port, config.api.root.as_str()), (8080, "true"));
+    let jwt = config.auth.as_ref().and_then(|auth| auth.jwt()).expect("jwt");
+    assert_eq!(jwt.audience.as_ref().expect("audience").texts(), ["123"]);
+    assert_eq!(config.attach.paths, ["./a", "./b"]);
+    check_error(
+        "",
+        &[
+            ("SQLITREST_API_ROOT", "1"),
+            ("SQLITREST_API_OPENAPI_VERSION", "3.2"),
+            ("SQLITREST_SERVER_PORT", "1"),
+        ],
+        expect![
+            "environment: SQLITREST_API_OPENAPI_VERSION: unknown variant `3.2`, expected one of `3.1`, `3.0`, `2.0`"
+        ],
+    );
+    check_error(
+        "",
+        &[("SQLITREST_SERVER_PORT", "70000")],
+        expect!["environment: SQLITREST_SERVER_PORT: invalid value, expected a whole number up to 65535"],
+    );
+}
+
+/// What is attached is held against the databases when it is known.
+#[test]
+fn databases_that_are_attached_by_reference() {
+    let text = "[databases.main]\nattach = \"env:LIST\"\n[databases.logs]\n";
+    let read = |list: &'static str| {
+        let (mut config, wrong) = Config::read("s.toml", text, []).expect("read");
+        assert_eq!(wrong, []);
+        let wrong = config.read_files(&mut |_| Ok(list.to_owned()));
+        (config.databases["main"].attach.join(" "), wrong)
+    };
+    assert_eq!(read("logs"), ("logs".to_owned(), Vec::new()));
+    let (_, wrong) = read("log");
+    let told = "databases.main.attach: there is no [databases.log]; perhaps logs";
+    assert_eq!(wrong, [ConfigError(told.to_owned())]);
+    assert_eq!(placed("s.toml", text, &[], told), format!("s.toml:2:1: {told}"));
+    let own = [("SQLITREST_DATABASES_MAIN_ATTACH", "x")];
+    assert_eq!(
+        placed("s.toml", text, &own, told),
+        format!("environment: SQLITREST_DATABASES_MAIN_ATTACH: {told}")
+    );
+    for bare in ["policies.toml:3:1: no", "there is no file a.db", "/a/b.toml cannot be read"] {
+        assert_eq!(placed("s.toml", text, &[], bare), bare);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the types do not tell of a configuration: values out of range, names that mean nothing, keys that need others.
 
-use super::{Config, DataRepresentation, Udf};
+use super::{Config, DataRepresentation, Udf, without_userinfo};
 use crate::function::{Returns, needs_nothing};
 use crate::pre_request;
 use crate::similar::closest;
@@ -15,7 +15,7 @@ pub(super) struct Mistake {
 
 impl Mistake {
     /// Of a sentence that begins with its key.
-    fn of(message: impl Into<String>) -> Mistake {
+    pub(super) fn of(message: impl Into<String>) -> Mistake {
         let message = message.into();
         let is_key = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         let key = message.split(|c| !is_key(c)).next().unwrap_or_default();
@@ -24,7 +24,7 @@ impl Mistake {
     }
 
     /// Of the element of a list.
-    fn at(list: &str, place: usize, key: &str, message: String) -> Mistake {
+    pub(super) fn at(list: &str, place: usize, key: &str, message: String) -> Mistake {
         Mistake { key: vec![list.to_owned(), place.to_string(), key.to_owned()], message }
     }
 }
@@ -32,14 +32,16 @@ impl Mistake {
 impl Config {
     /// Everything that is wrong with it.
     pub(super) fn mistakes(&self) -> Vec<Mistake> {
-        let mut found: Vec<Mistake> = self.check_databases().err().map(Mistake::of).into_iter().collect();
+        let mut found = Vec::new();
+        // Names that stand elsewhere are looked at when they are read.
+        if !self.attaches_by_reference() {
+            found.extend(self.check_databases().err().map(Mistake::of));
+        }
         for (name, database) in &self.databases {
             let misplaced = database.misplaced();
             found.extend(misplaced.map(|(key, what)| Mistake::of(format!("databases.{name}.{key} {what}"))));
         }
-        if self.pool.readers_per_db == 0 {
-            found.push(Mistake::of("pool.readers_per_db must be at least 1"));
-        }
+        found.extend(self.value_mistakes());
         if self.middleware.request_timeout.0.is_zero() {
             let what = "middleware.request_timeout must be longer than 0: no request could be answered";
             found.push(Mistake::of(what));
@@ -78,7 +80,8 @@ impl Config {
         }
         if !api.has_proxy_uri() {
             let what = "is no absolute URL: write \"https://api.example.com/v1\", or \"\" for none";
-            found.push(Mistake::of(format!("api.proxy_uri = \"{}\" {what}", api.proxy_uri)));
+            let shown = without_userinfo(&api.proxy_uri);
+            found.push(Mistake::of(format!("api.proxy_uri = \"{shown}\" {what}")));
         }
         let exposed = || self.udf.iter().filter(|udf| udf.expose);
         if !api.root.is_empty() && !exposed().any(|udf| udf.name == api.root) {

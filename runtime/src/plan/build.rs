@@ -26,6 +26,9 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
             "A page by key of a write, or of what a function gives".to_owned(),
         ));
     }
+    if matches!(request.action, Action::Describe(_)) {
+        return Err(Error::NotImplemented("The plan of the description of the API".to_owned()));
+    }
     if let Action::Call(call) = &request.action {
         if !call.is_safe && !request.conditional.is_none() {
             return Err(Error::NotImplemented("If-Match or If-None-Match on a POST".to_owned()));
@@ -67,7 +70,7 @@ pub fn build(config: &Config, schema: &SchemaCache, request: &ApiRequest) -> Res
         Action::Update(payload) => build.update(id, payload, request).map(Plan::Update),
         Action::Delete => build.delete(id, request).map(Plan::Delete),
         Action::Options => Ok(Plan::Options(relation.methods())),
-        Action::Call(_) | Action::Batch(_) => {
+        Action::Call(_) | Action::Batch(_) | Action::Describe(_) => {
             Err(Error::Internal("calls are planned above, operations one by one".to_owned()))
         }
     }

@@ -124,7 +124,7 @@ pub fn schema_version(db: &mut dyn Database, attached: &[String]) -> Result<i64,
 }
 
 /// A name in SQL.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Read from the database by `introspect`, asked by the build stage. Plain data; must not know requests.
 
+#[cfg(test)]
+pub(crate) mod catalog;
+mod checks;
 mod configured;
 mod ddl;
 mod hidden;
@@ -14,8 +17,10 @@ mod types;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use checks::{Bound, Facts};
+pub(crate) use checks::{default_literal, facts};
 pub use configured::{is_write, read_configured};
-pub(crate) use introspect::matches_pattern;
+pub(crate) use introspect::{matches_pattern, quoted};
 pub use introspect::{read_schema, schema_version};
 pub use lineage::{Origin, view_origins};
 pub use relationships::{Cardinality, Junction, Relationship};

@@ -1,6 +1,7 @@
 // @supabase/supabase-js, which asks below /rest/v1 and sends apikey and Authorization.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import test from 'node:test'
 import { createClient } from '@supabase/supabase-js'
 import { column, data, refused, root } from './support.js'
@@ -50,4 +51,12 @@ test('writes', async () => {
 test('errors', async () => {
   const message = "Could not find the table 'main.nothing' in the schema cache"
   await refused(supabase.from('nothing').select(), 404, 'PGRST205', message)
+})
+
+test('the page of examples/todo has this very library', () => {
+  const [theirs, ours] = [
+    './node_modules/@supabase/supabase-js/dist/umd/supabase.js',
+    '../../../examples/todo/public/supabase.js',
+  ].map((path) => readFileSync(new URL(path, import.meta.url)))
+  assert.ok(ours.equals(theirs))
 })

@@ -1,0 +1,39 @@
+//! The Model Context Protocol: tools and resources by which a language model reads the schema, reads rows and, where it is allowed, writes
+//! them. By HTTP at `/_mcp`, and by standard input and output with `sqlitrest mcp`.
+//!
+//! A tool is no other way to the data: each call becomes a request of the API, and is answered as one, so that policies, limits and the
+//! audit log hold for it. What messages look like, and which versions of the protocol there are, the crate `rmcp` knows.
+
+mod arguments;
+mod caller;
+mod handler;
+mod http;
+mod pages;
+mod resources;
+mod rows;
+mod settings;
+pub mod stdio;
+mod target;
+mod told;
+mod tools;
+mod writes;
+
+use std::sync::Arc;
+
+use sqlitrest_runtime::http::Request;
+
+pub use caller::{Asks, Caller};
+pub use http::answer;
+pub use settings::Settings;
+
+use crate::front::Front;
+
+/// Where it is, beside the API.
+pub const PATH: &str = "/_mcp";
+
+/// The settings, if a request is one of an agent. What a browser asks beforehand (`OPTIONS`) the API answers for all paths.
+pub fn wanted(front: &Front, request: &Request<'_>) -> Option<Arc<Settings>> {
+    let rest = request.target.strip_prefix(PATH)?;
+    let is_meant = (rest.is_empty() || rest.starts_with('?')) && request.method != "OPTIONS";
+    is_meant.then(|| front.mcp.load_full()).filter(|settings| settings.enabled)
+}

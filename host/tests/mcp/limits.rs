@@ -1,0 +1,151 @@
+//! How much an agent may have at once, and that it is told where there is more.
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::support::ENGINES;
+use crate::{Shop, code};
+
+#[test]
+fn rows_are_cut_and_it_is_said() {
+    let shop = Shop::new("");
+    let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
+    let row = |id: i32| format!("INSERT INTO items VALUES ({id}, 'n{id}', NULL, 1, NULL);");
+    sql.execute_batch(&(10..21).map(row).collect::<String>()).expect("rows");
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        for arguments in [
+            json!({ "relation": "items", "select": "id", "order": "id" }),
+            json!({ "relation": "items", "select": "id", "order": "id", "limit": 1_000_000 }),
+        ] {
+            let cut = agent.call("read_rows", &arguments);
+            assert_eq!(
+                (&cut["rows"], &cut["truncated"]),
+                (&json!([{ "id": 1 }, { "id": 2 }, { "id": 4 }]), &json!(true))
+            );
+            assert!(cut["note"].as_str().is_some_and(|note| note.contains("offset 3")), "{cut:#}");
+        }
+        let next = agent.call(
+            "read_rows",
+            &json!({ "relation": "items", "select": "id", "order": "id", "offset": 3, "limit": 2 }),
+        );
+        assert_eq!(next, json!({ "rows": [{ "id": 5 }, { "id": 10 }], "truncated": false }));
+        let called = agent.call("call_function", &json!({ "function": "cheapest", "arguments": { "n": 9 } }));
+        assert_eq!(
+            (called["result"].as_array().map(Vec::len), &called["truncated"]),
+            (Some(3), &json!(true))
+        );
+        agent.server.stop();
+    }
+}
+
+#[test]
+fn bytes_are_cut_and_it_is_said() {
+    let shop = Shop::new("max_bytes = \"2KiB\"\n");
+    let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
+    sql.execute_batch("UPDATE items SET name = name || printf('%.*c', 900, 'x') WHERE id < 4; UPDATE items SET name = printf('%.*c', 9000000, 'y') WHERE id = 5")
+        .expect("rows");
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        let cut = agent.call("read_rows", &json!({ "relation": "items", "order": "id" }));
+        assert_eq!(
+            (cut["rows"].as_array().map(Vec::len), &cut["truncated"]),
+            (Some(2), &json!(true)),
+            "{cut:#}"
+        );
+        let large = agent
+            .call("read_rows", &json!({ "relation": "items", "filters": [{ "column": "id", "value": 5 }] }));
+        assert_eq!((&large["rows"], &large["truncated"]), (&json!([]), &json!(true)));
+        assert!(large["note"].as_str().is_some_and(|note| note.contains("2048 bytes")), "{large:#}");
+        let twice = json!({ "function": "twice", "arguments": { "text": "z".repeat(5_000) } });
+        assert_eq!(code(&agent.fails("call_function", &twice)), (400, "54001"));
+        agent.server.stop();
+    }
+}
+
+#[test]
+fn arguments_are_no_larger_than_a_body_may_be() {
+    let mut shop = Shop::new("");
+    shop.config =
+        shop.scratch.file("sqlitrest.toml", format!("{}\n[server]\nmax_body = \"64KiB\"\n", crate::CONFIG));
+    let agent = shop.serve("native");
+    let relation = "x".repeat(70_000);
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read_rows", "arguments": { "relation": relation } } });
+    assert_eq!(agent.send(&[], &body.to_string()).status, 413);
+    let values = vec![1; 10_001];
+    let many = json!({ "relation": "items", "select": "id", "filters": [{ "column": "id", "operator": "in", "value": values }] });
+    let failure = agent.fails("read_rows", &many);
+    assert_eq!(code(&failure), (400, "54001"), "{failure:#}");
+    agent.server.stop();
+}
+
+#[test]
+fn a_write_is_no_larger_than_a_read() {
+    let shop = Shop::new("write = true\n");
+    for engine in ENGINES {
+        let mut agent = shop.serve(engine);
+        agent.token = shop.token("writer", "7");
+        let rows: Vec<_> = (100..104)
+            .map(|id| json!({ "id": id, "name": id.to_string(), "published": true, "owner": "7" }))
+            .collect();
+        let insert =
+            |rows: &[serde_json::Value]| json!({ "relation": "items", "operation": "insert", "rows": rows });
+        assert_eq!(code(&agent.fails("write_rows", &insert(&rows))), (400, "PGRST102"));
+        assert_eq!(agent.call("write_rows", &insert(&rows[..3]))["affected"], 3);
+        // Five are the writer's, and three are the most.
+        let all = json!({ "relation": "items", "operation": "delete", "query": "id=gt.0" });
+        assert_eq!(code(&agent.fails("write_rows", &all)), (400, "PGRST124"));
+        let more =
+            json!({ "relation": "items", "operation": "delete", "query": "id=gt.0", "max_affected": 1_000 });
+        assert_eq!(code(&agent.fails("write_rows", &more)), (400, "PGRST124"));
+        let some = json!({ "relation": "items", "operation": "delete", "query": "id=gte.100" });
+        assert_eq!(agent.call("write_rows", &some)["affected"], 3);
+        agent.server.stop();
+    }
+}
+
+#[test]
+fn what_takes_too_long_is_given_up() {
+    let mut shop = Shop::new("");
+    let endless = "[[udf]]\nname = \"endless\"\nexpose = true\nsql = \"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c\"\nreturns = \"scalar integer\"\n";
+    let text = format!("{}timeout = \"200ms\"\n{endless}", crate::CONFIG);
+    shop.config = shop.scratch.file("sqlitrest.toml", text);
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
+        assert_eq!(agent.call("list_relations", &json!({}))["relations"][0]["name"], "items");
+        agent.server.stop();
+    }
+}
+
+#[test]
+fn a_reload_changes_what_agents_may() {
+    let shop = Shop::new("");
+    let agent = shop.serve("native");
+    let names = |agent: &crate::Agent| {
+        agent.request("tools/list", &json!({}))["result"]["tools"].as_array().map(Vec::len)
+    };
+    assert_eq!(names(&agent), Some(5));
+    std::fs::write(&shop.config, format!("{}write = true\n", crate::CONFIG)).expect("written");
+    agent.server.signal("HUP");
+    agent.server.logs("SIGHUP: the configuration is read again");
+    assert_eq!(names(&agent), Some(6));
+    agent.server.stop();
+}
+
+#[test]
+fn settings_that_cannot_be_meant() {
+    for (setting, word) in [
+        ("max_rows = 0", "mcp.max_rows"),
+        ("max_bytes = 5", "mcp.max_bytes"),
+        ("timeout = \"0ms\"", "mcp.timeout"),
+        ("writes = true", "write"),
+    ] {
+        let shop = Shop::new("");
+        let text = crate::CONFIG.replace("max_rows = 3", setting);
+        std::fs::write(&shop.config, text).expect("written");
+        let ended =
+            crate::run(&["serve", "--config", crate::path(&shop.config), "--listen", "127.0.0.1:0"], &[]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(word), "{setting}: {ended:?}");
+    }
+}

@@ -1,0 +1,187 @@
+//! Indexes that would help a request: guessed from its plan, tried on an empty copy of the schema, and told of only where the database
+//! would then go about it with fewer steps through whole tables.
+
+use serde::Serialize;
+
+use super::candidates::{Candidate, candidates};
+use super::explain::Explanation;
+use crate::database::{Database, DbError};
+use crate::run::{self, Explained};
+use crate::schema::quoted;
+use crate::value::Value;
+
+/// The most indexes that are tried for one request.
+const MOST_TRIED: usize = 24;
+
+/// What the schema is made of again: what virtual tables keep inside is made with them. What needs others comes behind them.
+const DEFINITIONS: &str = "SELECT s.sql FROM sqlite_schema AS s WHERE s.sql IS NOT NULL AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+    AND NOT EXISTS (SELECT 1 FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.name = s.tbl_name AND l.type = 'shadow') \
+    ORDER BY CASE s.type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, s.rowid";
+
+/// What ANALYZE has found out (<https://www.sqlite.org/fileformat2.html#the_sqlite_stat1_table>).
+const STATISTICS: &str = "SELECT tbl, idx, stat FROM sqlite_stat1";
+
+/// An index that would help.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Advice {
+    /// The table.
+    pub table: String,
+    /// The columns, in the order of the index.
+    pub columns: Vec<String>,
+    /// What it is for, in words.
+    pub reason: String,
+    /// The statement that makes it.
+    pub create_index: String,
+    /// What was done before, of the lines that it changes.
+    pub before: Vec<String>,
+    /// What is done with it.
+    pub after: Vec<String>,
+}
+
+/// What a line of a query plan reads from end to end, if it does.
+pub fn scanned(line: &str) -> Option<&str> {
+    // A list of parameters and the one row of a constant are not to be helped.
+    line.strip_prefix("SCAN ")
+        .filter(|what| !what.contains(" VIRTUAL TABLE ") && !what.starts_with("CONSTANT"))
+}
+
+/// The relation that a line reads from end to end, by the name that it has in its statement.
+pub(super) fn scanned_relation<'s>(sql: &'s str, line: &'s str) -> Option<&'s str> {
+    let what = scanned(line)?;
+    let alias = what.split(" USING ").next().unwrap_or(what);
+    let plain = format!("\" AS {alias}");
+    let before =
+        sql.find(&plain).or_else(|| sql.find(&format!("\" AS \"{alias}\""))).map(|at| sql.split_at(at).0);
+    let name = before.and_then(|before| before.rsplit('"').next());
+    Some(name.map_or(alias, |name| name.strip_prefix("visible ").unwrap_or(name)))
+}
+
+/// How many steps there are that an index could save.
+fn cost(statements: &[Explained]) -> usize {
+    let is_costly = |line: &str| {
+        scanned(line).is_some_and(|what| !what.contains(" USING "))
+            || line.starts_with("USE TEMP B-TREE")
+            || line.contains("AUTOMATIC")
+    };
+    // Going through a whole index is less than going through a whole table and sorting it.
+    let weight = |line: &str| match is_costly(line) {
+        true => 2,
+        false => usize::from(scanned(line).is_some()),
+    };
+    lines(statements).map(weight).sum()
+}
+
+fn lines(statements: &[Explained]) -> impl Iterator<Item = &str> {
+    statements.iter().flat_map(|own| &own.lines).map(|(_, _, detail)| detail.as_str())
+}
+
+/// The indexes that help. `shadow` is an empty database, which is filled with the schema of `db`.
+pub fn find(explanation: &Explanation, db: &mut dyn Database, shadow: &mut dyn Database) -> Vec<Advice> {
+    if cost(&explanation.statements) == 0 {
+        return Vec::new();
+    }
+    let tried: Vec<Candidate> = explanation
+        .parts
+        .iter()
+        .flat_map(|part| candidates(&part.view, &part.plan))
+        .take(MOST_TRIED)
+        .collect();
+    if tried.is_empty() || copy_schema(db, shadow).is_err() {
+        return Vec::new();
+    }
+    let Ok(mut before) = explained(explanation, shadow) else { return Vec::new() };
+    let mut found = Vec::new();
+    for candidate in tried {
+        let Some(after) = with(&candidate, explanation, shadow) else { continue };
+        let is_used = lines(&after).any(|line| names(line, &candidate.name));
+        if is_used && cost(&after) < cost(&before) {
+            found.push(advice(&candidate, &before, &after));
+            before = after;
+        } else {
+            let _ = execute(shadow, &format!("DROP INDEX {}", quoted(&candidate.name)), &[]);
+        }
+    }
+    found
+}
+
+/// Whether a line says that an index of this name is used.
+fn names(line: &str, index: &str) -> bool {
+    line.split_once(" INDEX ").is_some_and(|(_, rest)| {
+        rest.strip_prefix(index).is_some_and(|rest| rest.is_empty() || rest.starts_with(" ("))
+    })
+}
+
+fn advice(candidate: &Candidate, before: &[Explained], after: &[Explained]) -> Advice {
+    let only = |these: &[Explained], those: &[Explained]| -> Vec<String> {
+        let mut others: Vec<&str> = lines(those).collect();
+        let is_new = |line: &&str| match others.iter().position(|other| other == line) {
+            Some(at) => {
+                others.swap_remove(at);
+                false
+            }
+            None => true,
+        };
+        lines(these).filter(is_new).map(str::to_owned).collect()
+    };
+    Advice {
+        table: candidate.table.clone(),
+        columns: candidate.columns.iter().map(|(name, _)| name.clone()).collect(),
+        reason: candidate.reason.clone(),
+        create_index: create(candidate) + ";",
+        before: only(before, after),
+        after: only(after, before),
+    }
+}
+
+/// The statements with an index more; none where it cannot be made.
+fn with(
+    candidate: &Candidate,
+    explanation: &Explanation,
+    shadow: &mut dyn Database,
+) -> Option<Vec<Explained>> {
+    execute(shadow, &create(candidate), &[]).ok()?;
+    explained(explanation, shadow).ok()
+}
+
+/// `CREATE INDEX "posts_author_id_idx" ON "posts" ("author_id")`
+fn create(candidate: &Candidate) -> String {
+    let column = |(name, descends): &(String, bool)| quoted(name) + if *descends { " DESC" } else { "" };
+    let columns: Vec<String> = candidate.columns.iter().map(column).collect();
+    let (name, table) = (quoted(&candidate.name), quoted(&candidate.table));
+    format!("CREATE INDEX {name} ON {table} ({})", columns.join(", "))
+}
+
+fn explained(explanation: &Explanation, shadow: &mut dyn Database) -> Result<Vec<Explained>, DbError> {
+    let mut all = Vec::new();
+    for part in &explanation.parts {
+        all.extend(run::explain(&part.program, shadow)?);
+    }
+    Ok(all)
+}
+
+/// Makes the schema again, without rows. What cannot be made makes the statements fail that need it.
+fn copy_schema(db: &mut dyn Database, shadow: &mut dyn Database) -> Result<(), DbError> {
+    for row in texts(db, DEFINITIONS)? {
+        if let [Value::Text(sql)] = row.as_slice() {
+            let _ = execute(shadow, sql, &[]);
+        }
+    }
+    // There are none where nobody has run ANALYZE.
+    let Ok(statistics) = texts(db, STATISTICS) else { return Ok(()) };
+    execute(shadow, "ANALYZE", &[])?;
+    for row in statistics {
+        execute(shadow, "INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", &row)?;
+    }
+    // Has them read.
+    execute(shadow, "ANALYZE sqlite_schema", &[])
+}
+
+fn texts(db: &mut dyn Database, sql: &str) -> Result<Vec<Vec<Value>>, DbError> {
+    let mut rows = Vec::new();
+    db.rows(sql, &[], &mut |row| rows.push(row.iter().map(|value| value.to_value()).collect()))?;
+    Ok(rows)
+}
+
+fn execute(db: &mut dyn Database, sql: &str, params: &[Value]) -> Result<(), DbError> {
+    db.rows(sql, params, &mut |_| {})
+}

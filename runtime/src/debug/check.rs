@@ -1,0 +1,241 @@
+//! What the policies say to a hypothetical identity, rule by rule: which of them allow it, which deny it, and why. Nothing is written.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::asked::Supposed;
+use super::judge;
+use super::rules::Told;
+use super::trial::Trial;
+use crate::config::Config;
+use crate::database::Database;
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::policy::Operation;
+use crate::schema::{Relation, SchemaCache};
+
+/// What is checked.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// A table or view.
+    pub table: String,
+    /// What is done to it.
+    pub operation: Operation,
+    /// The columns that are written or asked for; of a `row` its own.
+    #[serde(default)]
+    pub columns: Vec<String>,
+    /// Which rows it is about, as a GET has it: `id=eq.1&status=neq.draft`.
+    #[serde(default)]
+    pub filter: Option<String>,
+    /// The row that is inserted.
+    #[serde(default)]
+    pub row: Option<Map<String, Json>>,
+    /// Which database, where there are several.
+    #[serde(default)]
+    pub database: Option<String>,
+    /// The role of who is supposed to ask.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// Their id.
+    #[serde(default)]
+    pub sub: Option<Json>,
+    /// What else is claimed of them.
+    #[serde(default)]
+    pub claims: Map<String, Json>,
+    /// Whether nobody has signed in.
+    #[serde(default)]
+    pub anonymous: bool,
+}
+
+/// What comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// It is allowed, of every row.
+    Allowed,
+    /// It is denied.
+    Denied,
+    /// It is allowed of rows for which the conditions hold.
+    SomeRows,
+}
+
+/// What the policies say. The JSON form is stable.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The role of who is supposed to ask.
+    pub role: Option<String>,
+    /// That role and those that it has beside itself.
+    pub roles: Vec<String>,
+    /// What is claimed of them.
+    pub claims: Map<String, Json>,
+    /// Whether nobody has signed in.
+    pub anonymous: bool,
+    /// The relation.
+    pub table: String,
+    /// What is done to it.
+    pub operation: Operation,
+    /// What comes of it.
+    pub decision: Decision,
+    /// Why, in a sentence.
+    pub because: String,
+    /// Every rule about the relation, those that are for others included.
+    pub rules: Vec<Judged>,
+    /// What they are told of the columns, and which they may write.
+    pub columns: Columns,
+    /// How many rows it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Counted>,
+    /// What to do next, in sentences.
+    pub next: Vec<String>,
+}
+
+/// A rule, and what it does here.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    /// The rule.
+    #[serde(flatten)]
+    pub told: Told,
+    /// Whether it takes part.
+    pub takes_part: bool,
+    /// What it does or why it does not, in a sentence.
+    pub why: String,
+    /// For how many of the rows of `filter` its `using` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Whether its `check` holds of `row`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holds: Option<bool>,
+}
+
+/// The columns, by what the rules say of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Columns {
+    /// Told as they are.
+    pub visible: Vec<String>,
+    /// Told as something else.
+    pub masked: Vec<String>,
+    /// Not there.
+    pub hidden: Vec<String>,
+    /// May be inserted.
+    pub insertable: Vec<String>,
+    /// May be updated.
+    pub updatable: Vec<String>,
+}
+
+/// Rows that a filter finds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counted {
+    /// All of them.
+    pub all: u64,
+    /// Those that they see.
+    pub seen: u64,
+    /// Those of all that the rules for the operation allow.
+    pub allowed: u64,
+}
+
+impl Question {
+    /// Who is supposed to ask.
+    pub fn supposed(&self) -> Supposed {
+        Supposed {
+            role: self.role.clone(),
+            sub: self.sub.clone(),
+            claims: self.claims.clone(),
+            anonymous: self.anonymous,
+        }
+    }
+
+    /// Whether rows are looked at that the policies may hide.
+    pub fn looks_at_rows(&self) -> bool {
+        self.filter.is_some() || self.row.is_some()
+    }
+}
+
+/// What the policies say. `schema` is the whole one; rows are looked at inside the transaction that the caller has begun.
+///
+/// # Errors
+/// PGRST205 for a relation that is not there; what a filter or a row would be refused for.
+pub fn check(
+    config: &Config,
+    schema: &Arc<SchemaCache>,
+    identity: &Arc<Identity>,
+    question: &Question,
+    db: &mut dyn Database,
+) -> Result<Verdict, Error> {
+    let (id, relation) = schema.relation(&question.table).ok_or_else(|| Error::NoRelation {
+        name: question.table.clone(),
+        near: schema.near(&question.table),
+    })?;
+    let role = identity.role.as_deref();
+    let roles = config.roles_of(role);
+    let view = schema.for_role(config, role);
+    let seen = view.relations.get(id).unwrap_or(relation);
+    let columns = question.columns(relation)?;
+    let mut rules = judge::judged(config, question, role);
+    let (decision, because) = judge::decide(config, question, seen, &columns, &rules, &roles);
+    let trial = Trial { config, schema, identity, table: &question.table };
+    let mut verdict = Verdict {
+        role: identity.role.clone(),
+        claims: identity.claims.clone(),
+        anonymous: identity.is_anonymous,
+        table: question.table.clone(),
+        operation: question.operation,
+        decision,
+        because,
+        columns: judge::told(seen),
+        rows: None,
+        rules: Vec::new(),
+        next: Vec::new(),
+        roles: roles.into_iter().collect(),
+    };
+    if let Some(filter) = &question.filter {
+        verdict.rows = Some(trial.count(filter, &mut rules, db)?);
+    }
+    if let Some(row) = &question.row {
+        let holds = trial.insert(row, &mut rules, db)?;
+        verdict.settle(holds);
+    }
+    verdict.rules = rules;
+    verdict.count();
+    verdict.next = judge::next(config, &verdict, seen);
+    Ok(verdict)
+}
+
+impl Question {
+    /// The places of the columns that are written or asked for.
+    fn columns(&self, relation: &Relation) -> Result<Vec<usize>, Error> {
+        let of_row = self.row.iter().flat_map(|row| row.keys());
+        let names = self.columns.iter().chain(of_row);
+        let place = |name: &String| {
+            relation
+                .column(name)
+                .ok_or_else(|| Error::NoColumn { column: name.clone(), relation: relation.name.clone() })
+        };
+        names.map(place).collect()
+    }
+}
+
+impl Verdict {
+    /// Settles what depends on the row: whether all that must hold of it does.
+    fn settle(&mut self, holds: bool) {
+        if self.decision == Decision::SomeRows {
+            let word = if holds { "holds" } else { "does not hold" };
+            self.decision = if holds { Decision::Allowed } else { Decision::Denied };
+            self.because.push_str(&format!(" What they want {word} of this row."));
+        }
+    }
+
+    /// Says what became of the rows that a filter finds.
+    fn count(&mut self) {
+        let Some(Counted { all, seen, allowed }) = &self.rows else { return };
+        let words = match self.operation {
+            Operation::Select => format!(" Of the {all} rows of the filter they see {seen}."),
+            _ => format!(
+                " Of the {all} rows of the filter they see {seen}, and the rules for this allow {allowed}."
+            ),
+        };
+        self.because.push_str(&words);
+    }
+}

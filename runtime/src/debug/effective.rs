@@ -1,0 +1,348 @@
+//! The configuration as it is in effect, for whoever asks why something is as it is. Shown is what stands in a list here, and of
+//! anything else only that it is set: a key that is added later is a secret until somebody says that it is none.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::auth::config::reference;
+use crate::config::Config;
+
+/// What stands between the names of a path: a name may have dots.
+const BETWEEN: char = '\u{1f}';
+
+/// What stands for a value that is not shown.
+const SET: &str = "(set)";
+
+/// What is shown. `*` stands for a name that the configuration gives, and for each item of a list.
+const SHOWN: &[(&str, &[&str])] = &[
+    (
+        "server",
+        &[
+            "host",
+            "port",
+            "unix_socket",
+            "unix_socket_mode",
+            "shutdown_timeout",
+            "max_body",
+            "max_header_size",
+            "max_headers",
+            "max_connections",
+            "header_timeout",
+            "engine",
+            "watch",
+        ],
+    ),
+    ("databases.*", &["path", "mode", "hidden", "attach"]),
+    ("pool", &["readers_per_db", "busy_timeout", "wal_checkpoint_interval", "synchronous"]),
+    (
+        "api",
+        &[
+            "max_rows",
+            "aggregates",
+            "plan",
+            "require_filter",
+            "tx_end",
+            "legacy_target_names",
+            "trace_header",
+            "root",
+            "pre_request",
+            "openapi",
+            "openapi_security_active",
+            "docs",
+            "openapi_version",
+            "proxy_uri",
+            "error_verbosity",
+            "server_timing",
+            "base_path",
+            "anonymous_role",
+        ],
+    ),
+    ("auth", &["enabled"]),
+    (
+        "auth.jwt",
+        &[
+            "enabled",
+            "algorithm",
+            "secret_is_base64",
+            "audience",
+            "issuer",
+            "role_claim",
+            "validate_exp",
+            "validate_nbf",
+            "validate_iss",
+            "validate_aud",
+            "leeway",
+            "jwks_refresh_interval",
+            "cookie",
+        ],
+    ),
+    ("auth.apikey", &["enabled", "header"]),
+    ("auth.basic", &["enabled"]),
+    ("auth.roles", &["*"]),
+    (
+        "middleware",
+        &[
+            "cors_origins",
+            "compression",
+            "compression_min_size",
+            "rate_limit_per_ip",
+            "rate_limit_per_ip_burst",
+            "rate_limit_per_identity",
+            "rate_limit_per_identity_burst",
+            "trusted_proxies",
+            "request_timeout",
+        ],
+    ),
+    ("policies", &["file", "default_action", "bypass_roles"]),
+    (
+        "policies.policy.*",
+        &[
+            "name",
+            "database",
+            "table",
+            "tables",
+            "except",
+            "operations",
+            "roles",
+            "kind",
+            "using",
+            "check",
+            "security",
+        ],
+    ),
+    ("policies.policy.*.columns", &["visible", "hidden", "writable"]),
+    ("policies.policy.*.columns.masked", &["*"]),
+    (
+        "udf.*",
+        &[
+            "name",
+            "expose",
+            "readonly",
+            "deterministic",
+            "volatility",
+            "description",
+            "returns",
+            "media_type",
+            "roles",
+            "response_status",
+            "database",
+            "security",
+        ],
+    ),
+    ("udf.*.params.*", &["name", "type", "variadic"]),
+    ("udf.*.column_types", &["*"]),
+    ("computed_column.*", &["table", "name", "type", "database"]),
+    ("computed_relationship.*", &["table", "name", "target", "single", "database"]),
+    ("data_representation.*", &["column", "type", "database"]),
+    ("column_types.*", &["*"]),
+    ("fts.*", &["index", "columns"]),
+    ("comments", &["schema"]),
+    ("comments.table", &["*"]),
+    ("comments.column", &["*"]),
+    ("attach", &["paths", "most"]),
+    ("debug", &["enabled", "require_admin", "admin_role"]),
+    ("log", &["level", "format", "requests", "slow_query"]),
+    ("admin", &["listen", "unix_socket", "unix_socket_mode", "metrics", "health_on_api"]),
+    ("telemetry", &["service_name", "sample_ratio", "timeout"]),
+    (
+        "audit",
+        &[
+            "file",
+            "database",
+            "denied",
+            "reads",
+            "values",
+            "queue",
+            "on_full",
+            "before_answer",
+            "sync",
+            "rotate_size",
+            "rotate_every",
+            "keep",
+            "keep_for",
+        ],
+    ),
+    ("backup", &["directory", "every", "at", "timezone", "keep", "databases"]),
+    ("mcp", &["enabled", "write", "max_rows", "max_bytes", "timeout"]),
+    ("tls", &["certificate"]),
+    ("static", &["directory"]),
+];
+
+/// Addresses, shown without what may be a password: whoever stands before the `@`, and what stands behind the `?`.
+const ADDRESSES: [&str; 2] = ["auth.jwt.jwks_url", "telemetry.endpoint"];
+
+/// Shown where they say where something is, and are not the thing itself.
+const REFERENCES: [&str; 3] = ["auth.jwt.secret", "auth.apikey.source", "auth.basic.source"];
+
+/// The configuration without its secrets, what of it is not as it is by default, and what to do next. `sections` are those of a host,
+/// as they are in effect, by their names.
+pub fn told(config: &Config, sections: &Json) -> Json {
+    let mut all = tree(config);
+    if let (Json::Object(all), Json::Object(sections)) = (&mut all, sections) {
+        all.extend(sections.clone());
+    }
+    let configuration = shown(all, "");
+    let mut changed = Vec::new();
+    differing(&configuration, &shown(tree(&Config::default()), ""), "", &mut changed);
+    json!({ "configuration": configuration, "changed": changed, "next": next(config) })
+}
+
+fn tree(config: &Config) -> Json {
+    serde_json::to_value(config).unwrap_or_default()
+}
+
+/// What to do next, in sentences.
+fn next(config: &Config) -> Vec<String> {
+    let mut next = vec![
+        "To change something, change the file or the environment, and POST /_debug/reload-schema; `sqlitrest check` tells of mistakes first."
+            .to_owned(),
+    ];
+    next.extend(config.auth_warnings());
+    if config.policies.is_none() {
+        next.push(
+            "There are no [policies]: everyone may read and write everything that is exposed.".to_owned(),
+        );
+    }
+    next
+}
+
+/// Whether a path is one that is shown.
+fn is_shown(path: &str) -> bool {
+    SHOWN.iter().any(|(table, keys)| keys.iter().any(|key| fits(table.split('.').chain([*key]), path)))
+}
+
+/// Whether a path is that of a pattern.
+fn fits<'p>(mut pattern: impl Iterator<Item = &'p str>, path: &str) -> bool {
+    let mut parts = path.split(BETWEEN);
+    pattern.all(|own| parts.next().is_some_and(|part| own == "*" || own == part)) && parts.next().is_none()
+}
+
+/// A value without what is not shown.
+fn shown(value: Json, path: &str) -> Json {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}{BETWEEN}{name}") };
+    let dotted = path.replace(BETWEEN, ".");
+    match value {
+        _ if is_shown(path) => value,
+        Json::Object(members) => {
+            let of = |(name, value): (String, Json)| {
+                let told = shown(value, &below(&name));
+                (!told.is_null()).then_some((name, told))
+            };
+            Json::Object(members.into_iter().filter_map(of).collect::<Map<String, Json>>())
+        }
+        Json::Array(items) if items.iter().any(Json::is_object) => {
+            Json::Array(items.into_iter().map(|item| shown(item, &below(""))).collect())
+        }
+        Json::Null => Json::Null,
+        Json::String(text) if text.is_empty() => Json::Null,
+        Json::Array(items) if items.is_empty() => Json::Null,
+        Json::String(text) if ADDRESSES.contains(&dotted.as_str()) => json!(address(&text)),
+        Json::String(text) if REFERENCES.contains(&dotted.as_str()) && reference(&text).is_some() => {
+            json!(text)
+        }
+        _ => json!(SET),
+    }
+}
+
+/// An address without what may be a password.
+fn address(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    match url.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{path}")
+        }
+        None => SET.to_owned(),
+    }
+}
+
+/// The paths of what is not as it is by default.
+fn differing(own: &Json, default: &Json, path: &str, found: &mut Vec<String>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match (own, default) {
+        (Json::Object(own), default) => {
+            for (name, value) in own {
+                differing(value, default.get(name).unwrap_or(&Json::Null), &below(name), found);
+            }
+        }
+        (own, default) if own != default => found.push(path.to_owned()),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::KEYS;
+
+    /// What the environment can set and nobody is shown.
+    const SECRET: [&str; 2] = ["audit.key", "tls.key"];
+
+    #[test]
+    fn every_key_is_shown_or_known_to_be_a_secret() {
+        for key in KEYS {
+            let path = key.replace('.', &BETWEEN.to_string());
+            let is_known = ADDRESSES.contains(key) || REFERENCES.contains(key) || SECRET.contains(key);
+            assert!(is_shown(&path) != is_known, "{key}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_told() {
+        let text = r#"
+            [auth.jwt]
+            secret = "HIDDEN-secret-of-at-least-32-bytes!!"
+            jwks_url = "https://keys.example.com/HIDDENnot?token=HIDDEN"
+            [auth.apikey]
+            source = "file:./apikeys.toml"
+            [auth.basic]
+            source = "env:USERS"
+            [auth.roles]
+            boss = ["editor"]
+            [databases."a.b"]
+            path = "a.db"
+            [[udf]]
+            name = "f"
+            expose = true
+            sql = "SELECT 'HIDDEN'"
+            response_headers = [["X-Token", "HIDDEN"]]
+            params = [{ name = "n", type = "integer", default = "HIDDEN" }]
+            [[computed_column]]
+            table = "t"
+            name = "c"
+            sql = "'HIDDEN'"
+        "#;
+        let config = Config::load("", &text.replace("/HIDDENnot", "/keys"), []).expect("valid");
+        let sections = json!({
+            "telemetry": { "endpoint": "http://ida:HIDDEN@127.0.0.1:4318/v1?a=HIDDEN", "headers": { "authorization": "HIDDEN" } },
+            "audit": { "file": "audit.ndjson", "key": "HIDDEN" },
+            "made_up_later": { "token": "HIDDEN", "none": null },
+        });
+        let told = told(&config, &sections);
+        assert!(!told.to_string().contains("HIDDEN"), "{told:#}");
+        let of =
+            |pointer: &str| told.pointer(&format!("/configuration/{pointer}")).cloned().unwrap_or_default();
+        for (pointer, expected) in [
+            ("auth/jwt/secret", json!("(set)")),
+            ("auth/jwt/jwks_url", json!("https://keys.example.com/keys")),
+            ("auth/apikey/source", json!("file:./apikeys.toml")),
+            ("auth/basic/source", json!("env:USERS")),
+            ("auth/roles", json!({ "boss": ["editor"] })),
+            ("databases/a.b/path", json!("a.db")),
+            ("udf/0/name", json!("f")),
+            ("udf/0/sql", json!("(set)")),
+            ("telemetry/endpoint", json!("http://127.0.0.1:4318/v1")),
+            ("telemetry/headers", json!({ "authorization": "(set)" })),
+            ("audit", json!({ "file": "audit.ndjson", "key": "(set)" })),
+            ("made_up_later", json!({ "token": "(set)" })),
+            ("server/port", json!(3000)),
+        ] {
+            assert_eq!(of(pointer), expected, "{pointer}");
+        }
+        let changed = told["changed"].as_array().expect("a list");
+        assert!(
+            changed.contains(&json!("auth.jwt.secret")) && !changed.contains(&json!("server.port")),
+            "{changed:?}"
+        );
+    }
+}

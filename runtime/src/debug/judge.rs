@@ -1,0 +1,212 @@
+//! What the rules come to, in words: which take part, what is decided by them and why, and what to do about it.
+
+use std::collections::BTreeSet;
+
+use super::check::{Columns, Decision, Judged, Question, Verdict};
+use super::rules::{self, Told};
+use crate::config::Config;
+use crate::policy::{Access, DefaultAction, Kind, Operation, Rows, Rule, Told as Column};
+use crate::schema::Relation;
+
+/// Every rule about the relation.
+pub(super) fn judged(config: &Config, question: &Question, role: Option<&str>) -> Vec<Judged> {
+    let Some(settings) = &config.policies else { return Vec::new() };
+    let own = rules::for_role(config, role, &question.table);
+    let about = settings.policy.iter().filter(|rule| rule.names(&question.table));
+    let judge = |rule: &Rule| {
+        let is_for_role = own.iter().any(|own| std::ptr::eq(*own, rule));
+        let takes_part = is_for_role && rule.is_for(question.operation);
+        let why = match (is_for_role, takes_part, rule.kind) {
+            (false, _, _) => format!("It is for {}, which who asks is not.", rule.roles.join(", ")),
+            (_, false, _) => "It is for other operations.".to_owned(),
+            (_, _, Kind::Permissive) => format!("It allows {}.", rows_of(rule, question.operation)),
+            (_, _, Kind::Restrictive) => {
+                format!(
+                    "It allows nothing by itself, and denies all but {}.",
+                    rows_of(rule, question.operation)
+                )
+            }
+        };
+        Judged { told: Told::of(rule), takes_part, why, rows: None, holds: None }
+    };
+    about.map(judge).collect()
+}
+
+/// Which rows a rule is about.
+fn rows_of(rule: &Rule, operation: Operation) -> String {
+    let check = rule.check.as_ref().or(rule.using.as_ref());
+    match (operation, &rule.using, check) {
+        (Operation::Insert, _, Some(check)) => format!("new rows of which {check}"),
+        (Operation::Insert, _, None) => "every new row".to_owned(),
+        (Operation::Update, Some(using), Some(check)) if using != check => {
+            format!("rows of which {using}, if {check} holds afterwards")
+        }
+        (Operation::Update, None, Some(check)) => format!("every row, if {check} holds afterwards"),
+        (_, Some(using), _) => format!("rows of which {using}"),
+        (_, None, _) => "every row".to_owned(),
+    }
+}
+
+/// What comes of it, and why.
+pub(super) fn decide(
+    config: &Config,
+    question: &Question,
+    seen: &Relation,
+    columns: &[usize],
+    rules: &[Judged],
+    roles: &BTreeSet<String>,
+) -> (Decision, String) {
+    let Some(settings) = &config.policies else {
+        return (Decision::Allowed, "There are no [policies]: everyone may do everything.".to_owned());
+    };
+    let Some(access) = &seen.access else {
+        let bypass: Vec<&str> =
+            settings.bypass_roles.iter().filter(|role| roles.contains(*role)).map(String::as_str).collect();
+        let because = format!("No policy applies to {}: policies.bypass_roles has it.", bypass.join(", "));
+        return (Decision::Allowed, because);
+    };
+    if access.broken.is_some() {
+        let because =
+            "A rule does not fit the relation, so that all of it is refused; `sqlitrest check` tells which.";
+        return (Decision::Denied, because.to_owned());
+    }
+    match rows(access, question.operation, columns) {
+        Some(all) if all.iter().all(|rows| *rows == Rows::All) => {
+            (Decision::Allowed, format!("{} of every row.", granted(rules, settings.default_action)))
+        }
+        Some(_) => (Decision::SomeRows, format!("{} of some rows.", granted(rules, settings.default_action))),
+        None => (Decision::Denied, refused(question, seen, access, columns, rules)),
+    }
+}
+
+/// The rows that an operation may be done to, and what must hold of them then; none where it is refused.
+fn rows(access: &Access, operation: Operation, columns: &[usize]) -> Option<Vec<Rows>> {
+    let is_hidden = |place: &usize| matches!(access.told.get(*place), Some(Column::Hidden));
+    match operation {
+        Operation::Select if columns.iter().any(is_hidden) => None,
+        Operation::Select => Some(vec![access.select.clone()?]),
+        Operation::Insert => Some(vec![access.insert.permit(columns)?.check]),
+        Operation::Update => access.update.permit(columns).map(|permit| vec![permit.using, permit.check]),
+        Operation::Delete => Some(vec![access.delete.clone()?]),
+    }
+}
+
+fn names(rules: &[Judged], kind: Kind) -> Vec<String> {
+    let own = rules.iter().filter(|own| own.takes_part && own.told.rule.kind == kind);
+    own.map(|own| format!("\"{}\"", own.told.rule.name)).collect()
+}
+
+/// By what it is allowed.
+fn granted(rules: &[Judged], default: DefaultAction) -> String {
+    let (permissive, restrictive) = (names(rules, Kind::Permissive), names(rules, Kind::Restrictive));
+    let by = match permissive.as_slice() {
+        [] if default == DefaultAction::Allow => {
+            "No rule is about it, and policies.default_action allows it".to_owned()
+        }
+        [] => "It is allowed".to_owned(),
+        names => format!("{} allow{} it", names.join(" and "), if names.len() == 1 { "s" } else { "" }),
+    };
+    match restrictive.as_slice() {
+        [] => by,
+        names => format!("{by}, and {} must hold, too:", names.join(" and ")),
+    }
+}
+
+/// Why it is refused.
+fn refused(
+    question: &Question,
+    seen: &Relation,
+    access: &Access,
+    columns: &[usize],
+    rules: &[Judged],
+) -> String {
+    if names(rules, Kind::Permissive).is_empty() {
+        let what = format!("{:?}", question.operation).to_lowercase();
+        let role = "who asks";
+        return format!(
+            "No permissive rule lets {role} {what} rows of {}, and what no rule allows is denied.",
+            question.table
+        );
+    }
+    let takes = |place: &usize| match question.operation {
+        Operation::Select => !matches!(access.told.get(*place), Some(Column::Hidden)),
+        Operation::Insert => access.insert.takes(*place),
+        Operation::Update => access.update.takes(*place),
+        Operation::Delete => true,
+    };
+    let withheld: Vec<usize> = columns.iter().copied().filter(|place| !takes(place)).collect();
+    let withheld: Vec<&str> = seen.column_names(&withheld).collect();
+    let verb = if question.operation == Operation::Select { "see" } else { "write" };
+    match withheld.as_slice() {
+        [] => format!("No one rule lets them {verb} all of these columns together."),
+        names => format!("No rule lets them {verb} {}.", names.join(", ")),
+    }
+}
+
+/// What the rules say of the columns.
+pub(super) fn told(seen: &Relation) -> Columns {
+    let mut told = Columns::default();
+    for (place, column) in seen.columns.iter().enumerate() {
+        let name = || column.name.clone();
+        match (column.hidden, column.masked) {
+            (true, _) => told.hidden.push(name()),
+            (_, true) => told.masked.push(name()),
+            _ => told.visible.push(name()),
+        }
+        let access = seen.access.as_ref();
+        let is_stored = !column.generated && column.computed.is_none();
+        if is_stored && seen.writable.insert && access.is_none_or(|own| own.insert.takes(place)) {
+            told.insertable.push(name());
+        }
+        if is_stored && seen.writable.update && access.is_none_or(|own| own.update.takes(place)) {
+            told.updatable.push(name());
+        }
+    }
+    told
+}
+
+/// What to do next.
+pub(super) fn next(config: &Config, verdict: &Verdict, seen: &Relation) -> Vec<String> {
+    let mut next = Vec::new();
+    let table = &verdict.table;
+    match verdict.decision {
+        Decision::Denied if config.policies.is_some() => {
+            let near: Vec<String> = verdict
+                .rules
+                .iter()
+                .filter(|own| !own.takes_part)
+                .map(|own| own.told.place.clone())
+                .collect();
+            let hint = if near.is_empty() {
+                String::new()
+            } else {
+                format!(", or widen one of those at {}", near.join(", "))
+            };
+            next.push(format!("To allow it, add a [[policy]] with table = \"{table}\" for this role and operation{hint}; then POST /_debug/reload-schema."));
+        }
+        Decision::SomeRows if verdict.rows.is_none() => {
+            next.push("Add \"filter\" (as in a URL: \"id=eq.1\"), or \"row\" for an insert, to see which rule holds of which rows.".to_owned());
+        }
+        _ => {}
+    }
+    let methods = seen.methods();
+    let is_possible = match verdict.operation {
+        Operation::Select => true,
+        Operation::Insert => seen.writable.insert,
+        Operation::Update => seen.writable.update,
+        Operation::Delete => seen.writable.delete,
+    };
+    if !is_possible {
+        next.push(format!("{table} itself does not take this operation, whatever the policies say."));
+    }
+    if verdict.operation == Operation::Update && methods.patch {
+        next.push("What must hold afterwards is only known when the update is done: try it with POST /_debug/explain, which runs nothing, or in `sqlitrest policy test`, which undoes it.".to_owned());
+    }
+    if next.is_empty() {
+        next.push(
+            "Nothing: send the request, or keep this answer as a test with `sqlitrest policy test`."
+                .to_owned(),
+        );
+    }
+    next
+}

@@ -1,0 +1,182 @@
+//! Rules tried one by one on rows that there are, and on one that is to be inserted. Each goes the way of any request, under policies
+//! of which it is the only one; what would write is looked at as far as the statements that come before the write.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use super::asked::Asked;
+use super::check::{Counted, Judged};
+use crate::compile::{Param, Program, Statement, Step};
+use crate::config::Config;
+use crate::database::Database;
+use crate::database_error::classify;
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::policy::rule::ColumnRules;
+use crate::policy::{DefaultAction, Kind, Operation, Rule, Settings};
+use crate::query_params::percent_encode;
+use crate::run::{self, Failure};
+use crate::schema::SchemaCache;
+use crate::value::{Value, ValueRef};
+
+/// What rules are tried with.
+pub(super) struct Trial<'a> {
+    pub(super) config: &'a Config,
+    /// The whole schema.
+    pub(super) schema: &'a Arc<SchemaCache>,
+    pub(super) identity: &'a Arc<Identity>,
+    pub(super) table: &'a str,
+}
+
+impl Trial<'_> {
+    /// How many rows of a filter there are, are seen, and are allowed; and for how many each rule holds that takes part.
+    pub(super) fn count(
+        &self,
+        filter: &str,
+        rules: &mut [Judged],
+        db: &mut dyn Database,
+    ) -> Result<Counted, Error> {
+        // First of all what is wrong with the filter itself.
+        let all = self.rows(filter, None, db)?;
+        let mut of = |policies| match self.rows(filter, policies, db) {
+            Ok(rows) => Ok(rows),
+            Err(Error::Internal(text)) => Err(Error::Internal(text)),
+            // The relation, or a column of the filter, is not there for them.
+            Err(_) => Ok(0),
+        };
+        for own in rules.iter_mut().filter(|own| own.takes_part) {
+            let alone = Rule { kind: Kind::Permissive, ..own.told.rule.clone() };
+            own.rows = Some(of(Some(self.only(vec![alone], Operation::Select)))?);
+        }
+        let own = rules.iter().filter(|own| own.takes_part).map(|own| own.told.rule.clone()).collect();
+        let allowed = match self.bypasses() {
+            true => all,
+            false => of(Some(self.only(own, Operation::Select)))?,
+        };
+        let seen = of(self.config.policies.clone())?;
+        Ok(Counted { all, seen, allowed })
+    }
+
+    /// Whether a row may be inserted as far as its values go; and of each rule that takes part whether its check holds.
+    pub(super) fn insert(
+        &self,
+        row: &Map<String, Json>,
+        rules: &mut [Judged],
+        db: &mut dyn Database,
+    ) -> Result<bool, Error> {
+        for own in rules.iter_mut().filter(|own| own.takes_part) {
+            let alone = Rule { kind: Kind::Permissive, ..own.told.rule.clone() };
+            own.holds = Some(self.holds(row, Some(self.only(vec![alone], Operation::Insert)), db)?);
+        }
+        match self.holds(row, self.config.policies.clone(), db) {
+            Err(Error::Forbidden { .. }) => Ok(false),
+            other => other,
+        }
+    }
+
+    /// Whether no rule applies to who asks.
+    fn bypasses(&self) -> bool {
+        let roles = self.config.roles_of(self.identity.role.as_deref());
+        self.config
+            .policies
+            .as_ref()
+            .is_none_or(|own| own.bypass_roles.iter().any(|bypass| roles.contains(bypass)))
+    }
+
+    /// Policies of these rules alone, for whoever asks, about rows and not about columns.
+    fn only(&self, rules: Vec<Rule>, operation: Operation) -> Settings {
+        let settings = self.config.policies.as_ref();
+        let own = |rule: Rule| Rule {
+            table: Some(self.table.to_owned()),
+            tables: Vec::new(),
+            except: Vec::new(),
+            roles: Vec::new(),
+            operations: vec![operation],
+            columns: ColumnRules::default(),
+            // Only of rows that are written.
+            check: rule.check.filter(|_| operation == Operation::Insert),
+            ..rule
+        };
+        Settings {
+            default_action: settings.map(|own| own.default_action).unwrap_or(DefaultAction::Deny),
+            policy: rules.into_iter().map(own).collect(),
+            ..Settings::default()
+        }
+    }
+
+    /// A request under these policies, up to its statements.
+    fn program(&self, asked: &Asked, policies: Option<Settings>) -> Result<Program, Error> {
+        let config = Config { policies, ..self.config.clone() };
+        // What is known of roles is known of other policies.
+        let schema = Arc::new(SchemaCache::clone(self.schema));
+        let request = asked.parse(&config).map_err(Error::Body)?;
+        let request = request.map_err(|refusal| {
+            let told: Option<Json> = serde_json::from_slice(&refusal.body).ok();
+            let message = told.as_ref().and_then(|told| told.get("message")).and_then(Json::as_str);
+            Error::Body(message.unwrap_or("the filter cannot be read").to_owned())
+        })?;
+        crate::plan(&config, &schema, &request).map(|(_, program)| program)
+    }
+
+    /// How many rows of a filter are seen under these policies.
+    fn rows(&self, filter: &str, policies: Option<Settings>, db: &mut dyn Database) -> Result<u64, Error> {
+        let and = if filter.is_empty() { "" } else { "&" };
+        let asked = Asked {
+            request: format!("GET /{}?{filter}{and}limit=0", percent_encode(self.table)),
+            headers: vec![("prefer".to_owned(), "count=exact".to_owned())],
+            body: String::new(),
+            identity: Arc::clone(self.identity),
+        };
+        let program = self.program(&asked, policies)?;
+        match run::run(program, db) {
+            Ok(outcome) => Ok(outcome.total.unwrap_or(outcome.page_rows)),
+            Err(Failure::Database(error)) => Err(classify(&error, self.schema, self.table)),
+            Err(Failure::Policy(_)) => Err(Error::Internal("a read breaks a policy".to_owned())),
+        }
+    }
+
+    /// Whether a row to be inserted breaks no check of these policies.
+    fn holds(
+        &self,
+        row: &Map<String, Json>,
+        policies: Option<Settings>,
+        db: &mut dyn Database,
+    ) -> Result<bool, Error> {
+        let asked = Asked {
+            request: format!("POST /{}", percent_encode(self.table)),
+            headers: Vec::new(),
+            body: Json::Object(row.clone()).to_string(),
+            identity: Arc::clone(self.identity),
+        };
+        let program = self.program(&asked, policies)?;
+        for statement in before_write(&program) {
+            let values: Option<Vec<Value>> = statement.params.iter().map(value).collect();
+            let Some(values) = values else { continue };
+            let mut broken = false;
+            let counted = db.rows(&statement.sql, &values, &mut |row| {
+                broken |= matches!(row.first(), Some(ValueRef::Integer(1..)));
+            });
+            counted.map_err(|error| classify(&error, self.schema, self.table))?;
+            if broken {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The statements that count what of the values breaks a check.
+fn before_write(program: &Program) -> impl Iterator<Item = &Statement> {
+    let is_write = |step: &Step| matches!(step, Step::Write { .. });
+    let until = program.steps.iter().position(is_write).unwrap_or(0);
+    program.steps.iter().take(until + 1).flat_map(|step| match step {
+        Step::Expect { statement, .. } => std::slice::from_ref(statement),
+        Step::Write { proposed, .. } => proposed.as_slice(),
+        _ => &[],
+    })
+}
+
+fn value(param: &Param) -> Option<Value> {
+    if let Param::Value(value) = param { Some(value.clone()) } else { None }
+}
