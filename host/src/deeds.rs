@@ -114,6 +114,10 @@ fn told(served: &Served, default: bool) -> Told<'_> {
 async fn attach(serving: &Serving, engine: &Engine, body: &[u8]) -> Answer {
     let asked: Attach = match serde_json::from_slice(body) {
         Ok(asked) => asked,
+        Err(_) if names_server(body) => {
+            let what = "url: a database on a server is attached by the configuration file";
+            return refused(422, &anyhow!("{what}: write it there, and POST {PREFIX}{RELOAD}"));
+        }
         Err(error) => {
             let hint = "Send {\"name\": \"logs\", \"path\": \"logs.db\", \"mode\": \"readonly\"}.";
             return Answer::problem(400, "PGRST102", &format!("The body is no database: {error}"), hint);
@@ -164,6 +168,11 @@ async fn detach(serving: &Serving, engine: &Engine, name: &str, query: &str) -> 
         }
         Err(error) => refused(422, &error),
     }
+}
+
+/// Whether a body speaks of a server. Its token has no business in a request, and whom this server asks is for the file to say.
+fn names_server(body: &[u8]) -> bool {
+    serde_json::from_slice::<Json>(body).is_ok_and(|body| body.get("url").is_some())
 }
 
 /// A name that stands in URLs and header fields as it is, and that SQLite has no other meaning for.

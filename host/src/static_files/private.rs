@@ -35,13 +35,15 @@ pub fn refuse_what_is_private(
     Ok(())
 }
 
-/// Databases, where others may be attached from, and what credentials are checked by.
+/// Databases and what their servers know us by, where others may be attached from, and what credentials are checked by.
 fn of_config(config: &Config) -> Vec<PathBuf> {
     let databases = config.databases.values().map(|database| PathBuf::from(&database.path));
+    let tokens = config.databases.values().filter_map(|database| database.auth_token.as_ref());
+    let tokens = tokens.filter_map(|Secret(text)| file(text));
     let attached = config.attach.paths.iter().map(PathBuf::from);
     let mut auth = config.auth.clone();
     let secrets = auth.iter_mut().flat_map(Auth::references).filter_map(|text| file(text));
-    databases.chain(attached).chain(secrets).collect()
+    databases.chain(tokens).chain(attached).chain(secrets).collect()
 }
 
 /// What the host's own sections name.

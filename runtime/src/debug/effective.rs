@@ -168,10 +168,11 @@ const SHOWN: &[(&str, &[&str])] = &[
 ];
 
 /// Addresses, shown without what may be a password: whoever stands before the `@`, and what stands behind the `?`.
-const ADDRESSES: [&str; 2] = ["auth.jwt.jwks_url", "telemetry.endpoint"];
+const ADDRESSES: [&str; 3] = ["databases.*.url", "auth.jwt.jwks_url", "telemetry.endpoint"];
 
 /// Shown where they say where something is, and are not the thing itself.
-const REFERENCES: [&str; 3] = ["auth.jwt.secret", "auth.apikey.source", "auth.basic.source"];
+const REFERENCES: [&str; 4] =
+    ["databases.*.auth_token", "auth.jwt.secret", "auth.apikey.source", "auth.basic.source"];
 
 /// The configuration without its secrets, what of it is not as it is by default, and what to do next. `sections` are those of a host,
 /// as they are in effect, by their names.
@@ -210,6 +211,11 @@ fn is_shown(path: &str) -> bool {
     SHOWN.iter().any(|(table, keys)| keys.iter().any(|key| fits(table.split('.').chain([*key]), path)))
 }
 
+/// Whether a path is one of these.
+fn is_among(keys: &[&str], path: &str) -> bool {
+    keys.iter().any(|key| fits(key.split('.'), path))
+}
+
 /// Whether a path is that of a pattern.
 fn fits<'p>(mut pattern: impl Iterator<Item = &'p str>, path: &str) -> bool {
     let mut parts = path.split(BETWEEN);
@@ -219,7 +225,6 @@ fn fits<'p>(mut pattern: impl Iterator<Item = &'p str>, path: &str) -> bool {
 /// A value without what is not shown.
 fn shown(value: Json, path: &str) -> Json {
     let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}{BETWEEN}{name}") };
-    let dotted = path.replace(BETWEEN, ".");
     match value {
         _ if is_shown(path) => value,
         Json::Object(members) => {
@@ -235,10 +240,8 @@ fn shown(value: Json, path: &str) -> Json {
         Json::Null => Json::Null,
         Json::String(text) if text.is_empty() => Json::Null,
         Json::Array(items) if items.is_empty() => Json::Null,
-        Json::String(text) if ADDRESSES.contains(&dotted.as_str()) => json!(address(&text)),
-        Json::String(text) if REFERENCES.contains(&dotted.as_str()) && reference(&text).is_some() => {
-            json!(text)
-        }
+        Json::String(text) if is_among(&ADDRESSES, path) => json!(address(&text)),
+        Json::String(text) if is_among(&REFERENCES, path) && reference(&text).is_some() => json!(text),
         _ => json!(SET),
     }
 }
@@ -275,14 +278,15 @@ mod tests {
     use super::*;
     use crate::config::KEYS;
 
-    /// What the environment can set and nobody is shown.
-    const SECRET: [&str; 2] = ["audit.key", "tls.key"];
+    /// What the environment can set and nobody is shown; a replica is refused, so that there is none to be shown.
+    const SECRET: [&str; 3] = ["audit.key", "tls.key", "databases.main.replica"];
 
     #[test]
     fn every_key_is_shown_or_known_to_be_a_secret() {
         for key in KEYS {
             let path = key.replace('.', &BETWEEN.to_string());
-            let is_known = ADDRESSES.contains(key) || REFERENCES.contains(key) || SECRET.contains(key);
+            let is_known =
+                is_among(&ADDRESSES, &path) || is_among(&REFERENCES, &path) || SECRET.contains(key);
             assert!(is_shown(&path) != is_known, "{key}");
         }
     }
@@ -301,6 +305,12 @@ mod tests {
             boss = ["editor"]
             [databases."a.b"]
             path = "a.db"
+            [databases.far]
+            url = "libsql://music.example"
+            auth_token = "HIDDEN-token"
+            [databases.farther]
+            url = "https://music.example/db"
+            auth_token = "env:MUSIC_TOKEN"
             [[udf]]
             name = "f"
             expose = true
@@ -329,6 +339,11 @@ mod tests {
             ("auth/basic/source", json!("env:USERS")),
             ("auth/roles", json!({ "boss": ["editor"] })),
             ("databases/a.b/path", json!("a.db")),
+            ("databases/a.b/url", json!(null)),
+            ("databases/far/url", json!("libsql://music.example")),
+            ("databases/far/auth_token", json!("(set)")),
+            ("databases/farther/url", json!("https://music.example/db")),
+            ("databases/farther/auth_token", json!("env:MUSIC_TOKEN")),
             ("udf/0/name", json!("f")),
             ("udf/0/sql", json!("(set)")),
             ("telemetry/endpoint", json!("http://127.0.0.1:4318/v1")),
