@@ -35,7 +35,7 @@ pub struct TestFlags {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The SQLite database (or `sql` in the file, or databases.main.path in the configuration file)
+    /// The SQLite database, a file or the URL of a libSQL server (or `sql` in the file, or databases.main in the configuration file)
     #[arg(long, value_name = "FILE")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there

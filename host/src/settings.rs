@@ -37,7 +37,7 @@ const GUEST_VARIABLE: &str = "SQLITREST_GUEST";
 /// What `sqlitrest serve` can be told.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
-    /// The SQLite database to serve (or databases.main.path in the configuration file)
+    /// The SQLite database to serve, a file or the URL of a libSQL server (or databases.main in the configuration file)
     pub path: Option<PathBuf>,
     /// What runs the core: the WebAssembly component, or the same code compiled into this program
     #[arg(long, value_enum)]
@@ -59,8 +59,8 @@ pub struct Flags {
 /// Which database a command is about.
 #[derive(Args, Clone, Debug)]
 pub struct Which {
-    /// The SQLite database: a file, or the name of one in the configuration file, by default its default one
-    #[arg(long, value_name = "FILE|NAME")]
+    /// The SQLite database: a file, the URL of a libSQL server, or the name of one in the configuration file, by default its default one
+    #[arg(long, value_name = "FILE|URL|NAME")]
     database: Option<PathBuf>,
     /// The configuration file, by default ./sqlitrest.toml if it is there
     #[arg(long, value_name = "FILE")]
@@ -416,6 +416,10 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
             bail!("the path {} is not UTF-8; rename the file", typed.display());
         };
         if is_url(typed) {
+            // What one server knows us by is no other's business.
+            if database.is_on_server() && database.url != typed {
+                database.auth_token = None;
+            }
             (database.url, database.path) = (typed.to_owned(), String::new());
         } else {
             (database.path, database.url, database.auth_token) = (typed.to_owned(), String::new(), None);
@@ -431,7 +435,7 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
         );
     }
     if let Some((name, _)) = config.databases.iter().find(|(_, database)| !database.is_somewhere()) {
-        bail!("databases.{name} has no path: write path = \"{name}.db\" under [databases.{name}]");
+        bail!("databases.{name} has no path and no url: write path = \"{name}.db\" under [databases.{name}]");
     }
     Ok(())
 }
@@ -509,5 +513,27 @@ mod tests {
         assert_eq!(path("", Some("x.db"), None).expect("path"), "x.db");
         let error = path("", None, Some("s.toml")).expect_err("none named");
         assert!(error.to_string().contains("sqlitrest serve FILE.db"));
+    }
+
+    #[test]
+    fn a_server_that_is_typed_takes_the_place_of_a_file() {
+        let place = |text: &str, typed: &str| {
+            let mut config = Config::load("", text, []).expect("valid");
+            set_paths(&mut config, Some(Path::new(typed)), Some(Path::new("etc/s.toml")))?;
+            let (_, database) = config.database();
+            let token = database.auth_token.as_ref().map(|token| token.0.clone());
+            anyhow::Ok((database.path.clone(), database.url.clone(), token))
+        };
+        let file = "[databases.main]\npath = \"m.db\"\n";
+        let server = "[databases.main]\nurl = \"libsql://a.b\"\nauth_token = \"t\"\n";
+        let is = |path: &str, url: &str, token: Option<&str>| {
+            (path.to_owned(), url.to_owned(), token.map(str::to_owned))
+        };
+        assert_eq!(place(file, "http://127.0.0.1:1").expect("a server"), is("", "http://127.0.0.1:1", None));
+        assert_eq!(place(server, "libsql://c").expect("a server"), is("", "libsql://c", None));
+        assert_eq!(place(server, "libsql://a.b").expect("a server"), is("", "libsql://a.b", Some("t")));
+        assert_eq!(place(server, "x.db").expect("a file"), is("x.db", "", None));
+        let error = place(file, "https://u:p@a").expect_err("with a password").to_string();
+        assert!(error.contains("auth_token") && !error.contains("u:p"), "{error}");
     }
 }

@@ -124,6 +124,13 @@ impl Settings {
         let what = "is on a server, which has to keep its own copies";
         let on_servers = self.databases.iter().filter(is_on_server);
         wrong.extend(on_servers.map(|name| format!("backup.databases: {name} {what}")));
+        let is_nothing = self.databases.is_empty()
+            && config.attach.paths.is_empty()
+            && !config.databases.is_empty()
+            && config.databases.values().all(DatabaseFile::is_on_server);
+        if is_nothing {
+            wrong.push(format!("[backup] has nothing to copy: every database {what}"));
+        }
         wrong
     }
 
@@ -189,5 +196,22 @@ mod tests {
         assert_eq!(read("\"env:LIST\""), ("a c".to_owned(), missing));
         let unread = vec!["backup.databases: there is no Env(\"NONE\")".to_owned()];
         assert_eq!(read("\"env:NONE\""), (String::new(), unread));
+    }
+
+    #[test]
+    fn servers_keep_their_own_copies() {
+        let server = "[databases.main]\nurl = \"libsql://a.b\"\n";
+        let wrong = |databases: &str, list: &str| {
+            let config = Config::load("", databases, []).expect("valid");
+            let mut settings: Settings =
+                toml::from_str(&format!("directory = \"b\"\ndatabases = {list}")).expect("valid");
+            settings.read_lists(&config, &mut |_| Err("nothing is read".to_owned())).join("; ")
+        };
+        assert!(wrong(server, "[\"main\"]").starts_with("backup.databases: main is on a server"));
+        assert!(wrong(server, "[]").starts_with("[backup] has nothing to copy"));
+        let beside = format!("{server}[databases.file]\npath = \"a.db\"\n");
+        assert_eq!(wrong(&beside, "[]"), "");
+        assert_eq!(wrong(&beside, "[\"file\"]"), "");
+        assert_eq!(wrong(&format!("{server}[attach]\npaths = [\".\"]\n"), "[]"), "");
     }
 }

@@ -28,7 +28,7 @@ const LAST_WAIT: Duration = Duration::from_secs(2);
 /// What `sqlitrest mcp` can be told.
 #[derive(Args, Debug)]
 pub struct McpFlags {
-    /// The SQLite database (or databases.main.path in the configuration file)
+    /// The SQLite database, a file or the URL of a libSQL server (or databases.main in the configuration file)
     path: Option<PathBuf>,
     /// The role that the agent has; without one, nobody has signed in
     #[arg(long)]
