@@ -2,14 +2,20 @@
 
 mod support;
 
+// The tests of engines use the rest of it.
+#[allow(dead_code)]
 #[path = "../../tests/src/sqld.rs"]
 mod sqld;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
+use serde_json::{Value as Json, json};
 use sqld::Sqld;
-use support::{ENGINES, Scratch, get, path, reply_to, run, serve_config};
+use support::{ENGINES, Scratch, Server, get, path, reply_to, run, serve_config};
+
+/// What opens the pages of the administrator, on a port of their own.
+const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n[debug]\nenabled = true\n";
 
 const TABLES: &str =
     "CREATE TABLE albums (id INTEGER PRIMARY KEY, title TEXT NOT NULL); INSERT INTO albums VALUES (1, 'One');
@@ -21,6 +27,19 @@ fn config(scratch: &Scratch, database: &str, more: &str) -> std::path::PathBuf {
 
 fn at(sqld: &Sqld) -> String {
     format!("url = {:?}", sqld.url())
+}
+
+/// Where the administrator asks, which the second line tells.
+fn admin(server: &mut Server) -> String {
+    let line = server.next_line();
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split([',', '\n']).next());
+    address.unwrap_or_else(|| panic!("no listener in {line:?}")).to_owned()
+}
+
+fn json_of(address: &str, method: &str, target: &str, body: &str) -> (u16, Json) {
+    let reply = reply_to(address, method, target, body);
+    let json = serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{target} {reply:?}"));
+    (reply.status, json)
 }
 
 #[test]
@@ -68,11 +87,7 @@ fn tokens() {
     sqld.resume();
     let scratch = Scratch::new();
     let by_file = format!("{}\nauth_token = \"file:./token\"", at(&sqld));
-    let settings = config(
-        &scratch,
-        &by_file,
-        "[log]\nlevel = \"trace\"\nrequests = true\n[debug]\nenabled = true\nrequire_admin = false\n",
-    );
+    let settings = config(&scratch, &by_file, &format!("[log]\nlevel = \"trace\"\nrequests = true\n{ADMIN}"));
     for refused in ["", "none", &wrong, "two words"] {
         scratch.file("token", refused);
         let ended = run(&["serve", "--config", path(&settings), "--engine", "native"], &[]);
@@ -87,7 +102,8 @@ fn tokens() {
     assert!(ended.code == Some(0) && ended.stdout.contains("albums"), "{ended:?}");
     for engine in ENGINES {
         scratch.file("token", &token);
-        let server = serve_config(engine, &settings, &[]);
+        let mut server = serve_config(engine, &settings, &[]);
+        let admin = admin(&mut server);
         assert_eq!(get(&server.address, "/albums").status, 200);
         // The server wants another one, which stands in the file before anybody has told us.
         let (other_key, other) = key_and_token();
@@ -98,10 +114,14 @@ fn tokens() {
         assert_eq!(reply.status, 503, "{reply:?}");
         scratch.file("token", format!("{other}\n"));
         while get(&server.address, "/albums").status != 200 {}
-        let told = ["/health", "/metrics", "/_debug/databases"].map(|page| get(&server.address, page).body);
+        let pages = ["/health", "/metrics", "/_debug/databases", "/_debug/pools", "/_debug/errors"];
+        let told = pages.map(|page| get(&admin, page).body);
+        let configured = get(&admin, "/_debug/config").body;
+        assert!(configured.contains(r#""auth_token":"file:"#), "{configured}");
         let ended = server.stop();
         for secret in [&token, &other] {
-            assert!(!format!("{told:?}{ended:?}").contains(secret.as_str()), "{told:?} {ended:?}");
+            let all = format!("{told:?}{configured}{ended:?}");
+            assert!(!all.contains(secret.as_str()), "{all}");
         }
         assert!(ended.stderr.contains("it refuses the token"), "{ended:?}");
         // As it was, for the other engine.
@@ -124,10 +144,27 @@ fn commands() {
     assert!(ended.code == Some(0) && ended.stdout.contains("titles"), "{ended:?}");
     let ended = of(&["explain", "GET /albums?id=eq.1"]);
     assert!(ended.code == Some(0) && ended.stdout.contains("SEARCH"), "{ended:?}");
-    for command in ["info", "check", "backup", "vacuum"] {
-        let ended = of(&["db", command]);
-        assert!(ended.code == Some(2) && ended.stderr.contains("is on a server"), "{command} {ended:?}");
+    let ended = of(&["schema", "--counts", "--examples", "1"]);
+    assert!(ended.code == Some(0) && ended.stdout.contains("1 rows"), "{ended:?}");
+    for made in [&["openapi"][..], &["types", "typescript"]] {
+        let ended = of(made);
+        assert!(ended.code == Some(0) && ended.stdout.contains("albums"), "{made:?} {ended:?}");
     }
+    let (file, directory) = (scratch.path("copy.db"), scratch.path("migrations"));
+    let (copy, directory) = (path(&file), path(&directory));
+    for command in [
+        &["info"][..],
+        &["check"],
+        &["backup", copy],
+        &["restore", copy],
+        &["vacuum"],
+        &["migrate", directory],
+        &["migrate", "--create", directory],
+    ] {
+        let ended = of(&[&["db"][..], command].concat());
+        assert!(ended.code == Some(2) && ended.stderr.contains("is on a server"), "{command:?} {ended:?}");
+    }
+    assert!(!file.exists());
     // Typed, with what the environment says of it.
     let ended = run(&["schema", "--database", &sqld.url()], &[]);
     assert!(ended.code == Some(0) && ended.stdout.contains("albums"), "{ended:?}");
@@ -155,10 +192,12 @@ fn beside_a_file() {
     sqld.load(TABLES);
     let scratch = Scratch::new();
     scratch.database("b.db");
-    let other = "[databases.file]\npath = \"b.db\"\n[debug]\nenabled = true\nrequire_admin = false\n";
-    let settings = config(&scratch, &at(&sqld), other);
+    let attach = "[attach]\npaths = [\".\"]\n";
+    let settings =
+        config(&scratch, &at(&sqld), &format!("[databases.file]\npath = \"b.db\"\n{attach}{ADMIN}"));
     for engine in ENGINES {
-        let server = serve_config(engine, &settings, &[]);
+        let mut server = serve_config(engine, &settings, &[]);
+        let admin = admin(&mut server);
         let of = |schema: &str| {
             support::ask(
                 &server.address,
@@ -170,14 +209,46 @@ fn beside_a_file() {
             .body
         };
         assert_eq!((of("main").as_str(), of("file").as_str()), (r#"[{"id":1}]"#, r#"[{"id":1},{"id":2}]"#));
-        let told = get(&server.address, "/_debug/databases").body;
+        let told = get(&admin, "/_debug/databases").body;
         assert!(told.contains(&sqld.url()), "{told}");
-        let metrics = get(&server.address, "/metrics").body;
+        let body = json!({ "name": "other", "url": sqld.url(), "auth_token": "t0ken" }).to_string();
+        let (status, refused) = json_of(&admin, "POST", "/_debug/databases", &body);
+        assert!(status == 422 && refused.to_string().contains("configuration file"), "{refused}");
+        let metrics = get(&admin, "/metrics").body;
         let counted = r#"db_client_operation_duration_seconds_count{db_system_name="sqlite",db_namespace="main",db_operation_name="SELECT"}"#;
         assert!(metrics.contains(counted), "{metrics}");
         // It goes on with the same databases.
-        assert_eq!(reply_to(&server.address, "POST", "/_debug/reload-schema", "").status, 200);
+        assert_eq!(reply_to(&admin, "POST", "/_debug/reload-schema", "").status, 200);
         assert_eq!(of("main"), r#"[{"id":1}]"#);
+        server.stop();
+    }
+}
+
+#[test]
+fn pages_for_who_builds_on_it() {
+    let Some(sqld) = Sqld::start() else { return };
+    sqld.load(TABLES);
+    let scratch = Scratch::new();
+    let settings = config(&scratch, &at(&sqld), ADMIN);
+    for engine in ENGINES {
+        let mut server = serve_config(engine, &settings, &[]);
+        let admin = admin(&mut server);
+        let (_, pools) = json_of(&admin, "GET", "/_debug/pools", "");
+        let main = &pools["databases"][0];
+        assert_eq!(
+            (&main["path"], &main["requests"]["waiting"]),
+            (&json!(sqld.url()), &json!(0)),
+            "{pools:#}"
+        );
+        assert!(main.get("wal").is_none() && main.get("is_there").is_none(), "{pools:#}");
+        let schema = get(&admin, "/_schema?format=text&counts=true&examples=1").body;
+        assert!(schema.contains("albums") && schema.contains("One"), "{schema}");
+        let body = json!({ "request": "GET /albums?title=eq.One" }).to_string();
+        let (status, explained) = json_of(&admin, "POST", "/_debug/explain", &body);
+        assert_eq!(status, 200, "{explained:#}");
+        assert!(explained["statements"][0]["plan"][0]["detail"].is_string(), "{explained:#}");
+        let (_, told) = json_of(&admin, "GET", "/_debug/config", "");
+        assert_eq!(told["configuration"]["databases"]["main"]["url"], json!(sqld.url()), "{told:#}");
         server.stop();
     }
 }
@@ -187,6 +258,8 @@ fn beside_a_file() {
 fn what_cannot_be_served() {
     let scratch = Scratch::new();
     scratch.database("a.db");
+    std::fs::create_dir(scratch.path("public")).expect("a directory");
+    scratch.file("public/t", "t0ken");
     for (text, words) in [
         ("url = \"libsql://a.b\"\npath = \"a.db\"", "databases.main.url and path exclude each other"),
         ("url = \"libsql://a.b\"\nreplica = \"./r.db\"", "databases.main.replica an embedded replica needs"),
@@ -199,6 +272,11 @@ fn what_cannot_be_served() {
         (
             "url = \"libsql://a.b\"\n[backup]\ndirectory = \"b\"\ndatabases = [\"main\"]",
             "keep its own copies",
+        ),
+        ("url = \"libsql://a.b\"\n[backup]\ndirectory = \"b\"", "[backup] has nothing to copy"),
+        (
+            "url = \"libsql://a.b\"\nauth_token = \"file:./public/t\"\n[static]\ndirectory = \"public\"",
+            "everybody could read",
         ),
     ] {
         let settings = config(&scratch, text, "");
