@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use sqlitrest_runtime::http::Request;
 
-pub use caller::{Asks, Caller};
+pub use caller::Caller;
 pub use http::answer;
 pub use settings::Settings;
 

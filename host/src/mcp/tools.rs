@@ -62,7 +62,8 @@ pub async fn schema(
     tables: Vec<String>,
 ) -> Result<sqlitrest_runtime::debug::describe::Schema, Answer> {
     let served = caller.served(database)?;
-    let told = debug::schema(served, &caller.viewer(), tables, Wanted::default());
+    let viewer = caller.viewer();
+    let told = debug::schema(served, &viewer, tables, Wanted::default());
     let mut schema = caller.in_time(told).await?.map_err(|error| debug::logged(error_response(&error)))?;
     if !caller.settings.write {
         schema.relations.iter_mut().for_each(|own| own.operations.retain(|operation| *operation == "select"));
