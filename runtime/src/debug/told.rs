@@ -164,7 +164,8 @@ fn schema_next(told: &Schema, wanted: Wanted) -> Vec<String> {
     }
     let bare = told.relations.iter().filter(|own| own.comment.is_none()).count();
     if bare > 0 {
-        next.push(format!("{bare} relations have no comment: say in [comments.table] what they are for."));
+        let (own, they) = if bare == 1 { ("relation has", "it is") } else { ("relations have", "they are") };
+        next.push(format!("{bare} {own} no comment: say in [comments.table] what {they} for."));
     }
     if !wanted.is_any() && !told.relations.is_empty() {
         next.push("Add counts=true or examples=3 for rows, and format=text for a prompt.".to_owned());
