@@ -283,6 +283,40 @@ fn rows_are_those_of_who_asks() {
     }
 }
 
+/// Where everybody must sign in, the port still tells what is no row, and the socket everything.
+#[cfg(unix)]
+#[test]
+fn nobody_need_sign_in_where_only_the_administrator_comes() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let closed = AUTH.replace("anonymous_role = \"anon\"", "");
+        let config = format!("{closed}[debug]\nenabled = true\n[admin]\nunix_socket = \"admin.sock\"\n");
+        let observed = Observed::start(engine, &scratch, &database, &config);
+        assert_eq!(observed.api("/_schema", None).status, 401);
+        for page in ["/_schema", "/_debug", "/_debug/config", "/_debug/pools"] {
+            let told = observed.admin(page);
+            assert_eq!(told.status, 200, "{page}: {told:?}");
+        }
+        assert_eq!(advice(&observed, "GET /tracks?id=eq.1")["advice"], json!([]));
+        let check = json!({ "table": "tracks", "operation": "select", "role": "author" }).to_string();
+        let checked = ask(&observed.admin, "POST", "/_debug/policy-check", &[], &check);
+        assert_eq!(checked.json()["decision"], "allowed", "{checked:?}");
+        // A wrong credential is one here, too.
+        let wrong = ask(&observed.admin, "GET", "/_schema", &[("authorization", "Bearer not.a.token")], "");
+        assert_eq!(wrong.status, 401, "{wrong:?}");
+        // The API lets nobody in who could read rows.
+        let rows = "/_schema?table=tracks&counts=true";
+        assert_eq!(observed.admin(rows).status, 401);
+        let bearer = format!("Bearer {}", token(&scratch, "author"));
+        let own = ask(&observed.admin, "GET", rows, &[("authorization", &bearer)], "");
+        assert_eq!(own.json()["relations"][0]["rows"], 3, "{own:?}");
+        let by_socket = crate::http::ask_socket(&scratch.path("admin.sock"), "GET", rows);
+        assert_eq!(by_socket.json()["relations"][0]["rows"], 3, "{by_socket:?}");
+        observed.server.stop();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn whoever_may_open_the_socket_is_the_administrator() {

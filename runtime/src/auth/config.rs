@@ -329,6 +329,11 @@ impl Config {
         self.auth.as_ref().filter(|auth| auth.enabled)
     }
 
+    /// Whether everybody must sign in: there is `[auth]`, and no `api.anonymous_role`.
+    pub fn is_closed(&self) -> bool {
+        self.signing_in().is_some() && self.api.anonymous_role.is_none()
+    }
+
     /// The role and all that it has by `[auth.roles]`. None where there is no role.
     pub fn roles_of(&self, role: Option<&str>) -> BTreeSet<String> {
         static NONE: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -80,9 +80,11 @@ fn supposed(config: &Config, viewer: &Viewer, supposed: Supposed) -> Result<Arc<
     }
 }
 
-/// That rows may be read as another sees them.
-fn may_read_as(viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
-    let is_own = Arc::ptr_eq(identity, &viewer.identity);
+/// That rows may be read as somebody sees them.
+fn may_read_as(config: &Config, viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
+    // Who has not signed in reads rows where the API lets them in, whichever way they came.
+    let is_let_in = !viewer.identity.is_anonymous || !config.is_closed();
+    let is_own = is_let_in && Arc::ptr_eq(identity, &viewer.identity);
     if is_own || viewer.standing == Standing::Administrator { Ok(()) } else { Err(refused(&viewer.identity)) }
 }
 
@@ -97,7 +99,7 @@ pub(super) fn schema(
     let is_supposed = wish.supposed.is_any();
     let identity = supposed(config, viewer, wish.supposed)?;
     if wish.rows.is_any() {
-        may_read_as(viewer, &identity)?;
+        may_read_as(config, viewer, &identity)?;
     }
     let is_whole = !is_supposed && viewer.standing != Standing::Own;
     let told = schema_of(config, schema, &identity, is_whole, &wish.tables, wish.rows, db)?;
