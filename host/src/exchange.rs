@@ -19,6 +19,7 @@ use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
 use crate::debug;
+use crate::deeds;
 use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
@@ -162,7 +163,8 @@ async fn route(
     };
     if let Some((answer, page)) = admin::answer(serving, engine, request, origin).await {
         let answer = match recording {
-            Some(recording) => recording.administered(engine, request, answer).await,
+            Some(recording) if page == deeds::PREFIX => recording.administered(engine, request, answer).await,
+            Some(recording) => recording.told(engine, request, answer).await,
             None => answer,
         };
         return (answer, Some(page), None);

@@ -102,37 +102,36 @@ impl Default for Jwt {
 
 /// `[auth.apikey]`: keys that are listed in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ApiKeys {
     /// Whether keys are taken.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// The header field.
-    #[serde(default = "api_key_header")]
     pub header: String,
     /// `file:PATH` or `env:NAME` of the list.
-    #[serde(default)]
     pub source: String,
+}
+
+impl Default for ApiKeys {
+    fn default() -> Self {
+        ApiKeys { enabled: true, header: "X-API-Key".to_owned(), source: String::new() }
+    }
 }
 
 /// `[auth.basic]`: names and passwords that are listed in a file (RFC 7617).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Basic {
     /// Whether passwords are taken.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// `file:PATH` or `env:NAME` of the list.
-    #[serde(default)]
     pub source: String,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn api_key_header() -> String {
-    "X-API-Key".to_owned()
+impl Default for Basic {
+    fn default() -> Self {
+        Basic { enabled: true, source: String::new() }
+    }
 }
 
 /// A text, or a list of texts.
