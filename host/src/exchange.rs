@@ -14,6 +14,7 @@ use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
 use crate::admin::{self, Origin};
+use crate::admin_listener;
 use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
@@ -95,6 +96,12 @@ async fn answer(
     body: Incoming,
 ) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
+    if origin == Origin::AdminPort
+        && let Err(refusal) = admin_listener::misdirected(&serving.front().admin_hosts, head)
+    {
+        unread(body, expects);
+        return refusal.into();
+    }
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
         && let Err(refusal) = passage.enter(!admin::is_probe(head))
