@@ -294,6 +294,42 @@ fn rows_are_those_of_who_asks() {
     }
 }
 
+/// Nothing that tells of the server writes, not even what is run before every request.
+#[test]
+fn rows_are_unread_where_what_comes_before_them_writes() {
+    const CONFIG: &str = r#"
+[api]
+pre_request = "visit"
+[[udf]]
+name = "visit"
+readonly = false
+sql = "UPDATE albums SET title = 'seen' WHERE id = 2"
+returns = "void"
+[debug]
+enabled = true
+"#;
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let observed = Observed::start(engine, &scratch, &database, CONFIG);
+        for target in ["/_schema?counts=true", "/_schema?examples=1"] {
+            let told = observed.admin(target).json();
+            let tracks = &told["relations"][1];
+            assert_eq!((tracks.get("rows"), tracks.get("examples")), (None, None), "{tracks:#}");
+            let why = tracks["unread"].as_str().unwrap_or_default();
+            assert!(why.starts_with("api.pre_request writes"), "{tracks:#}");
+        }
+        let title = "/albums?select=title&id=eq.2";
+        let sql = Connection::open(&database).expect("a database");
+        let now: String =
+            sql.query_row("SELECT title FROM albums WHERE id = 2", [], |row| row.get(0)).expect("a row");
+        assert_eq!(now, "Two \"2\"");
+        assert_eq!(observed.api(title, None).body, r#"[{"title":"seen"}]"#);
+        drop(sql);
+        observed.server.stop();
+    }
+}
+
 /// Where everybody must sign in, the port still tells what is no row, and the socket everything.
 #[cfg(unix)]
 #[test]
