@@ -137,6 +137,17 @@ impl Engine {
         guarded(identified).await.unwrap_or_else(|| Err(Answer::internal()))
     }
 
+    /// The same where nobody need sign in, whatever holds for the API: who comes without credentials is nobody in particular.
+    ///
+    /// # Errors
+    /// The answer to credentials that are refused.
+    pub async fn identify_anybody(&self, request: &Request<'_>) -> Result<Asker, Answer> {
+        match self.sign_in.without_credentials(request) {
+            Some(identity) => Ok(Asker { identity, identified_in: Duration::ZERO }),
+            None => self.identify(request).await,
+        }
+    }
+
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
         if let Some(page) = debug::page(&self.config, request) {

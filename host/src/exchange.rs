@@ -14,11 +14,13 @@ use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
 use crate::admin::{self, Origin};
+use crate::admin_listener;
 use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
 use crate::debug;
+use crate::deeds;
 use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
@@ -94,6 +96,12 @@ async fn answer(
     body: Incoming,
 ) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
+    if origin == Origin::AdminPort
+        && let Err(refusal) = admin_listener::misdirected(&serving.front().admin_hosts, head)
+    {
+        unread(body, expects);
+        return refusal.into();
+    }
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
         && let Err(refusal) = passage.enter(!admin::is_probe(head))
@@ -162,7 +170,8 @@ async fn route(
     };
     if let Some((answer, page)) = admin::answer(serving, engine, request, origin).await {
         let answer = match recording {
-            Some(recording) => recording.administered(engine, request, answer).await,
+            Some(recording) if page == deeds::PREFIX => recording.administered(engine, request, answer).await,
+            Some(recording) => recording.told(engine, request, answer).await,
             None => answer,
         };
         return (answer, Some(page), None);

@@ -1,8 +1,9 @@
 //! One database with what answers for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
+use sqlitrest_runtime::SchemaCache;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
@@ -28,6 +29,8 @@ pub struct Served {
     config: Config,
     pool: Arc<Pool>,
     core: Core,
+    /// The newest schema that was told of. What answers requests has one of its own.
+    told: Mutex<Arc<SchemaCache>>,
 }
 
 enum Core {
@@ -58,7 +61,7 @@ impl Served {
                 Core::Component(Component::new(&config, Arc::clone(guests), Arc::clone(&pool))?)
             }
         };
-        Ok(Arc::new(Served { config, pool, core }))
+        Ok(Arc::new(Served { config, pool, core, told: Mutex::default() }))
     }
 
     /// The name of the database.
@@ -74,6 +77,17 @@ impl Served {
     /// The connections.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
+    }
+
+    /// The schema that was told of last (`/_schema`, `/_debug`, agents); an empty one before that. Whoever uses it looks whether it is
+    /// still that of the file.
+    pub fn told(&self) -> Arc<SchemaCache> {
+        Arc::clone(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what [`Served::told`] gives from now on.
+    pub fn keep_told(&self, schema: Arc<SchemaCache>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = schema;
     }
 
     /// Answers a request of who asks.

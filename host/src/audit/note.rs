@@ -9,6 +9,7 @@ use sqlitrest_runtime::identity::Identity;
 use super::entry::{Entry, Event, Sent};
 use super::{Audit, Place};
 use crate::answer::Answer;
+use crate::debug;
 use crate::engine::{Asker, Engine};
 use crate::observe::context;
 use crate::owned::Owned;
@@ -77,11 +78,29 @@ impl Recording {
 
     /// Records what an administrator had the server do, or was refused.
     pub async fn administered(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
-        let event = match answer.status {
-            200..300 if may_write(request.method) => Some(Event::Admin),
-            _ => self.event(&answer),
-        };
-        let Some(event) = event else { return answer };
+        match answer.status {
+            200..300 if may_write(request.method) => {
+                self.by_administrator(Event::Admin, engine, request, answer).await
+            }
+            _ => self.told(engine, request, answer).await,
+        }
+    }
+
+    /// Records what was read for a page that tells of the server, or that it was refused.
+    pub async fn told(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
+        match self.event(&answer) {
+            Some(event) => self.by_administrator(event, engine, request, answer).await,
+            None => answer,
+        }
+    }
+
+    async fn by_administrator(
+        self,
+        event: Event,
+        engine: &Engine,
+        request: &Request<'_>,
+        answer: Answer,
+    ) -> Answer {
         // Once more, for the record.
         let asker = engine.identify(request).await.ok();
         let identity = asker.as_ref().map(|asker| &*asker.identity);
@@ -117,8 +136,13 @@ impl Recording {
         };
         let mut entry = Entry::new(event, request, identity, &answer);
         entry.remote = remote.map(|remote| remote.to_canonical().to_string());
-        let database = engine.config().database_of(request).filter(|_| event != Event::Admin);
-        entry.database = database.map(str::to_owned);
+        let config = engine.config();
+        // A page may name its database elsewhere than other requests do.
+        let database = match debug::page(config, request) {
+            Some(page) => page.database(config, request).ok(),
+            None => config.database_of(request),
+        };
+        entry.database = database.filter(|_| event != Event::Admin).map(str::to_owned);
         entry.sent = audit.settings.values.then(|| Sent::of(request));
         entry.acts = std::mem::take(&mut answer.acts);
         if audit.record(place, entry).await { answer } else { unrecorded(event) }

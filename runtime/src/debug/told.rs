@@ -12,6 +12,7 @@ use super::describe::{self, Schema, Scope};
 use super::page::json_response;
 use super::rows::{self, MOST_EXAMPLES, Wanted};
 use super::{Standing, Viewer, refused, text};
+use crate::audit::Act;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -80,9 +81,11 @@ fn supposed(config: &Config, viewer: &Viewer, supposed: Supposed) -> Result<Arc<
     }
 }
 
-/// That rows may be read as another sees them.
-fn may_read_as(viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
-    let is_own = Arc::ptr_eq(identity, &viewer.identity);
+/// That rows may be read as somebody sees them.
+fn may_read_as(config: &Config, viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
+    // Who has not signed in reads rows where the API lets them in, whichever way they came.
+    let is_let_in = !viewer.identity.is_anonymous || !config.is_closed();
+    let is_own = is_let_in && Arc::ptr_eq(identity, &viewer.identity);
     if is_own || viewer.standing == Standing::Administrator { Ok(()) } else { Err(refused(&viewer.identity)) }
 }
 
@@ -97,15 +100,15 @@ pub(super) fn schema(
     let is_supposed = wish.supposed.is_any();
     let identity = supposed(config, viewer, wish.supposed)?;
     if wish.rows.is_any() {
-        may_read_as(viewer, &identity)?;
+        may_read_as(config, viewer, &identity)?;
     }
     let is_whole = !is_supposed && viewer.standing != Standing::Own;
-    let told = schema_of(config, schema, &identity, is_whole, &wish.tables, wish.rows, db)?;
+    let (told, acts) = schema_of(config, schema, &identity, is_whole, &wish.tables, wish.rows, db)?;
     if wish.is_text {
         let mut response = json_response(&Json::Null);
         response.headers.retain(|(name, _)| name != "content-type");
         response.headers.push(("content-type".into(), "text/plain; charset=utf-8".to_owned()));
-        return Ok(Response { body: text::compact(&told).into_bytes(), ..response });
+        return Ok(Response { body: text::compact(&told).into_bytes(), acts, ..response });
     }
     #[derive(Serialize)]
     struct Told {
@@ -114,11 +117,11 @@ pub(super) fn schema(
         next: Vec<String>,
     }
     let next = schema_next(&told, wish.rows);
-    Ok(json_response(&Told { schema: told, next }))
+    Ok(Response { acts, ..json_response(&Told { schema: told, next }) })
 }
 
 /// The schema as somebody knows it, or (`is_whole`) all that is exposed; of all relations or of these. Rows are those that they see, read
-/// inside the transaction that the caller has begun.
+/// inside the transaction that the caller has begun; beside it stands what was read of them, for a record.
 ///
 /// # Errors
 /// PGRST205 for a table that is not there.
@@ -130,7 +133,7 @@ pub fn schema_of(
     tables: &[String],
     wanted: Wanted,
     db: &mut dyn Database,
-) -> Result<Schema, Error> {
+) -> Result<(Schema, Vec<Act>), Error> {
     let role = identity.role.as_deref();
     let scope = if is_whole { Scope::Whole } else { Scope::Role(role) };
     let known = if is_whole { Arc::clone(schema) } else { schema.for_role(config, role) };
@@ -142,12 +145,13 @@ pub fn schema_of(
         told.relations.retain(|own| tables.contains(&own.name));
         told.functions.clear();
     }
+    let mut acts = Vec::new();
     if wanted.is_any() {
         for relation in &mut told.relations {
-            rows::read(config, schema, identity, wanted, relation, db);
+            acts.extend(rows::read(config, schema, identity, wanted, relation, db));
         }
     }
-    Ok(told)
+    Ok((told, acts))
 }
 
 fn schema_next(told: &Schema, wanted: Wanted) -> Vec<String> {
@@ -236,7 +240,9 @@ pub(super) fn check(
     if question.looks_at_rows() && viewer.standing != Standing::Administrator {
         return Err(refused(&viewer.identity));
     }
-    Ok(json_response(&super::check::check(config, schema, &identity, &question, db)?))
+    let verdict = super::check::check(config, schema, &identity, &question, db)?;
+    let acts = verdict.rows.iter().map(|rows| Act::read(&question.table, Some(rows.all))).collect();
+    Ok(Response { acts, ..json_response(&verdict) })
 }
 
 /// The body.
