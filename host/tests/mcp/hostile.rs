@@ -71,7 +71,7 @@ fn who_asks_is_asked_first() {
     // A role that nothing is allowed to has tools, and sees nothing by them.
     let agent = crate::Agent { token: shop.token("stranger", "1"), ..agent };
     assert_eq!(agent.call("list_relations", &json!({}))["relations"], json!([]));
-    assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": "items" }))).0, 404);
+    assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": "items" }))), (403, "42501"));
     agent.server.stop();
 }
 

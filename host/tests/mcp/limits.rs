@@ -43,7 +43,7 @@ fn rows_are_cut_and_it_is_said() {
 fn bytes_are_cut_and_it_is_said() {
     let shop = Shop::new("max_bytes = \"2KiB\"\n");
     let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
-    sql.execute_batch("UPDATE items SET name = name || printf('%.*c', 900, 'x') WHERE id < 4; UPDATE items SET name = printf('%.*c', 9000000, 'y') WHERE id = 5")
+    sql.execute_batch("UPDATE items SET name = name || printf('%.*c', 900, 'x') WHERE id < 5; UPDATE items SET name = printf('%.*c', 9000000, 'y') WHERE id = 5")
         .expect("rows");
     for engine in ENGINES {
         let agent = shop.serve(engine);
@@ -53,6 +53,7 @@ fn bytes_are_cut_and_it_is_said() {
             (Some(2), &json!(true)),
             "{cut:#}"
         );
+        assert!(cut["note"].as_str().is_some_and(|note| note.contains("2048 bytes")), "{cut:#}");
         let large = agent
             .call("read_rows", &json!({ "relation": "items", "filters": [{ "column": "id", "value": 5 }] }));
         assert_eq!((&large["rows"], &large["truncated"]), (&json!([]), &json!(true)));
@@ -139,7 +140,7 @@ fn settings_that_cannot_be_meant() {
         ("max_rows = 0", "mcp.max_rows"),
         ("max_bytes = 5", "mcp.max_bytes"),
         ("timeout = \"0ms\"", "mcp.timeout"),
-        ("writes = true", "write"),
+        ("writes = true", "unknown field `writes`"),
     ] {
         let shop = Shop::new("");
         let text = crate::CONFIG.replace("max_rows = 3", setting);
