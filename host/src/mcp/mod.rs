@@ -20,6 +20,7 @@ mod writes;
 
 use std::sync::Arc;
 
+use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
 pub use caller::Caller;
@@ -30,6 +31,12 @@ use crate::front::Front;
 
 /// Where it is, beside the API.
 pub const PATH: &str = "/_mcp";
+
+/// Whether every request writes, because the function does that is run before each.
+fn always_writes(config: &Config) -> bool {
+    let name = config.api.pre_request.as_str();
+    !name.is_empty() && config.udf.iter().any(|udf| udf.name == name && !udf.readonly)
+}
 
 /// The settings, if a request is one of an agent. What a browser asks beforehand (`OPTIONS`) the API answers for all paths.
 pub fn wanted(front: &Front, request: &Request<'_>) -> Option<Arc<Settings>> {

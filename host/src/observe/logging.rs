@@ -39,7 +39,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Which lines there are: `off`, `error`, `warn`, `info`, `debug` or `trace`; after it others for parts of the program may
-    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors, of [`QUIET`] errors.
+    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors, of `rmcp` errors.
     pub level: Levels,
     /// How lines look.
     pub format: Format,

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::ENGINES;
+use crate::support::{ENGINES, LIMIT};
 use crate::{Shop, code};
 
 #[test]
@@ -105,16 +105,45 @@ fn a_write_is_no_larger_than_a_read() {
     }
 }
 
+/// A function that never ends.
+const ENDLESS: &str = r#"
+[[udf]]
+name = "endless"
+expose = true
+sql = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
+returns = "scalar integer"
+"#;
+
 #[test]
 fn what_takes_too_long_is_given_up() {
     let mut shop = Shop::new("");
-    let endless = "[[udf]]\nname = \"endless\"\nexpose = true\nsql = \"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c\"\nreturns = \"scalar integer\"\n";
-    let text = format!("{}timeout = \"200ms\"\n{endless}", crate::CONFIG);
+    let text = format!("{}timeout = \"200ms\"\n{ENDLESS}", crate::CONFIG);
     shop.config = shop.scratch.file("sqlitrest.toml", text);
     for engine in ENGINES {
         let agent = shop.serve(engine);
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
         assert_eq!(agent.call("list_relations", &json!({}))["relations"][0]["name"], "items");
+        agent.server.stop();
+    }
+}
+
+/// Where a log is kept, too, though the call is a POST.
+#[test]
+fn what_is_given_up_holds_no_connection() {
+    let mut shop = Shop::new("");
+    let more = format!(
+        "timeout = \"200ms\"\n{ENDLESS}[audit]\nfile = {:?}\n[pool]\nreaders_per_db = 1\n[middleware]\nrequest_timeout = \"1h\"\n",
+        shop.scratch.path("audit.ndjson")
+    );
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{}{more}", crate::CONFIG));
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
+        let list = json!({ "name": "list_relations", "arguments": {} });
+        let begun = std::time::Instant::now();
+        while agent.request("tools/call", &list)["result"]["isError"] == true {
+            assert!(begun.elapsed() < LIMIT, "the connection is not free");
+        }
         agent.server.stop();
     }
 }

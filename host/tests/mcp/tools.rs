@@ -191,7 +191,8 @@ fn writing_is_switched_on_and_held_to_policies() {
 fn what_tools_do_is_recorded() {
     let mut shop = Shop::new("write = true\n");
     let log = shop.scratch.path("audit.ndjson");
-    let text = format!("{}write = true\n[audit]\nfile = {log:?}\n", crate::CONFIG);
+    // There is room for one record: that of the tool, and not one of its message beside it.
+    let text = format!("{}write = true\n[audit]\nfile = {log:?}\nqueue = 1\n", crate::CONFIG);
     shop.config = shop.scratch.file("sqlitrest.toml", text);
     let mut agent = shop.serve("native");
     agent.token = shop.token("writer", "7");
@@ -201,6 +202,7 @@ fn what_tools_do_is_recorded() {
     );
     let refused = json!({ "relation": "items", "operation": "insert", "rows": { "name": "gum", "published": true, "owner": "8" } });
     agent.fails("write_rows", &refused);
+    assert_eq!(agent.send(&["origin: http://evil.example"], "{}").status, 403);
     agent.token = "wrong".to_owned();
     assert_eq!(agent.send(&[], "{}").status, 401);
     agent.server.stop();
@@ -214,6 +216,7 @@ fn what_tools_do_is_recorded() {
     let expected = [
         [json!("write"), json!("DELETE"), json!("/items"), json!(200), json!("7")],
         [json!("denied"), json!("POST"), json!("/items"), json!(403), json!("7")],
+        [json!("denied"), json!("POST"), json!("/_mcp"), json!(403), json!("7")],
         [json!("denied"), json!("POST"), json!("/_mcp"), json!(401), json!(null)],
     ];
     assert_eq!(told, expected.iter().map(|entry| entry.each_ref()).collect::<Vec<_>>(), "{text}");
