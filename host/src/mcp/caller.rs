@@ -199,7 +199,7 @@ impl Caller {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::task::{Context, Poll, Waker};
 
     use serde_json::Map;
@@ -208,17 +208,30 @@ mod tests {
     use super::*;
     use crate::asking::identity;
     use crate::engine::tests::{Fixture, handle, occupy};
+    use crate::open::tests::Scratch;
 
     /// The longest that anything here is waited for.
     const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Nobody, with the settings by default.
+    fn of(engine: &Arc<Engine>) -> Caller {
+        let nobody = identity(engine.config(), None, None, Map::new());
+        Caller::new(engine, Arc::default(), nobody, None, None)
+    }
+
+    /// The same over a database in a directory that goes with it.
+    pub fn caller(name: &str) -> (Scratch, Caller) {
+        let scratch = Scratch::new(name, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        let engine = Arc::new(Engine::native(&scratch.config()).expect("an engine"));
+        (scratch, of(&engine))
+    }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn what_writes_goes_to_its_end_though_nobody_waits() {
         let fixture = Fixture::new("mcp-leaves");
         for engine in fixture.engines_with(|config| config.pool.busy_timeout.0 = LIMIT) {
             let engine = Arc::new(engine);
-            let nobody = identity(engine.config(), None, None, Map::new());
-            let caller = Caller::new(&engine, Arc::new(Settings::default()), nobody, None, None);
+            let caller = of(&engine);
             let asks = Asks {
                 method: "POST",
                 target: "/t".to_owned(),
