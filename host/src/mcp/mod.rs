@@ -28,9 +28,16 @@ pub use http::answer;
 pub use settings::Settings;
 
 use crate::front::Front;
+use crate::observe::names;
 
 /// Where it is, beside the API.
 pub const PATH: &str = "/_mcp";
+
+/// Whether it stands in front of a relation of the same name.
+pub fn hides_relation(front: &Front) -> bool {
+    let name = PATH.trim_start_matches('/');
+    front.mcp.load().enabled && names::now().has_at_root(name)
+}
 
 /// Whether every request writes, because the function does that is run before each.
 fn always_writes(config: &Config) -> bool {

@@ -65,6 +65,31 @@ fn bytes_are_cut_and_it_is_said() {
 }
 
 #[test]
+fn functions_are_cut_and_it_is_said() {
+    let mut shop = Shop::new("");
+    let function = |at: i32| {
+        let about = "a".repeat(100);
+        format!(
+            "[[udf]]\nname = \"f{at}\"\nexpose = true\nsql = \"SELECT 1\"\nreturns = \"scalar integer\"\ndescription = \"{about}\"\n"
+        )
+    };
+    let functions: String = (0..30).map(function).collect();
+    let text = format!("{}max_bytes = \"2KiB\"\n{functions}", crate::CONFIG);
+    shop.config = shop.scratch.file("sqlitrest.toml", text);
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        let list = agent.call("list_relations", &json!({}));
+        let size = list["functions"].to_string().len() + list["relations"].to_string().len();
+        assert!(size <= 2_050, "{size}: {list:#}");
+        assert!(list["functions"].as_array().is_some_and(|own| own.len() > 2), "{list:#}");
+        assert_eq!((&list["relations"][0]["name"], &list["truncated"]), (&json!("items"), &json!(true)));
+        let note = "These are the first of 1 relations and 32 functions; ";
+        assert!(list["note"].as_str().is_some_and(|own| own.starts_with(note)), "{list:#}");
+        agent.server.stop();
+    }
+}
+
+#[test]
 fn arguments_are_no_larger_than_a_body_may_be() {
     let mut shop = Shop::new("");
     shop.config =
@@ -101,6 +126,47 @@ fn a_write_is_no_larger_than_a_read() {
         assert_eq!(code(&agent.fails("write_rows", &more)), (400, "PGRST124"));
         let some = json!({ "relation": "items", "operation": "delete", "query": "id=gte.100" });
         assert_eq!(agent.call("write_rows", &some)["affected"], 3);
+        agent.server.stop();
+    }
+}
+
+#[test]
+fn rows_inside_of_others_count_and_values_do_not() {
+    let mut shop = Shop::new("");
+    let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
+    sql.execute_batch(
+        "CREATE TABLE parts (id INTEGER PRIMARY KEY, item_id INTEGER REFERENCES items (id), meta JSON)",
+    )
+    .expect("a table");
+    let rule = "[[policies.policy]]\nname = \"parts\"\ntable = \"parts\"\nroles = [\"writer\"]\n";
+    let text = crate::CONFIG.replace("[comments.table]", &format!("{rule}[comments.table]"));
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{text}write = true\n"));
+    for engine in ENGINES {
+        let mut agent = shop.serve(engine);
+        agent.token = shop.token("writer", "7");
+        let item = |id: i32, parts: &[i32]| {
+            let parts: Vec<_> = parts.iter().map(|id| json!({ "id": id })).collect();
+            let row =
+                json!({ "id": id, "name": id.to_string(), "published": true, "owner": "7", "parts": parts });
+            json!({ "relation": "items", "operation": "insert", "rows": row })
+        };
+        let refused = agent.fails("write_rows", &item(100, &[1, 2, 3]));
+        assert_eq!(code(&refused), (400, "PGRST102"));
+        assert!(
+            refused["message"].as_str().is_some_and(|own| own.starts_with("there are 4 rows")),
+            "{refused:#}"
+        );
+        assert_eq!(agent.call("write_rows", &item(101, &[1, 2]))["rows"][0]["id"], 101);
+        let meta = json!([{ "a": 1 }, { "a": 2 }, { "a": 3 }, { "a": 4 }]);
+        let part = json!({ "relation": "parts", "operation": "insert", "rows": { "id": 9, "meta": meta } });
+        assert_eq!(agent.call("write_rows", &part)["rows"][0]["meta"], meta);
+        let ids: String = sql
+            .query_row("SELECT group_concat(id) FROM (SELECT id FROM parts ORDER BY id)", [], |row| {
+                row.get(0)
+            })
+            .expect("parts");
+        assert_eq!(ids, "1,2,9", "{engine}");
+        sql.execute_batch("DELETE FROM parts; DELETE FROM items WHERE id > 99").expect("as it was");
         agent.server.stop();
     }
 }

@@ -187,6 +187,38 @@ fn writing_is_switched_on_and_held_to_policies() {
     }
 }
 
+/// Where the API itself asks for none.
+#[test]
+fn what_is_for_an_embed_finds_no_rows_to_write() {
+    let mut shop = Shop::new("");
+    let text = crate::CONFIG.replace("[api]", "[api]\nrequire_filter = false");
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{text}write = true\n"));
+    for engine in ENGINES {
+        let mut agent = shop.serve(engine);
+        agent.token = shop.token("writer", "7");
+        for (name, value) in
+            [("query", json!("tracks.limit=5")), ("filters", json!([{ "column": "tracks.id", "value": 1 }]))]
+        {
+            for operation in ["update", "delete"] {
+                let mut arguments =
+                    json!({ "relation": "items", "operation": operation, "returning": false });
+                arguments[name] = value.clone();
+                if operation == "update" {
+                    arguments["rows"] = json!({ "price": 0 });
+                }
+                let refused = agent.fails("write_rows", &arguments);
+                assert_eq!(code(&refused), (400, "PGRST102"), "{arguments}");
+                assert!(
+                    refused["message"].as_str().is_some_and(|own| own.contains("need a condition")),
+                    "{refused:#}"
+                );
+            }
+        }
+        assert_eq!(count(&shop.scratch.path("shop.db"), "items"), 5);
+        agent.server.stop();
+    }
+}
+
 #[test]
 fn what_tools_do_is_recorded() {
     let mut shop = Shop::new("write = true\n");
