@@ -222,7 +222,7 @@ impl Engine {
 }
 
 /// What comes of work for a request; none where it panicked.
-async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
+pub async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -236,7 +236,7 @@ async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use std::path::{Path, PathBuf};
     use std::task::{Context, Poll, Waker};
@@ -244,11 +244,12 @@ mod tests {
     use crate::open::tests::Scratch;
 
     /// Keeps the one that writes busy until it is dropped.
-    struct Occupied {
+    pub struct Occupied {
         _end: std::sync::mpsc::Sender<()>,
     }
 
-    async fn occupy(engine: &Engine) -> Occupied {
+    /// Waits until the one that writes is busy.
+    pub async fn occupy(engine: &Engine) -> Occupied {
         let (pool, (end, ended), (began, begun)) = (
             Arc::clone(engine.served()[0].pool()),
             std::sync::mpsc::channel::<()>(),
@@ -267,10 +268,11 @@ mod tests {
     }
 
     /// A database in a directory that goes with it.
-    struct Fixture(Scratch);
+    pub struct Fixture(Scratch);
 
     impl Fixture {
-        fn new(name: &str) -> Self {
+        /// A new one, with one table.
+        pub fn new(name: &str) -> Self {
             Fixture(Scratch::new(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INT)"))
         }
 
@@ -278,7 +280,8 @@ mod tests {
             self.engines_with(|config| config.pool.busy_timeout.0 = Duration::from_millis(100))
         }
 
-        fn engines_with(&self, set: impl FnOnce(&mut Config)) -> [Engine; 2] {
+        /// Both engines, with another configuration.
+        pub fn engines_with(&self, set: impl FnOnce(&mut Config)) -> [Engine; 2] {
             let mut config = self.0.config();
             set(&mut config);
             let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sqlitrest-guest.wasm");
@@ -289,7 +292,8 @@ mod tests {
         }
     }
 
-    async fn handle(engine: &Engine, method: &str, target: &str, body: &str) -> (u16, String) {
+    /// What a request comes to.
+    pub async fn handle(engine: &Engine, method: &str, target: &str, body: &str) -> (u16, String) {
         let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
         let answer = engine.handle(&Request { method, target, headers, body: body.as_bytes() }).await;
         (answer.status, String::from_utf8(answer.body).expect("UTF-8"))

@@ -186,7 +186,7 @@ async fn route(
         Ok(asker) => asker,
         Err(refusal) => {
             let answer = match recording {
-                Some(recording) => recording.refused(engine, request, refusal).await,
+                Some(recording) => recording.refused(engine, request, None, refusal).await,
                 None => refusal,
             };
             return (answer, None, None);
@@ -194,13 +194,11 @@ async fn route(
     };
     let who = Arc::clone(&asker.identity);
     if let Some(settings) = mcp::wanted(serving.front(), request) {
-        // What its tools ask has records of its own.
-        drop(recording);
         let answer = match passage.identify(&who) {
             Ok(()) => {
                 let agent = Some((request, passage.client()));
                 let caller = mcp::Caller::new(engine, settings, Arc::clone(&who), serving.audit(), agent);
-                mcp::answer(caller, request).await
+                of_agent(recording, engine, request, caller).await
             }
             Err(refusal) => refusal,
         };
@@ -213,6 +211,21 @@ async fn route(
     };
     let page = debug::page(engine.config(), request).map(debug::Page::path);
     (answer, page, Some(who))
+}
+
+/// The answer to an agent. What its tools ask has records of its own; that the agent itself was refused is recorded here.
+async fn of_agent(
+    recording: Option<Recording>,
+    engine: &Engine,
+    request: &http::Request<'_>,
+    caller: mcp::Caller,
+) -> Answer {
+    let (recording, who) = (recording.map(Recording::without_place), Arc::clone(&caller.identity));
+    let answer = mcp::answer(caller, request).await;
+    match recording {
+        Some(recording) => recording.refused(engine, request, Some(&who), answer).await,
+        None => answer,
+    }
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.

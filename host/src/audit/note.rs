@@ -50,17 +50,12 @@ impl Recording {
         if !may_write(request.method) {
             return self.answer(engine, request, &asker).await;
         }
-        // On a task of its own: what is written is recorded, whether or not its client waits for the answer.
-        let (engine, owned) = (Arc::clone(engine), Owned::of(request));
-        let work = async move {
-            let headers = owned.headers();
-            self.answer(&engine, &owned.request(&headers), &asker).await
-        };
-        let task = tokio::spawn(context::carry(work));
-        task.await.unwrap_or_else(|_| Answer::internal())
+        // What is written is recorded, whether or not its client waits for the answer.
+        to_the_end(Some(self), engine, request, asker).await
     }
 
-    async fn answer(self, engine: &Engine, request: &Request<'_>, asker: &Asker) -> Answer {
+    /// The same of a request that may be given up at any time, whatever its method.
+    pub async fn answer(self, engine: &Engine, request: &Request<'_>, asker: &Asker) -> Answer {
         let answer = engine.answer(request, asker).await;
         match self.event(&answer) {
             Some(event) => self.note(event, engine, request, Some(&*asker.identity), answer).await,
@@ -68,10 +63,21 @@ impl Recording {
         }
     }
 
-    /// Records that credentials were refused.
-    pub async fn refused(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
+    /// The same without the place, for who does nothing but have others do it: they take places of their own, and there may be but one.
+    pub fn without_place(self) -> Recording {
+        Recording { place: None, ..self }
+    }
+
+    /// Records that who asks was refused before anything was done, if they were; `identity` is who they are, where that is known.
+    pub async fn refused(
+        self,
+        engine: &Engine,
+        request: &Request<'_>,
+        identity: Option<&Identity>,
+        answer: Answer,
+    ) -> Answer {
         match self.event(&answer) {
-            Some(event) => self.note(event, engine, request, None, answer).await,
+            Some(event) => self.note(event, engine, request, identity, answer).await,
             None => answer,
         }
     }
@@ -147,6 +153,26 @@ impl Recording {
         entry.acts = std::mem::take(&mut answer.acts);
         if audit.record(place, entry).await { answer } else { unrecorded(event) }
     }
+}
+
+/// Has a request answered on a task of its own: it goes to its end, whether or not whoever asks waits for that.
+pub async fn to_the_end(
+    recording: Option<Recording>,
+    engine: &Arc<Engine>,
+    request: &Request<'_>,
+    asker: Asker,
+) -> Answer {
+    let (engine, owned) = (Arc::clone(engine), Owned::of(request));
+    let work = async move {
+        let headers = owned.headers();
+        let request = owned.request(&headers);
+        match recording {
+            Some(recording) => recording.answer(&engine, &request, &asker).await,
+            None => engine.answer(&request, &asker).await,
+        }
+    };
+    let task = tokio::spawn(context::carry(work));
+    task.await.unwrap_or_else(|_| Answer::internal())
 }
 
 /// A place for a record of what has come to nothing. Who leaves meanwhile is counted.

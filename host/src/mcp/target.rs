@@ -2,7 +2,7 @@
 //! value is one of the query string, and neither can become another path or another parameter.
 
 use serde_json::Value as Json;
-use sqlitrest_runtime::query_params::{decode, percent_encode};
+use sqlitrest_runtime::query_params::{QueryParams, Unfiltered, decode, percent_encode};
 
 use super::arguments::{Filter, Page};
 
@@ -55,6 +55,16 @@ impl Target {
             self.parameter(&sendable(pair));
         }
         Ok(())
+    }
+
+    /// Whether there is a condition on the rows of the path. What is for an embed (`albums.id=eq.1`, `albums.limit=5`) is none.
+    pub fn has_condition(&self) -> bool {
+        let query = self.0.split_once('?').map_or("", |(_, query)| query);
+        match QueryParams::parse(query, Unfiltered::Refused) {
+            Ok(params) => params.filters.iter().any(|(embed, _)| embed.is_empty()),
+            // The API says why it is none.
+            Err(_) => true,
+        }
     }
 
     /// Adds what a page is asked with, but how many rows it has.
@@ -197,6 +207,27 @@ mod tests {
             target,
             "/rest/tracks?name=eq.a%26limit%3D9%23x&id=in.%281%2C%22a%5C%22b%5C%5C%2Cc%22%29&tags=cs.%7B%22x%22%7D&gone=is.null&price=not.gt.2.5"
         );
+    }
+
+    #[test]
+    fn what_is_for_an_embed_is_no_condition() {
+        let has_condition = |filters: Json, query: &str| {
+            let filters: Vec<Filter> = serde_json::from_value(filters).expect("filters");
+            let mut target = Target::relation("", "tracks").expect("a name");
+            target.filter(&filters, Some(query)).expect("conditions");
+            target.has_condition()
+        };
+        for query in
+            ["", "albums.limit=5", "albums.order=id", "albums.id=eq.1", "albums.not.or=(a.eq.1)", "after=(1)"]
+        {
+            assert!(!has_condition(json!([]), query), "{query}");
+        }
+        assert!(!has_condition(json!([{ "column": "albums.id", "value": 1 }]), ""));
+        assert!(has_condition(json!([{ "column": "id", "value": 1 }]), "albums.limit=5"));
+        for query in ["id=eq.1", "not.or=(id.eq.1,id.eq.2)", "data->a=eq.1", "%22a.b%22=eq.1", "id=nonsense"]
+        {
+            assert!(has_condition(json!([]), query), "{query}");
+        }
     }
 
     #[test]
