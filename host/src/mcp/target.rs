@@ -150,6 +150,9 @@ fn condition(filter: &Filter) -> Result<String, String> {
         Json::Null => {
             return Err(format!("filters: nothing is {operator} null; use is or not.is for {column}"));
         }
+        Json::Object(_) if !matches!(bare, "cs" | "cd") => {
+            return Err(format!("filters: {column} is {operator} no object; a path into JSON is data->>key"));
+        }
         Json::Array(items) if items.contains(&Json::Null) => {
             return Err(format!(
                 "filters: no list holds null; ask for {column} by is with null, in `query` with or=(…)"

@@ -210,7 +210,7 @@ fn names_are_names_and_values_are_values() {
         }
         let condition =
             json!({ "relation": "items", "filters": [{ "column": "id", "operator": "like", "value": {} }] });
-        assert_eq!(agent.fails("read_rows", &condition)["status"], 400);
+        assert_eq!(code(&agent.fails("read_rows", &condition)), (400, "PGRST102"));
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "wipe" }))), (405, "25006"));
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "nothing" }))), (404, "PGRST202"));
         assert_eq!(count(&shop.scratch.path("shop.db"), "items"), 5, "nothing was written");

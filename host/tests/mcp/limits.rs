@@ -93,12 +93,12 @@ fn functions_are_cut_and_it_is_said() {
 fn arguments_are_no_larger_than_a_body_may_be() {
     let mut shop = Shop::new("");
     shop.config =
-        shop.scratch.file("sqlitrest.toml", format!("{}\n[server]\nmax_body = \"64KiB\"\n", crate::CONFIG));
+        shop.scratch.file("sqlitrest.toml", format!("{}\n[server]\nmax_body = \"256KiB\"\n", crate::CONFIG));
     let agent = shop.serve("native");
-    let relation = "x".repeat(70_000);
+    let relation = "x".repeat(270_000);
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read_rows", "arguments": { "relation": relation } } });
     assert_eq!(agent.send(&[], &body.to_string()).status, 413);
-    let values = vec![1; 10_001];
+    let values = vec![1; 32_767];
     let many = json!({ "relation": "items", "select": "id", "filters": [{ "column": "id", "operator": "in", "value": values }] });
     let failure = agent.fails("read_rows", &many);
     assert_eq!(code(&failure), (400, "54001"), "{failure:#}");

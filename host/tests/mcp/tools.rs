@@ -79,7 +79,7 @@ fn policies_hold_for_tools() {
             "read_rows",
             &json!({ "relation": "items", "filters": [{ "column": "price", "value": 1 }] }),
         );
-        assert_eq!(code(&hidden), (400, "42703"));
+        assert_eq!(code(&hidden), (403, "42501"));
         for relation in ["secrets", "sqlite_master"] {
             assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": relation }))), (404, "PGRST205"));
             assert_eq!(

@@ -11,6 +11,7 @@ use crate::api_request::Access;
 use crate::audit::{Act, Audits};
 use crate::config::Config;
 use crate::database::Database;
+use crate::error::Error;
 use crate::identity::Identity;
 use crate::query_params::percent_encode;
 use crate::schema::SchemaCache;
@@ -52,6 +53,9 @@ struct Found {
 
 /// Reads what is wanted of the rows that `identity` sees, inside the transaction that the caller has begun. What comes back is what was
 /// done, for a record.
+///
+/// # Errors
+/// That the time is over, which it then is for other relations, too.
 pub fn read(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
@@ -59,21 +63,22 @@ pub fn read(
     wanted: Wanted,
     relation: &mut Relation,
     db: &mut dyn Database,
-) -> Vec<Act> {
+) -> Result<Vec<Act>, Error> {
     match rows(config, schema, identity, wanted, &relation.name, db) {
         Ok(Found { count, examples, acts }) => {
             relation.rows = count.filter(|_| wanted.count);
             relation.examples = Some(examples).filter(|_| wanted.examples > 0);
-            acts
+            Ok(acts)
         }
-        Err(reason) => {
-            relation.unread = Some(reason);
-            Vec::new()
+        Err(Error::Timeout) => Err(Error::Timeout),
+        Err(error) => {
+            relation.unread = Some(error.problem().message);
+            Ok(Vec::new())
         }
     }
 }
 
-/// The rows, or why there are none, in a sentence.
+/// The rows, or why there are none.
 fn rows(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
@@ -81,7 +86,7 @@ fn rows(
     wanted: Wanted,
     name: &str,
     db: &mut dyn Database,
-) -> Result<Found, String> {
+) -> Result<Found, Error> {
     let limit = wanted.examples.min(MOST_EXAMPLES);
     let asked = Asked {
         request: format!("GET /{}?limit={limit}", percent_encode(name)),
@@ -94,16 +99,17 @@ fn rows(
         let message = told.as_ref().and_then(|told| told.get("message")).and_then(Json::as_str);
         message.unwrap_or("they cannot be read").to_owned()
     };
-    let mut request = asked.parse(config)?.map_err(|refusal| words(&refusal.body))?;
+    let parsed = asked.parse(config).map_err(Error::Body)?;
+    let mut request = parsed.map_err(|refusal| Error::Body(words(&refusal.body)))?;
     if request.access() == Access::Write {
-        return Err(WRITES.to_owned());
+        return Err(Error::Body(WRITES.to_owned()));
     }
     request.audit(Audits::All);
-    let answered = crate::answer(config, schema, &request, db, &mut Timing::default(), false);
-    let response = answered.map_err(|error| error.problem().message)?;
+    let response = crate::answer(config, schema, &request, db, &mut Timing::default(), false)?;
     let range = response.headers.iter().find(|(name, _)| name == "content-range");
     let count = range.and_then(|(_, range)| range.rsplit_once('/')?.1.parse().ok());
-    let examples: Vec<Json> = serde_json::from_slice(&response.body).map_err(|error| error.to_string())?;
+    let examples: Vec<Json> =
+        serde_json::from_slice(&response.body).map_err(|error| Error::Internal(error.to_string()))?;
     Ok(Found { count, examples: examples.into_iter().map(cut).collect(), acts: response.acts })
 }
 

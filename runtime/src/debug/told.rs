@@ -54,10 +54,13 @@ impl Wish {
                 "format" if value == "text" => wish.is_text = true,
                 "format" if value == "json" => wish.is_text = false,
                 "format" => return Err(wrong("format", "write json or text")),
-                "counts" => wish.rows.count = value != "false",
+                "counts" if matches!(value.as_str(), "" | "true") => wish.rows.count = true,
+                "counts" if value == "false" => wish.rows.count = false,
+                "counts" => return Err(wrong("counts", "write true or false")),
                 "examples" => {
                     let most = format!("write a number from 0 to {MOST_EXAMPLES}");
-                    wish.rows.examples = value.parse().map_err(|_| wrong("examples", &most))?;
+                    let number = value.parse().ok().filter(|number| *number <= MOST_EXAMPLES);
+                    wish.rows.examples = number.ok_or_else(|| wrong("examples", &most))?;
                 }
                 "table" => wish.tables.extend(value.split(',').map(str::to_owned)),
                 // By it the shell has found the database.
@@ -148,7 +151,7 @@ pub fn schema_of(
     let mut acts = Vec::new();
     if wanted.is_any() {
         for relation in &mut told.relations {
-            acts.extend(rows::read(config, schema, identity, wanted, relation, db));
+            acts.extend(rows::read(config, schema, identity, wanted, relation, db)?);
         }
     }
     Ok((told, acts))

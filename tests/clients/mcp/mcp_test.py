@@ -111,7 +111,7 @@ class Agents(Case):
     async def test_refusals(self):
         async def test(client, _):
             await self.refused(client, "read_rows", {"relation": "notes"}, "42501")
-            await self.refused(client, "read_rows", {"relation": "artists", "filters": [{"column": "rating", "value": 1}]}, "42703")
+            await self.refused(client, "read_rows", {"relation": "artists", "filters": [{"column": "rating", "value": 1}]}, "42501")
             await self.refused(client, "read_rows", {"relation": "artists", "query": "limit=9"}, "PGRST102")
             with self.assertRaises(MCPError):
                 await client.call_tool("drop_everything", {})
