@@ -176,7 +176,11 @@ async fn route(
         };
         return (answer, Some(page), None);
     }
+    let page = debug::page(engine.config(), request).map(debug::Page::path);
+    let agents = mcp::wanted(serving.front(), request);
     if origin == Origin::Api
+        && page.is_none()
+        && agents.is_none()
         && let Some(files) = serving.front().files.load_full()
         && let Some(answer) = files.answer(request).await
     {
@@ -193,7 +197,7 @@ async fn route(
         }
     };
     let who = Arc::clone(&asker.identity);
-    if let Some(settings) = mcp::wanted(serving.front(), request) {
+    if let Some(settings) = agents {
         let answer = match passage.identify(&who) {
             Ok(()) => {
                 let agent = Some((request, passage.client()));
@@ -209,7 +213,6 @@ async fn route(
         (Ok(()), None) => engine.answer(request, &asker).await,
         (Err(refusal), _) => passage.refuse(refusal),
     };
-    let page = debug::page(engine.config(), request).map(debug::Page::path);
     (answer, page, Some(who))
 }
 

@@ -246,10 +246,11 @@ impl Verdict {
     /// Says what became of the rows that a filter finds.
     fn count(&mut self) {
         let Some(Counted { all, seen, allowed }) = &self.rows else { return };
+        let rows = if *all == 1 { "row" } else { "rows" };
         let words = match self.operation {
-            Operation::Select => format!(" Of the {all} rows of the filter they see {seen}."),
+            Operation::Select => format!(" Of the {all} {rows} of the filter they see {seen}."),
             _ => format!(
-                " Of the {all} rows of the filter they see {seen}, and the rules for this allow {allowed}."
+                " Of the {all} {rows} of the filter they see {seen}, and the rules for this allow {allowed}."
             ),
         };
         self.because.push_str(&words);
