@@ -173,9 +173,9 @@ pub async fn answer(
 }
 
 /// A page of the core, for who has come by a listener of the administrator's: the port's own may read what is not a row, the socket's is
-/// the administrator. Rows are those of who has signed in, or of the administrator's role.
+/// the administrator, and neither need sign in. Rows are those of who has signed in, or of the administrator's role.
 async fn of_core(engine: &Engine, page: debug::Page, request: &Request<'_>, origin: Origin) -> Answer {
-    let asker = match engine.identify(request).await {
+    let asker = match engine.identify_anybody(request).await {
         Ok(asker) => asker,
         Err(refusal) => return refusal,
     };

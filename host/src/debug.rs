@@ -26,6 +26,7 @@ use crate::observe::{self, context, errors};
 use crate::open;
 use crate::owned::Owned;
 use crate::pool::Lane;
+use crate::sections::Sections;
 use crate::served::Served;
 use crate::source::Source;
 use crate::streaming::Streaming;
@@ -79,7 +80,7 @@ pub async fn told(engine: &Engine, page: Page, request: &Request<'_>, viewer: Vi
     }
     let answer: Answer = match page {
         Page::Index => debug::index(&TOPICS).into(),
-        Page::Config => debug::json_response(&effective::told(engine.config(), &sections())).into(),
+        Page::Config => debug::json_response(&configuration(engine.config())).into(),
         Page::Schema | Page::Explain | Page::PolicyCheck => match served(engine, page, request) {
             Ok(served) => return of_database(served, page, request, viewer).await,
             Err(error) => return refuse(engine.config(), request, &error).into(),
@@ -100,9 +101,11 @@ fn served<'e>(engine: &'e Engine, page: Page, request: &Request<'_>) -> Result<&
 
 async fn of_database(served: &Arc<Served>, page: Page, request: &Request<'_>, viewer: Viewer) -> Answer {
     let owned = Owned::of(request);
-    let work = move |config: &Config, db: &mut dyn Database, shadow: Option<&mut dyn Database>| {
-        let mut schema = Arc::default();
-        owned.with(|request| debug::answer(page, config, &mut schema, &viewer, request, db, shadow))
+    let work = move |config: &Config,
+                     schema: &mut Arc<SchemaCache>,
+                     db: &mut dyn Database,
+                     shadow: Option<&mut dyn Database>| {
+        owned.with(|request| debug::answer(page, config, schema, &viewer, request, db, shadow))
     };
     match with_database(served, page == Page::Explain, work).await {
         Ok(Some(response)) => logged(response),
@@ -119,7 +122,8 @@ pub fn logged(response: Response) -> Answer {
     response.into()
 }
 
-/// What somebody knows of a database: as their role, or with a standing that allows it the whole; rows are those that they see.
+/// What somebody knows of a database: as their role, or with a standing that allows it the whole; rows are those that they see, and no
+/// record of them is handed on.
 ///
 /// # Errors
 /// What the core refuses, and what the database says.
@@ -130,13 +134,17 @@ pub async fn schema(
     wanted: Wanted,
 ) -> Result<Schema, Error> {
     let viewer = viewer.clone();
-    let work = move |config: &Config, db: &mut dyn Database, _: Option<&mut dyn Database>| {
+    let work = move |config: &Config,
+                     schema: &mut Arc<SchemaCache>,
+                     db: &mut dyn Database,
+                     _: Option<&mut dyn Database>| {
         let is_whole = viewer.standing != Standing::Own;
-        debug::reading(config, &mut Arc::default(), db, |schema, db| {
+        debug::reading(config, schema, db, |schema, db| {
             debug::schema_of(config, schema, &viewer.identity, is_whole, &tables, wanted, db)
         })
     };
-    with_database(served, false, work).await?.unwrap_or_else(|| Err(broken()))
+    let (schema, _) = with_database(served, false, work).await?.unwrap_or_else(|| Err(broken()))?;
+    Ok(schema)
 }
 
 /// What a request becomes for who is said to send it. Nothing is run.
@@ -144,8 +152,11 @@ pub async fn schema(
 /// # Errors
 /// What the core refuses, and what the database says.
 pub async fn explain(served: &Arc<Served>, standing: Standing, asked: Asked) -> Result<Report, Error> {
-    let work = move |config: &Config, db: &mut dyn Database, shadow: Option<&mut dyn Database>| {
-        debug::reading(config, &mut Arc::default(), db, |schema: &mut Arc<SchemaCache>, db| {
+    let work = move |config: &Config,
+                     schema: &mut Arc<SchemaCache>,
+                     db: &mut dyn Database,
+                     shadow: Option<&mut dyn Database>| {
+        debug::reading(config, schema, db, |schema: &mut Arc<SchemaCache>, db| {
             debug::explain::report(config, schema, &asked, standing, db, shadow).map_err(Error::Body)
         })
     };
@@ -156,19 +167,24 @@ fn broken() -> Error {
     Error::Internal("the page broke the engine".to_owned())
 }
 
-/// Has `work` done with a connection that reads, on a thread where it keeps nobody waiting; with `tries` an empty database in memory
-/// beside it. None where it panicked.
+/// Has `work` done with a connection that reads and the schema that was told of before, on a thread where it keeps nobody waiting; with
+/// `tries` an empty database in memory beside it. None where it panicked.
 async fn with_database<T: Send + 'static>(
     served: &Arc<Served>,
     tries: bool,
-    work: impl FnOnce(&Config, &mut dyn Database, Option<&mut dyn Database>) -> T + Send + 'static,
+    work: impl FnOnce(&Config, &mut Arc<SchemaCache>, &mut dyn Database, Option<&mut dyn Database>) -> T
+    + Send
+    + 'static,
 ) -> Result<Option<T>, Error> {
     let of_whom = Arc::clone(served);
     let limit = served.config().middleware.request_timeout.0;
     let work = move |db: &mut dyn Database| {
         let mut shadow = tries.then(|| open::in_memory(limit)).and_then(Result::ok);
         let shadow = shadow.as_mut().map(|shadow| shadow as &mut dyn Database);
-        work(of_whom.config(), db, shadow)
+        let mut schema = of_whom.told();
+        let done = work(of_whom.config(), &mut schema, db, shadow);
+        of_whom.keep_told(schema);
+        done
     };
     match served.source() {
         Source::File(pool) => {
@@ -188,7 +204,37 @@ async fn with_database<T: Send + 'static>(
     }
 }
 
-/// What is in effect of the sections that only this host reads, by their names.
-fn sections() -> Json {
-    serde_json::to_value(observe::sections().unwrap_or_default()).unwrap_or_default()
+/// The configuration as it is in effect, with the sections that only this host reads.
+fn configuration(config: &Config) -> Json {
+    let sections = observe::sections().unwrap_or_default();
+    let tree = |sections: &Sections| serde_json::to_value(sections).unwrap_or_default();
+    effective::told(config, &tree(&sections), &tree(&sections.defaults()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::open::tests::Scratch;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_schema_is_read_again_only_where_it_has_changed() {
+        let scratch = Scratch::new("told", "CREATE TABLE t(id INTEGER PRIMARY KEY)");
+        let engine = Engine::native(&scratch.config()).expect("native");
+        let served = engine.served().first().expect("a database");
+        let viewer = Viewer { identity: Arc::default(), standing: Standing::Administrator };
+        let names = async || {
+            let told = schema(served, &viewer, Vec::new(), Wanted::default()).await.expect("a schema");
+            told.relations.into_iter().map(|own| own.name).collect::<Vec<String>>()
+        };
+        assert_eq!(names().await, ["t"]);
+        let first = served.told();
+        assert_eq!(names().await, ["t"]);
+        assert!(Arc::ptr_eq(&first, &served.told()), "it is read for every page");
+        let sql = rusqlite::Connection::open(scratch.path()).expect("database");
+        sql.execute_batch("CREATE TABLE u(id INTEGER PRIMARY KEY)").expect("a table");
+        assert_eq!(names().await, ["t", "u"]);
+        assert!(!Arc::ptr_eq(&first, &served.told()));
+        drop(sql);
+        engine.close(std::time::Duration::from_secs(1)).await.expect("closed");
+    }
 }

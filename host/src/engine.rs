@@ -137,6 +137,17 @@ impl Engine {
         guarded(identified).await.unwrap_or_else(|| Err(Answer::internal()))
     }
 
+    /// The same where nobody need sign in, whatever holds for the API: who comes without credentials is nobody in particular.
+    ///
+    /// # Errors
+    /// The answer to credentials that are refused.
+    pub async fn identify_anybody(&self, request: &Request<'_>) -> Result<Asker, Answer> {
+        match self.sign_in.without_credentials(request) {
+            Some(identity) => Ok(Asker { identity, identified_in: Duration::ZERO }),
+            None => self.identify(request).await,
+        }
+    }
+
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
         if let Some(page) = debug::page(&self.config, request) {
@@ -211,7 +222,7 @@ impl Engine {
 }
 
 /// What comes of work for a request; none where it panicked.
-async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
+pub async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut work = pin!(work);
     let guarded = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -225,7 +236,7 @@ async fn guarded<T>(work: impl Future<Output = T>) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use std::path::{Path, PathBuf};
     use std::task::{Context, Poll, Waker};
@@ -233,11 +244,12 @@ mod tests {
     use crate::open::tests::Scratch;
 
     /// Keeps the one that writes busy until it is dropped.
-    struct Occupied {
+    pub struct Occupied {
         _end: std::sync::mpsc::Sender<()>,
     }
 
-    async fn occupy(engine: &Engine) -> Occupied {
+    /// Waits until the one that writes is busy.
+    pub async fn occupy(engine: &Engine) -> Occupied {
         let Source::File(pool) = engine.served()[0].source().clone() else { panic!("a file") };
         let ((end, ended), (began, begun)) =
             (std::sync::mpsc::channel::<()>(), tokio::sync::oneshot::channel());
@@ -254,10 +266,11 @@ mod tests {
     }
 
     /// A database in a directory that goes with it.
-    struct Fixture(Scratch);
+    pub struct Fixture(Scratch);
 
     impl Fixture {
-        fn new(name: &str) -> Self {
+        /// A new one, with one table.
+        pub fn new(name: &str) -> Self {
             Fixture(Scratch::new(name, "CREATE TABLE t(id INTEGER PRIMARY KEY, n INT)"))
         }
 
@@ -265,7 +278,8 @@ mod tests {
             self.engines_with(|config| config.pool.busy_timeout.0 = Duration::from_millis(100))
         }
 
-        fn engines_with(&self, set: impl FnOnce(&mut Config)) -> [Engine; 2] {
+        /// Both engines, with another configuration.
+        pub fn engines_with(&self, set: impl FnOnce(&mut Config)) -> [Engine; 2] {
             let mut config = self.0.config();
             set(&mut config);
             let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/sqlitrest-guest.wasm");
@@ -276,7 +290,8 @@ mod tests {
         }
     }
 
-    async fn handle(engine: &Engine, method: &str, target: &str, body: &str) -> (u16, String) {
+    /// What a request comes to.
+    pub async fn handle(engine: &Engine, method: &str, target: &str, body: &str) -> (u16, String) {
         let headers: &[(&str, &[u8])] = &[("content-type", b"application/json")];
         let answer = engine.handle(&Request { method, target, headers, body: body.as_bytes() }).await;
         (answer.status, String::from_utf8(answer.body).expect("UTF-8"))

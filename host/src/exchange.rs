@@ -14,11 +14,13 @@ use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
 use crate::admin::{self, Origin};
+use crate::admin_listener;
 use crate::answer::Answer;
 use crate::audit::Recording;
 use crate::coding::{Coder, SentBody};
 use crate::compression::Tags;
 use crate::debug;
+use crate::deeds;
 use crate::docs;
 use crate::edge::Passage;
 use crate::engine::{Asker, Engine};
@@ -94,6 +96,12 @@ async fn answer(
     body: Incoming,
 ) -> Answered {
     let expects = head.headers.contains_key(EXPECT);
+    if origin == Origin::AdminPort
+        && let Err(refusal) = admin_listener::misdirected(&serving.front().admin_hosts, head)
+    {
+        unread(body, expects);
+        return refusal.into();
+    }
     // Whom an administrator's listener lets in is not counted.
     if origin == Origin::Api
         && let Err(refusal) = passage.enter(!admin::is_probe(head))
@@ -162,12 +170,17 @@ async fn route(
     };
     if let Some((answer, page)) = admin::answer(serving, engine, request, origin).await {
         let answer = match recording {
-            Some(recording) => recording.administered(engine, request, answer).await,
+            Some(recording) if page == deeds::PREFIX => recording.administered(engine, request, answer).await,
+            Some(recording) => recording.told(engine, request, answer).await,
             None => answer,
         };
         return (answer, Some(page), None);
     }
+    let page = debug::page(engine.config(), request).map(debug::Page::path);
+    let agents = mcp::wanted(serving.front(), request);
     if origin == Origin::Api
+        && page.is_none()
+        && agents.is_none()
         && let Some(files) = serving.front().files.load_full()
         && let Some(answer) = files.answer(request).await
     {
@@ -177,21 +190,19 @@ async fn route(
         Ok(asker) => asker,
         Err(refusal) => {
             let answer = match recording {
-                Some(recording) => recording.refused(engine, request, refusal).await,
+                Some(recording) => recording.refused(engine, request, None, refusal).await,
                 None => refusal,
             };
             return (answer, None, None);
         }
     };
     let who = Arc::clone(&asker.identity);
-    if let Some(settings) = mcp::wanted(serving.front(), request) {
-        // What its tools ask has records of its own.
-        drop(recording);
+    if let Some(settings) = agents {
         let answer = match passage.identify(&who) {
             Ok(()) => {
                 let agent = Some((request, passage.client()));
                 let caller = mcp::Caller::new(engine, settings, Arc::clone(&who), serving.audit(), agent);
-                mcp::answer(caller, request).await
+                of_agent(recording, engine, request, caller).await
             }
             Err(refusal) => refusal,
         };
@@ -202,8 +213,22 @@ async fn route(
         (Ok(()), None) => engine.answer(request, &asker).await,
         (Err(refusal), _) => passage.refuse(refusal),
     };
-    let page = debug::page(engine.config(), request).map(debug::Page::path);
     (answer, page, Some(who))
+}
+
+/// The answer to an agent. What its tools ask has records of its own; that the agent itself was refused is recorded here.
+async fn of_agent(
+    recording: Option<Recording>,
+    engine: &Engine,
+    request: &http::Request<'_>,
+    caller: mcp::Caller,
+) -> Answer {
+    let (recording, who) = (recording.map(Recording::without_place), Arc::clone(&caller.identity));
+    let answer = mcp::answer(caller, request).await;
+    match recording {
+        Some(recording) => recording.refused(engine, request, Some(&who), answer).await,
+        None => answer,
+    }
 }
 
 /// The whole body, or the answer to one that is too large, too slow or broken.

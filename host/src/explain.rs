@@ -61,12 +61,16 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
         Ok(report(config, schema, &asked, Standing::Administrator, db, Some(&mut shadow)))
     });
     let report = report.map_err(|error| anyhow!("{}", error.problem().message))?.map_err(Error::msg)?;
+    // Standard output may be closed.
+    let tell = || drop(flags.of.tell(&report, || text(&report, config.policies.is_some())));
     if let Some(refused) = &report.refused {
-        let why = report.next.first().map(|next| format!(" {next}")).unwrap_or_default();
+        if flags.of.is_json() {
+            tell();
+        }
+        let why = report.next.first().map(|next| format!("\n{next}")).unwrap_or_default();
         return Err(anyhow!("the request is refused: {refused}{why}"));
     }
-    // Standard output may be closed.
-    let _ = flags.of.tell(&report, || text(&report, config.policies.is_some()));
+    tell();
     Ok(())
 }
 

@@ -21,6 +21,8 @@ pub struct Front {
     pub limits: Limits,
     /// What holds for requests.
     pub edge: Edge,
+    /// The names by which the administrator's port may be asked for. They are those of the start.
+    pub admin_hosts: Vec<String>,
     /// The certificate of the port. Whether there is one is settled at the start.
     pub tls: Option<Arc<Tls>>,
     /// What agents may at the moment.
@@ -48,7 +50,8 @@ impl Front {
         let tls = sections.tls.as_ref().map(Tls::new).transpose()?.map(Arc::new);
         let files = ArcSwapOption::new(files(config, sections)?);
         let mcp = ArcSwap::from_pointee(sections.mcp.clone());
-        Ok(Front { limits, edge, tls, mcp, files })
+        let admin_hosts = sections.admin.hosts.clone();
+        Ok(Front { limits, edge, admin_hosts, tls, mcp, files })
     }
 
     /// Listens where `[server]` says.

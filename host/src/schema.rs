@@ -69,8 +69,8 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
     let told = debug::reading(&config, &mut schema, connection.database(), |schema, db| {
         debug::schema_of(&config, schema, &identity, is_whole, &flags.table, wanted, db)
     });
-    let told = told.map_err(|error| anyhow!("{}", error.problem().message))?;
-    let about = Told { database: PathBuf::from(config.database().1.place()), schema: told };
+    let (schema, _) = told.map_err(|error| anyhow!("{}", error.problem().message))?;
+    let about = Told { database: PathBuf::from(config.database().1.place()), schema };
     flags.of.tell(&about, || if flags.prompt { compact(&about.schema) } else { text(&about) })
 }
 

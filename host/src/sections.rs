@@ -71,10 +71,20 @@ impl Sections {
         Ok((sections, wrong.into_iter().map(place).collect()))
     }
 
+    /// What they are where nothing is said: each of those that are there.
+    pub fn defaults(&self) -> Sections {
+        Sections {
+            audit: self.audit.as_ref().map(|_| audit::settings::Settings::default()),
+            backup: self.backup.as_ref().map(|_| backup::settings::Settings::default()),
+            ..Sections::default()
+        }
+    }
+
     /// Reads the lists that are elsewhere; what is wrong with them, in sentences that begin with their keys.
     pub fn read_lists(&mut self, config: &Config, read: &mut Reader<'_>) -> Vec<ConfigError> {
-        let wrong = self.backup.iter_mut().flat_map(|backup| backup.read_lists(config, read));
-        wrong.map(ConfigError).collect()
+        let mut wrong = self.admin.read_lists(read);
+        wrong.extend(self.backup.iter_mut().flat_map(|backup| backup.read_lists(config, read)));
+        wrong.into_iter().map(ConfigError).collect()
     }
 
     /// Says where the files are that the sections name, by how `place` sees their paths.

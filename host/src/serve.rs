@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use sqlitrest_runtime::config::Engine as Kind;
+use sqlitrest_runtime::config::{Config, Engine as Kind};
 
 use crate::admin::Origin;
 use crate::admin_listener::Listeners;
@@ -16,13 +16,14 @@ use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::examples::curl_lines;
 use crate::exchange::exchange;
+use crate::front::Front;
 use crate::listener::Listener;
 use crate::observe::{logging, names};
 use crate::served::Served;
 use crate::serving::Serving;
 use crate::settings::Settings;
 use crate::watch::watch;
-use crate::{admin, backup, docs, log, observe, server};
+use crate::{admin, backup, docs, log, mcp, observe, server};
 
 /// How long the end waits for connections to the database that were cut off.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -65,14 +66,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
         for warning in doubtful.chain(warnings) {
             log(format_args!("warning: {warning}"));
         }
-        for page in admin::hidden_pages(config) {
-            log(format_args!(
-                "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
-            ));
-        }
-        if docs::is_hidden(config) {
-            log(format_args!("warning: /_docs is that of a relation, not the page that shows the API"));
-        }
+        warn_of_same_names(config, serving.front());
         let _admin = admin.serve(&serving);
         // Held any longer it could not be given up when another takes its place.
         drop(engine);
@@ -86,6 +80,23 @@ pub(crate) fn serve(settings: Settings) -> Result<(), Failure> {
     });
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
+}
+
+/// Says which paths of the server and relations of the same name stand in each other's way.
+fn warn_of_same_names(config: &Config, front: &Front) {
+    for page in admin::hidden_pages(config) {
+        log(format_args!(
+            "warning: {page} is that of a relation, not what the server tells of itself: use the admin listener, or set api.base_path"
+        ));
+    }
+    if mcp::hides_relation(front) {
+        log(format_args!(
+            "warning: /_mcp is where agents are served, not the relation of this name: that is at /%5Fmcp, or set api.base_path"
+        ));
+    }
+    if docs::is_hidden(config) {
+        log(format_args!("warning: /_docs is that of a relation, not the page that shows the API"));
+    }
 }
 
 /// Listens where the command line or the configuration says.

@@ -1,8 +1,9 @@
 //! One database with what answers for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
+use sqlitrest_runtime::SchemaCache;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
@@ -29,6 +30,8 @@ pub struct Served {
     config: Config,
     source: Source,
     core: Core,
+    /// The newest schema that was told of. What answers requests has one of its own.
+    told: Mutex<Arc<SchemaCache>>,
 }
 
 enum Core {
@@ -59,7 +62,7 @@ impl Served {
                 Core::Component(Component::new(&config, Arc::clone(guests), source.clone())?)
             }
         };
-        Ok(Arc::new(Served { config, source, core }))
+        Ok(Arc::new(Served { config, source, core, told: Mutex::default() }))
     }
 
     /// The name of the database.
@@ -75,6 +78,17 @@ impl Served {
     /// The connections, or the server.
     pub fn source(&self) -> &Source {
         &self.source
+    }
+
+    /// The schema that was told of last (`/_schema`, `/_debug`, agents); an empty one before that. Whoever uses it looks whether it is
+    /// still that of the file.
+    pub fn told(&self) -> Arc<SchemaCache> {
+        Arc::clone(&self.told.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Keeps what [`Served::told`] gives from now on.
+    pub fn keep_told(&self, schema: Arc<SchemaCache>) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = schema;
     }
 
     /// Answers a request of who asks.

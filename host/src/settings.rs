@@ -132,6 +132,11 @@ impl Of {
         Ok(configuration(self.which.config.clone())?.sections)
     }
 
+    /// Whether answers are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer.
     ///
     /// # Errors

@@ -84,6 +84,11 @@ impl SignIn {
         self.made_of == fingerprint(config)
     }
 
+    /// Nobody in particular, where a request comes without credentials.
+    pub fn without_credentials(&self, request: &Request<'_>) -> Option<Arc<Identity>> {
+        self.authenticator.without_credentials(request)
+    }
+
     /// Who asks.
     ///
     /// # Errors

@@ -85,6 +85,13 @@ fn explain() {
     let ended = of(&["GET /audit"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("permission denied for table audit"), "{}", ended.stderr);
+    // Programs are told in the form of every other report, too.
+    let ended = of(&["GET /audit", "--json"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("permission denied for table audit"), "{}", ended.stderr);
+    let json: serde_json::Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!((&json["refused"]["code"], &json["statements"]), (&"42501".into(), &serde_json::json!([])));
+    assert!(json["next"].as_array().is_some_and(|next| !next.is_empty()), "{json}");
     let ended = of(&["GET articles"]);
     assert!(ended.stderr.contains("begins with no slash"), "{}", ended.stderr);
 }

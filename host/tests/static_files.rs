@@ -290,3 +290,19 @@ fn what_cannot_be_meant() {
     assert_eq!(get(&server.address, "/").body, "docs\n");
     server.stop();
 }
+
+/// What the server tells of itself and what agents ask stand beside the API, where files are.
+#[test]
+fn the_servers_own_pages_are_no_files() {
+    let scratch = Scratch::new();
+    let more = "[auth.jwt]\nsecret = \"reallyreallyreallyreallyverysafe\"\n[debug]\nenabled = true\n[mcp]\nenabled = true\n";
+    let config = project(&scratch, more);
+    for engine in ENGINES {
+        let server = serve_config(engine, &config, &[]);
+        for page in ["/_schema?format=text", "/_debug", "/_debug/config", "/_debug/pools", "/_mcp"] {
+            assert_eq!(get(&server.address, page).status, 401, "{engine}: {page}");
+        }
+        assert_eq!(get(&server.address, "/_schemas").status, 404, "a file that is not there");
+        server.stop();
+    }
+}

@@ -74,6 +74,21 @@ pub enum Operation {
     Call,
 }
 
+impl Act {
+    /// That rows of a relation were read.
+    pub fn read(relation: &str, rows: Option<u64>) -> Act {
+        Act {
+            operation: Operation::Select,
+            relation: relation.to_owned(),
+            table: None,
+            rows,
+            key: Vec::new(),
+            keys: Vec::new(),
+            more: 0,
+        }
+    }
+}
+
 impl Operation {
     /// Whether it may change rows.
     pub fn writes(self) -> bool {

@@ -72,8 +72,9 @@ pub fn authorize(schema: &SchemaCache, plan: Plan) -> Result<Authorized, Error> 
             if let Some(read) = &call.read {
                 // The rows are the function's; what is embedded into them is not.
                 sight.parts(read)?;
-                sight.restricted |= !schema.restricted.is_empty();
             }
+            // What its SQL asks is not known here.
+            sight.restricted |= !schema.restricted.is_empty();
             Limits::none()
         }
         Plan::Insert(insert) => sight.insert(insert)?,

@@ -69,7 +69,8 @@ impl Fixture {
     /// # Panics
     /// Where `extra` is not a configuration.
     pub fn config(&self, engine: &str, extra: &str) -> Config {
-        Config::load("scenario", &self.config_text(engine, extra), []).unwrap()
+        // The name that the component has for it under Spin.
+        Config::load("/sqlitrest.toml", &self.config_text(engine, extra), []).unwrap()
     }
 
     /// The same as text.

@@ -32,7 +32,7 @@ use crate::answer::Answer;
 use entry::Entry;
 use keeper::{Keeper, Message};
 use log::Log;
-pub use note::Recording;
+pub use note::{Recording, to_the_end};
 pub use settings::audits;
 use settings::{OnFull, Settings};
 pub use state::Snapshot;

@@ -9,6 +9,7 @@ use sqlitrest_runtime::identity::Identity;
 use super::entry::{Entry, Event, Sent};
 use super::{Audit, Place};
 use crate::answer::Answer;
+use crate::debug;
 use crate::engine::{Asker, Engine};
 use crate::observe::context;
 use crate::owned::Owned;
@@ -49,17 +50,12 @@ impl Recording {
         if !may_write(request.method) {
             return self.answer(engine, request, &asker).await;
         }
-        // On a task of its own: what is written is recorded, whether or not its client waits for the answer.
-        let (engine, owned) = (Arc::clone(engine), Owned::of(request));
-        let work = async move {
-            let headers = owned.headers();
-            self.answer(&engine, &owned.request(&headers), &asker).await
-        };
-        let task = tokio::spawn(context::carry(work));
-        task.await.unwrap_or_else(|_| Answer::internal())
+        // What is written is recorded, whether or not its client waits for the answer.
+        to_the_end(Some(self), engine, request, asker).await
     }
 
-    async fn answer(self, engine: &Engine, request: &Request<'_>, asker: &Asker) -> Answer {
+    /// The same of a request that may be given up at any time, whatever its method.
+    pub async fn answer(self, engine: &Engine, request: &Request<'_>, asker: &Asker) -> Answer {
         let answer = engine.answer(request, asker).await;
         match self.event(&answer) {
             Some(event) => self.note(event, engine, request, Some(&*asker.identity), answer).await,
@@ -67,21 +63,50 @@ impl Recording {
         }
     }
 
-    /// Records that credentials were refused.
-    pub async fn refused(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
+    /// The same without the place, for who does nothing but have others do it: they take places of their own, and there may be but one.
+    pub fn without_place(self) -> Recording {
+        Recording { place: None, ..self }
+    }
+
+    /// Records that who asks was refused before anything was done, if they were; `identity` is who they are, where that is known.
+    pub async fn refused(
+        self,
+        engine: &Engine,
+        request: &Request<'_>,
+        identity: Option<&Identity>,
+        answer: Answer,
+    ) -> Answer {
         match self.event(&answer) {
-            Some(event) => self.note(event, engine, request, None, answer).await,
+            Some(event) => self.note(event, engine, request, identity, answer).await,
             None => answer,
         }
     }
 
     /// Records what an administrator had the server do, or was refused.
     pub async fn administered(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
-        let event = match answer.status {
-            200..300 if may_write(request.method) => Some(Event::Admin),
-            _ => self.event(&answer),
-        };
-        let Some(event) = event else { return answer };
+        match answer.status {
+            200..300 if may_write(request.method) => {
+                self.by_administrator(Event::Admin, engine, request, answer).await
+            }
+            _ => self.told(engine, request, answer).await,
+        }
+    }
+
+    /// Records what was read for a page that tells of the server, or that it was refused.
+    pub async fn told(self, engine: &Engine, request: &Request<'_>, answer: Answer) -> Answer {
+        match self.event(&answer) {
+            Some(event) => self.by_administrator(event, engine, request, answer).await,
+            None => answer,
+        }
+    }
+
+    async fn by_administrator(
+        self,
+        event: Event,
+        engine: &Engine,
+        request: &Request<'_>,
+        answer: Answer,
+    ) -> Answer {
         // Once more, for the record.
         let asker = engine.identify(request).await.ok();
         let identity = asker.as_ref().map(|asker| &*asker.identity);
@@ -117,12 +142,37 @@ impl Recording {
         };
         let mut entry = Entry::new(event, request, identity, &answer);
         entry.remote = remote.map(|remote| remote.to_canonical().to_string());
-        let database = engine.config().database_of(request).filter(|_| event != Event::Admin);
-        entry.database = database.map(str::to_owned);
+        let config = engine.config();
+        // A page may name its database elsewhere than other requests do.
+        let database = match debug::page(config, request) {
+            Some(page) => page.database(config, request).ok(),
+            None => config.database_of(request),
+        };
+        entry.database = database.filter(|_| event != Event::Admin).map(str::to_owned);
         entry.sent = audit.settings.values.then(|| Sent::of(request));
         entry.acts = std::mem::take(&mut answer.acts);
         if audit.record(place, entry).await { answer } else { unrecorded(event) }
     }
+}
+
+/// Has a request answered on a task of its own: it goes to its end, whether or not whoever asks waits for that.
+pub async fn to_the_end(
+    recording: Option<Recording>,
+    engine: &Arc<Engine>,
+    request: &Request<'_>,
+    asker: Asker,
+) -> Answer {
+    let (engine, owned) = (Arc::clone(engine), Owned::of(request));
+    let work = async move {
+        let headers = owned.headers();
+        let request = owned.request(&headers);
+        match recording {
+            Some(recording) => recording.answer(&engine, &request, &asker).await,
+            None => engine.answer(&request, &asker).await,
+        }
+    };
+    let task = tokio::spawn(context::carry(work));
+    task.await.unwrap_or_else(|_| Answer::internal())
 }
 
 /// A place for a record of what has come to nothing. Who leaves meanwhile is counted.

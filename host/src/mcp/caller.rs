@@ -11,9 +11,10 @@ use sqlitrest_runtime::http::Request;
 use sqlitrest_runtime::identity::Identity;
 use tokio::time::timeout;
 
+use super::always_writes;
 use super::settings::Settings;
 use crate::answer::Answer;
-use crate::audit::{Audit, Recording};
+use crate::audit::{Audit, Recording, to_the_end};
 use crate::engine::{Asker, Engine};
 use crate::observe::context::{self, Context};
 use crate::served::Served;
@@ -62,7 +63,7 @@ pub struct Asks {
     pub prefer: String,
     /// The body, JSON.
     pub body: String,
-    /// Whether it may change anything, so that it is not to be given up half-way.
+    /// Whether it may change anything, so that it is not to be given up half-way. By its method alone that is not known.
     pub writes: bool,
 }
 
@@ -91,19 +92,21 @@ impl Caller {
         }
     }
 
-    /// Has something answered, of which no more than `most` bytes are wanted; in time, or not at all.
+    /// Has something answered, of which no more than `most` bytes are wanted; in time, or not at all. What writes goes to its end, also
+    /// where the future is dropped: the agent has left, or does not want it any more.
     pub async fn ask(&self, asks: &Asks, most: usize) -> (Answer, bool) {
+        let writes = asks.writes || always_writes(self.engine.config());
         let work = async {
-            let answer = self.answer(asks).await;
+            let answer = self.answer(asks, writes).await;
             answer.beginning(most).await
         };
-        if asks.writes {
+        if writes {
             return work.await;
         }
         self.in_time(work).await.unwrap_or_else(|late| (late, true))
     }
 
-    async fn answer(&self, asks: &Asks) -> Answer {
+    async fn answer(&self, asks: &Asks, writes: bool) -> Answer {
         let mut headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         headers.push(("accept", b"application/json"));
@@ -124,10 +127,18 @@ impl Caller {
             body: asks.body.as_bytes(),
         };
         let asker = Asker { identity: Arc::clone(&self.identity), identified_in: Duration::ZERO };
-        let Some(audit) = &self.audit else { return self.engine.answer(&request, &asker).await };
-        match Recording::begin(audit, &request, self.remote).await {
-            Ok(recording) => recording.carry_out(&self.engine, &request, asker).await,
-            Err(refusal) => refusal,
+        let recording = match &self.audit {
+            Some(audit) => match Recording::begin(audit, &request, self.remote).await {
+                Ok(recording) => Some(recording),
+                Err(refusal) => return refusal,
+            },
+            None => None,
+        };
+        match recording {
+            recording if writes => to_the_end(recording, &self.engine, &request, asker).await,
+            // A POST, too, holds a connection no longer than somebody waits for it.
+            Some(recording) => recording.answer(&self.engine, &request, &asker).await,
+            None => self.engine.answer(&request, &asker).await,
         }
     }
 
@@ -183,6 +194,65 @@ impl Caller {
         match config.debug.enabled && config.is_administrator(&self.identity) {
             true => Standing::Administrator,
             false => Standing::Own,
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::task::{Context, Poll, Waker};
+
+    use serde_json::Map;
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::asking::identity;
+    use crate::engine::tests::{Fixture, handle, occupy};
+    use crate::open::tests::Scratch;
+
+    /// The longest that anything here is waited for.
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Nobody, with the settings by default.
+    fn of(engine: &Arc<Engine>) -> Caller {
+        let nobody = identity(engine.config(), None, None, Map::new());
+        Caller::new(engine, Arc::default(), nobody, None, None)
+    }
+
+    /// The same over a database in a directory that goes with it.
+    pub fn caller(name: &str) -> (Scratch, Caller) {
+        let scratch = Scratch::new(name, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        let engine = Arc::new(Engine::native(&scratch.config()).expect("an engine"));
+        (scratch, of(&engine))
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_writes_goes_to_its_end_though_nobody_waits() {
+        let fixture = Fixture::new("mcp-leaves");
+        for engine in fixture.engines_with(|config| config.pool.busy_timeout.0 = LIMIT) {
+            let engine = Arc::new(engine);
+            let caller = of(&engine);
+            let asks = Asks {
+                method: "POST",
+                target: "/t".to_owned(),
+                database: None,
+                prefer: String::new(),
+                body: r#"{"id":1}"#.to_owned(),
+                writes: true,
+            };
+            let other = occupy(&engine).await;
+            let mut call = Box::pin(caller.ask(&asks, 1_000));
+            assert!(matches!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+            drop(call);
+            drop(other);
+            let written = async {
+                while handle(&engine, "GET", "/t?select=id", "").await.1 != r#"[{"id":1}]"# {
+                    yield_now().await;
+                }
+            };
+            timeout(LIMIT, written).await.expect("it is written");
+            assert_eq!(handle(&engine, "DELETE", "/t?id=eq.1", "").await.0, 204);
+            engine.close(Duration::from_secs(1)).await.expect("closed");
         }
     }
 }

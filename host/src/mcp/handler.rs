@@ -14,6 +14,7 @@ use serde_json::Value as Json;
 use super::caller::Caller;
 use super::{resources, told, tools};
 use crate::answer::Answer;
+use crate::engine::guarded;
 
 /// How filters work, for the model.
 const INSTRUCTIONS: &str = include_str!("instructions.txt");
@@ -52,13 +53,14 @@ impl ServerHandler for Handler {
         let caller = &self.0;
         let work = tools::call(caller, &request.name, request.arguments.unwrap_or_default());
         let called = tokio::select! {
-            called = caller.scope(work) => called,
-            // Nobody waits for it any more.
+            called = kept(caller, work) => called,
+            // Nobody waits for it any more. What writes goes on all the same.
             () = context.ct.cancelled() => return Err(ErrorData::internal_error("The call was cancelled", None)),
         };
         match called {
-            Some(told) => Ok(told.unwrap_or_else(|answer| told::failure(&answer)).into()),
-            None => {
+            Ok(Some(told)) => Ok(told.unwrap_or_else(|answer| told::failure(&answer)).into()),
+            Err(broken) => Ok(told::failure(&broken).into()),
+            Ok(None) => {
                 let names: Vec<String> =
                     tools::all(&caller.settings).iter().map(|tool| tool.name.to_string()).collect();
                 let message = format!("There is no tool of this name; there are {}", names.join(", "));
@@ -72,7 +74,7 @@ impl ServerHandler for Handler {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let listed = self.0.scope(resources::list(&self.0)).await;
+        let listed = kept(&self.0, resources::list(&self.0)).await.flatten();
         listed.map(ListResourcesResult::with_all_items).map_err(|answer| error(&answer))
     }
 
@@ -89,14 +91,23 @@ impl ServerHandler for Handler {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        match self.0.scope(resources::read(&self.0, &request.uri)).await {
-            Some(read) => read.map(ReadResourceResponse::from).map_err(|answer| error(&answer)),
-            None => {
+        match kept(&self.0, resources::read(&self.0, &request.uri)).await {
+            Ok(Some(read)) => read.map(ReadResourceResponse::from).map_err(|answer| error(&answer)),
+            Err(broken) => Err(error(&broken)),
+            Ok(None) => {
                 let message = "There is no resource of this address; there are sqlitrest://schema and sqlitrest://schema/RELATION";
                 Err(ErrorData::resource_not_found(message, None))
             }
         }
     }
+}
+
+/// What comes of work for a caller.
+///
+/// # Errors
+/// The answer where it panicked: the agent would wait for one for ever.
+async fn kept<T>(caller: &Caller, work: impl Future<Output = T>) -> Result<T, Answer> {
+    guarded(caller.scope(work)).await.ok_or_else(Answer::internal)
 }
 
 /// What resources have in place of a tool's error.
@@ -107,5 +118,19 @@ fn error(answer: &Answer) -> ErrorData {
         404 => ErrorData::resource_not_found(message, Some(problem)),
         400..500 => ErrorData::invalid_params(message, Some(problem)),
         _ => ErrorData::internal_error(message, Some(problem)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::caller::tests::caller;
+
+    #[tokio::test]
+    async fn what_panics_is_answered() {
+        let (_scratch, caller) = caller("mcp-panics");
+        let broken: Result<(), Answer> = kept(&caller, async { panic!("on purpose") }).await;
+        assert_eq!(broken.map_err(|answer| answer.status), Err(500));
+        assert_eq!(kept(&caller, async { 7 }).await, Ok(7));
     }
 }

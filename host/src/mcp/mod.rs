@@ -20,16 +20,30 @@ mod writes;
 
 use std::sync::Arc;
 
+use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::http::Request;
 
-pub use caller::{Asks, Caller};
+pub use caller::Caller;
 pub use http::answer;
 pub use settings::Settings;
 
 use crate::front::Front;
+use crate::observe::names;
 
 /// Where it is, beside the API.
 pub const PATH: &str = "/_mcp";
+
+/// Whether it stands in front of a relation of the same name.
+pub fn hides_relation(front: &Front) -> bool {
+    let name = PATH.trim_start_matches('/');
+    front.mcp.load().enabled && names::now().has_at_root(name)
+}
+
+/// Whether every request writes, because the function does that is run before each.
+fn always_writes(config: &Config) -> bool {
+    let name = config.api.pre_request.as_str();
+    !name.is_empty() && config.udf.iter().any(|udf| udf.name == name && !udf.readonly)
+}
 
 /// The settings, if a request is one of an agent. What a browser asks beforehand (`OPTIONS`) the API answers for all paths.
 pub fn wanted(front: &Front, request: &Request<'_>) -> Option<Arc<Settings>> {

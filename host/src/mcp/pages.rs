@@ -125,7 +125,7 @@ impl Paged {
         // The API has a limit of its own, and does not say that it was reached.
         let is_capped = api > 0 && count >= api && page.limit.is_none_or(|limit| limit > api);
         let cut = rows.cut.or(is_capped.then_some(Cut::Rows));
-        let next = page.offset.unwrap_or_default() + count;
+        let next = page.offset.unwrap_or_default().saturating_add(count);
         let note = cut.map(|cut| told::note(cut, count, settings.max_bytes.0, next));
         let answered = Answered { total, truncated: cut.is_some(), note, ..Answered::default() };
         Ok(Paged { rows: Some(rows), body: None, answered })
@@ -187,4 +187,21 @@ pub async fn call_function(caller: &Caller, arguments: Map<String, Json>) -> Tol
 fn raw(body: &[u8]) -> Option<Box<RawValue>> {
     let json = serde_json::from_slice::<Box<RawValue>>(body);
     json.or_else(|_| serde_json::value::to_raw_value(&String::from_utf8_lossy(body))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::caller::tests::caller;
+
+    #[tokio::test]
+    async fn where_to_go_on_is_a_number() {
+        let (_scratch, caller) = caller("mcp-pages");
+        for (offset, next) in [(None, "offset 2 "), (Some(u64::MAX), "offset 18446744073709551615 ")] {
+            let answer = Answer::of(200, Vec::new(), b"[1,2,3]".to_vec());
+            let page = Page { offset, ..Page::default() };
+            let paged = Paged::of(&caller, answer, true, &page, Some(2)).expect("rows");
+            assert!(paged.answered.note.as_deref().is_some_and(|note| note.contains(next)), "{offset:?}");
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub enum Cut {
 /// Takes rows until there are enough.
 struct Taking<'r> {
     taken: &'r mut Rows,
+    /// Where the body ends, or what there is of it.
+    end: *const u8,
     most_rows: usize,
     most_bytes: usize,
     is_whole: &'r mut bool,
@@ -40,7 +42,11 @@ impl<'de> Visitor<'de> for Taking<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<(), A::Error> {
         let mut bytes = 0;
-        while let Some(row) = all.next_element::<Box<RawValue>>()? {
+        while let Some(row) = all.next_element::<&'de RawValue>()? {
+            // No list ends with a row: what goes on behind the end may be more of this one, as with a number.
+            if row.get().as_bytes().as_ptr_range().end == self.end {
+                return Ok(());
+            }
             bytes += row.get().len() + 1;
             if self.taken.rows.len() >= self.most_rows {
                 self.taken.cut = Some(Cut::Rows);
@@ -50,7 +56,7 @@ impl<'de> Visitor<'de> for Taking<'_> {
                 self.taken.cut = Some(Cut::Bytes);
                 break;
             }
-            self.taken.rows.push(row);
+            self.taken.rows.push(row.to_owned());
         }
         *self.is_whole = true;
         Ok(())
@@ -64,7 +70,8 @@ impl Rows {
             return None;
         }
         let (mut taken, mut is_whole) = (Rows::default(), false);
-        let taking = Taking { taken: &mut taken, most_rows, most_bytes, is_whole: &mut is_whole };
+        let end = body.as_ptr_range().end;
+        let taking = Taking { taken: &mut taken, end, most_rows, most_bytes, is_whole: &mut is_whole };
         // That it does not end where rows were left is no news.
         let _ = serde_json::Deserializer::from_slice(body).deserialize_seq(taking);
         if !is_whole {
@@ -95,6 +102,9 @@ mod tests {
             let (count, cut) = check(&body[..end], 3, 100).expect("a list");
             assert!(count < 3 && cut == Some(Cut::Bytes), "{end}: {count} {cut:?}");
         }
+        // The last may be the beginning of another number.
+        assert_eq!(check("[1,23", 9, 99), Some((1, Some(Cut::Bytes))));
+        assert_eq!(check("[1,23,", 9, 99), Some((2, Some(Cut::Bytes))));
         let rows = Rows::of(b"[9007199254740993,1.10]", 9, 99).expect("a list");
         assert_eq!(serde_json::to_string(&rows.rows).expect("JSON"), "[9007199254740993,1.10]");
     }

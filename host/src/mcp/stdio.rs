@@ -9,9 +9,10 @@ use clap::Args;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use serde_json::{Map, Value as Json};
-use sqlitrest_runtime::config::Config;
+use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::identity::Identity;
 
+use super::always_writes;
 use super::caller::Caller;
 use super::handler::Handler;
 use crate::asking::{claims, identity};
@@ -51,15 +52,19 @@ pub struct McpFlags {
 }
 
 impl McpFlags {
-    /// What `serve` would be told.
+    /// What `serve` would be told, but for files that stay as they are where nothing is written.
     fn settings(&self) -> Result<Settings> {
-        Settings::resolve(&Flags {
+        let mut settings = Settings::resolve(&Flags {
             path: self.path.clone(),
             engine: self.engine,
             config: self.config.clone(),
             guest: self.guest.clone(),
             ..Flags::default()
-        })
+        })?;
+        if !settings.sections.mcp.write && !always_writes(&settings.config) {
+            settings.config.databases.values_mut().for_each(|file| file.mode = Mode::ReadOnly);
+        }
+        Ok(settings)
     }
 
     /// Who the agent is.

@@ -2,7 +2,7 @@
 //! value is one of the query string, and neither can become another path or another parameter.
 
 use serde_json::Value as Json;
-use sqlitrest_runtime::query_params::{decode, percent_encode};
+use sqlitrest_runtime::query_params::{QueryParams, Unfiltered, decode, percent_encode};
 
 use super::arguments::{Filter, Page};
 
@@ -55,6 +55,16 @@ impl Target {
             self.parameter(&sendable(pair));
         }
         Ok(())
+    }
+
+    /// Whether there is a condition on the rows of the path. What is for an embed (`albums.id=eq.1`, `albums.limit=5`) is none.
+    pub fn has_condition(&self) -> bool {
+        let query = self.0.split_once('?').map_or("", |(_, query)| query);
+        match QueryParams::parse(query, Unfiltered::Refused) {
+            Ok(params) => params.filters.iter().any(|(embed, _)| embed.is_empty()),
+            // The API says why it is none.
+            Err(_) => true,
+        }
     }
 
     /// Adds what a page is asked with, but how many rows it has.
@@ -140,6 +150,14 @@ fn condition(filter: &Filter) -> Result<String, String> {
         Json::Null => {
             return Err(format!("filters: nothing is {operator} null; use is or not.is for {column}"));
         }
+        Json::Object(_) if !matches!(bare, "cs" | "cd") => {
+            return Err(format!("filters: {column} is {operator} no object; a path into JSON is data->>key"));
+        }
+        Json::Array(items) if items.contains(&Json::Null) => {
+            return Err(format!(
+                "filters: no list holds null; ask for {column} by is with null, in `query` with or=(…)"
+            ));
+        }
         Json::Array(items) if bare == "in" => format!("{operator}.({})", list(items)),
         Json::Array(items) => format!("{operator}.{{{}}}", list(items)),
         Json::String(text) => format!("{operator}.{text}"),
@@ -182,7 +200,7 @@ mod tests {
     fn values_stay_in_their_parameter() {
         let filters = json!([
             { "column": "name", "value": "a&limit=9#x" },
-            { "column": "id", "operator": "in", "value": [1, "a\"b\\,c", null] },
+            { "column": "id", "operator": "in", "value": [1, "a\"b\\,c"] },
             { "column": "tags", "operator": "cs", "value": ["x"] },
             { "column": "gone", "value": null },
             { "column": "price", "operator": "not.gt", "value": 2.5 },
@@ -190,8 +208,29 @@ mod tests {
         let target = of(filters, "").expect("a target");
         assert_eq!(
             target,
-            "/rest/tracks?name=eq.a%26limit%3D9%23x&id=in.%281%2C%22a%5C%22b%5C%5C%2Cc%22%2Cnull%29&tags=cs.%7B%22x%22%7D&gone=is.null&price=not.gt.2.5"
+            "/rest/tracks?name=eq.a%26limit%3D9%23x&id=in.%281%2C%22a%5C%22b%5C%5C%2Cc%22%29&tags=cs.%7B%22x%22%7D&gone=is.null&price=not.gt.2.5"
         );
+    }
+
+    #[test]
+    fn what_is_for_an_embed_is_no_condition() {
+        let has_condition = |filters: Json, query: &str| {
+            let filters: Vec<Filter> = serde_json::from_value(filters).expect("filters");
+            let mut target = Target::relation("", "tracks").expect("a name");
+            target.filter(&filters, Some(query)).expect("conditions");
+            target.has_condition()
+        };
+        for query in
+            ["", "albums.limit=5", "albums.order=id", "albums.id=eq.1", "albums.not.or=(a.eq.1)", "after=(1)"]
+        {
+            assert!(!has_condition(json!([]), query), "{query}");
+        }
+        assert!(!has_condition(json!([{ "column": "albums.id", "value": 1 }]), ""));
+        assert!(has_condition(json!([{ "column": "id", "value": 1 }]), "albums.limit=5"));
+        for query in ["id=eq.1", "not.or=(id.eq.1,id.eq.2)", "data->a=eq.1", "%22a.b%22=eq.1", "id=nonsense"]
+        {
+            assert!(has_condition(json!([]), query), "{query}");
+        }
     }
 
     #[test]
@@ -204,5 +243,6 @@ mod tests {
         assert!(of(json!([{ "column": "limit", "value": 5 }]), "").is_err());
         assert!(of(json!([{ "column": "a", "operator": "eq&b", "value": 5 }]), "").is_err());
         assert!(of(json!([{ "column": "a", "operator": "gt", "value": null }]), "").is_err());
+        assert!(of(json!([{ "column": "a", "operator": "in", "value": [1, null] }]), "").is_err());
     }
 }

@@ -6,7 +6,7 @@ use rmcp::model::Tool;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 use sqlitrest_runtime::debug::asked::Asked;
-use sqlitrest_runtime::debug::describe::{Function, Relation};
+use sqlitrest_runtime::debug::describe::Function;
 use sqlitrest_runtime::debug::rows::Wanted;
 use sqlitrest_runtime::error_response;
 
@@ -62,7 +62,8 @@ pub async fn schema(
     tables: Vec<String>,
 ) -> Result<sqlitrest_runtime::debug::describe::Schema, Answer> {
     let served = caller.served(database)?;
-    let told = debug::schema(served, &caller.viewer(), tables, Wanted::default());
+    let viewer = caller.viewer();
+    let told = debug::schema(served, &viewer, tables, Wanted::default());
     let mut schema = caller.in_time(told).await?.map_err(|error| debug::logged(error_response(&error)))?;
     if !caller.settings.write {
         schema.relations.iter_mut().for_each(|own| own.operations.retain(|operation| *operation == "select"));
@@ -88,38 +89,50 @@ async fn list(caller: &Caller, arguments: Map<String, Json>) -> Told {
         database: &'s str,
         databases: Vec<&'s str>,
         relations: Vec<Line<'s>>,
-        functions: &'s [Function],
+        functions: Vec<&'s Function>,
         truncated: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     }
     let List { database } = read(arguments).map_err(|error| told::wrong(&error))?;
     let schema = schema(caller, database.as_deref(), Vec::new()).await?;
-    let (mut bytes, most) = (0, most_bytes(caller));
-    let fits = |own: &&Relation| {
-        bytes += own.name.len() + own.comment.as_ref().map_or(0, String::len) + AROUND;
-        bytes < most
-    };
-    let listed: Vec<&Relation> = schema.relations.iter().take_while(fits).collect();
-    let truncated = listed.len() < schema.relations.len();
-    let lines = listed.into_iter().map(|own| Line {
+    let lines = schema.relations.iter().map(|own| Line {
         name: &own.name,
         kind: own.kind,
         operations: &own.operations,
         columns: own.columns.len(),
         comment: own.comment.as_deref(),
     });
-    let total = schema.relations.len();
+    let mut room = most_bytes(caller);
+    let relations = first(lines, &mut room);
+    let functions = first(schema.functions.iter(), &mut room);
+    let all = (schema.relations.len(), schema.functions.len());
+    let truncated = (relations.len(), functions.len()) != all;
+    let note = truncated.then(|| {
+        let (relations, functions) = all;
+        format!(
+            "These are the first of {relations} relations and {functions} functions; describe_relation knows the other relations by name. Whoever runs the server may raise mcp.max_bytes."
+        )
+    });
     Ok(told::answer(&Listed {
         database: &schema.schema,
         databases: caller.engine.served().iter().map(|served| served.name()).collect(),
-        relations: lines.collect(),
-        functions: &schema.functions,
+        relations,
+        functions,
         truncated,
-        note: truncated.then(|| {
-            format!("These are the first of {total} relations; describe_relation knows the others by name.")
-        }),
+        note,
     }))
+}
+
+/// The first of them, as many as there is room for; so many bytes less there is then.
+fn first<T: Serialize>(all: impl Iterator<Item = T>, room: &mut usize) -> Vec<T> {
+    let fits = |own: &T| {
+        let size = serde_json::to_vec(own).map_or(usize::MAX, |json| json.len() + 1);
+        let rest = room.checked_sub(size);
+        *room = rest.unwrap_or(*room);
+        rest.is_some()
+    };
+    all.take_while(fits).collect()
 }
 
 async fn describe(caller: &Caller, arguments: Map<String, Json>) -> Told {

@@ -7,7 +7,8 @@ use super::caller::{Asks, Caller};
 use super::pages::{Answered, DONE, Paged, most_body};
 use super::target::Target;
 use super::told::{self, Told};
-use super::tools::base;
+use super::tools::{base, schema};
+use crate::answer::Answer;
 
 /// Writes rows, all or none of them.
 ///
@@ -16,6 +17,7 @@ use super::tools::base;
 pub async fn write_rows(caller: &Caller, arguments: Map<String, Json>) -> Told {
     let write: Write = read(arguments).map_err(|error| told::wrong(&error))?;
     let asks = written(caller, &write).map_err(|error| told::wrong(&error))?;
+    refuse_inside(caller, &write).await?;
     let (answer, is_whole) = caller.ask(&asks, most_body(caller)).await;
     let page = Page::default();
     let Paged { rows, mut answered, .. } = Paged::of(caller, answer, is_whole, &page, None)?;
@@ -34,9 +36,9 @@ pub async fn write_rows(caller: &Caller, arguments: Map<String, Json>) -> Told {
 /// A sentence on what cannot be meant.
 fn written(caller: &Caller, write: &Write) -> Result<Asks, String> {
     let most = caller.settings.max_rows;
-    refuse(write, most)?;
     let mut target = Target::relation(base(caller), &write.relation)?;
     target.filter(&write.filters, write.query.as_deref())?;
+    refuse(write, &target, most)?;
     if let Some(key) = &write.on_conflict {
         target.push("on_conflict", key);
     }
@@ -67,16 +69,16 @@ fn written(caller: &Caller, write: &Write) -> Result<Asks, String> {
 ///
 /// # Errors
 /// A sentence on what cannot be meant.
-fn refuse(write: &Write, most: u64) -> Result<(), String> {
+fn refuse(write: &Write, target: &Target, most: u64) -> Result<(), String> {
     let finds = write.operation.finds();
-    let query = write.query.as_deref().unwrap_or_default();
-    let has_filter = !write.filters.is_empty() || query.contains('=');
     // An update by a list finds its rows by their keys.
     let is_list = matches!(write.rows, Some(Json::Array(_)));
-    if finds && !has_filter && !(write.operation == Operation::Update && is_list) {
-        return Err("update and delete need a condition in filters or query".to_owned());
+    if finds && !target.has_condition() && !(write.operation == Operation::Update && is_list) {
+        return Err("update and delete need a condition in filters or query, on the relation's own columns"
+            .to_owned());
     }
-    if !finds && has_filter {
+    let query = write.query.as_deref().unwrap_or_default();
+    if !finds && (!write.filters.is_empty() || !query.trim().is_empty()) {
         return Err("insert and upsert take no conditions".to_owned());
     }
     let count = write.rows.as_ref().map_or(0, |rows| rows.as_array().map_or(1, Vec::len)) as u64;
@@ -90,4 +92,51 @@ fn refuse(write: &Write, most: u64) -> Result<(), String> {
         _ => {}
     }
     Ok(())
+}
+
+/// That there are no more rows than that also with those inside of them.
+///
+/// # Errors
+/// The answer that tells how many there are, or why that is not known.
+async fn refuse_inside(caller: &Caller, write: &Write) -> Result<(), Answer> {
+    let most = caller.settings.max_rows;
+    let rows = write.rows.as_ref().filter(|_| write.operation == Operation::Insert);
+    let Some(rows) = rows.filter(|rows| count(rows, &[]) > most) else { return Ok(()) };
+    // What stands in a column is its value, whatever it looks like.
+    let schema = schema(caller, write.database.as_deref(), vec![write.relation.clone()]).await?;
+    let columns = schema.relations.iter().flat_map(|own| &own.columns);
+    let columns: Vec<&str> = columns.map(|own| own.name.as_str()).collect();
+    match count(rows, &columns) {
+        count if count > most => Err(told::wrong(&format!(
+            "there are {count} rows with those inside of them, and {most} is the most at a time"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// How many rows there are, with those inside of them; what stands in these columns is none.
+fn count(rows: &Json, columns: &[&str]) -> u64 {
+    match rows {
+        Json::Array(rows) => rows.iter().map(|row| count(row, columns)).sum(),
+        Json::Object(row) => {
+            let inside = row.iter().filter(|(name, _)| !columns.contains(&name.as_str()));
+            1 + inside.map(|(_, rows)| count(rows, &[])).sum::<u64>()
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn rows_inside_of_others_are_rows() {
+        let rows = json!([{ "id": 1, "tags": ["a"], "parts": [{ "id": 1, "maker": { "id": 5 } }, { "id": 2 }] }, { "id": 2 }]);
+        assert_eq!(count(&rows, &[]), 5);
+        assert_eq!(count(&rows, &["id", "parts"]), 2);
+        assert_eq!(count(&json!({ "id": 1 }), &[]), 1);
+        assert_eq!(count(&json!([]), &[]), 0);
+    }
 }

@@ -11,7 +11,7 @@ use tracing_subscriber::layer::{Context as LayerContext, Layer};
 use super::context;
 use super::logging::{self, Format, OURS};
 
-/// The longest text of a line, in bytes.
+/// The longest text of a line, and of each of its fields, in bytes.
 const LONGEST: usize = 16 << 10;
 
 /// Makes lines of events.
@@ -53,7 +53,7 @@ impl Visit for Line {
             "message" => {
                 let _ = write!(self.message, "{value:?}");
             }
-            name => self.fields.push((name, Json::from(format!("{value:?}")))),
+            name => self.fields.push((name, Json::from(cut(format!("{value:?}"))))),
         }
     }
 
@@ -62,7 +62,7 @@ impl Visit for Line {
             "message" => self.message.push_str(value),
             // Of a line that is about a request, but made elsewhere.
             name @ ("request_id" | "trace_id" | "span_id") => self.ids.push((name, value.to_owned())),
-            name => self.fields.push((name, Json::from(value))),
+            name => self.fields.push((name, Json::from(beginning(value)))),
         }
     }
 
@@ -91,8 +91,7 @@ impl Line {
 
     /// With its end of line.
     pub fn written(mut self, format: Format) -> Vec<u8> {
-        let end = self.message.floor_char_boundary(LONGEST);
-        self.message.truncate(end);
+        self.message = cut(self.message);
         let mut text = match format {
             Format::Human => self.human(),
             Format::Json => self.json(),
@@ -138,6 +137,16 @@ impl Line {
     }
 }
 
+/// As much of a text as a line may have: it may be of who asks.
+fn cut(mut text: String) -> String {
+    text.truncate(beginning(&text).len());
+    text
+}
+
+fn beginning(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
+}
+
 /// Whether a value can stand without quotes.
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:".contains(&b))
@@ -159,6 +168,9 @@ fn printable(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     fn line(message: &str) -> Line {
         let fields = vec![("status", Json::from(200))];
@@ -179,5 +191,27 @@ mod tests {
         assert!(json["timestamp"].as_str().is_some_and(|time| time.parse::<Timestamp>().is_ok()), "{json}");
         let long = line(&"ß".repeat(LONGEST)).written(Format::Json);
         assert!(long.len() < LONGEST + 300 && long.ends_with(b"\n"));
+    }
+
+    #[test]
+    fn a_field_is_no_longer_than_a_line() {
+        /// Takes the first event.
+        struct Taken(Arc<Mutex<Option<Line>>>);
+        impl<S: Subscriber> Layer<S> for Taken {
+            fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
+                let mut line = Line::of(*event.metadata().level(), event.metadata().target());
+                event.record(&mut line);
+                *self.0.lock().expect("unpoisoned") = Some(line);
+            }
+        }
+        let taken: Arc<Mutex<Option<Line>>> = Arc::default();
+        let lines = tracing_subscriber::registry().with(Taken(Arc::clone(&taken)));
+        let long = "ß".repeat(LONGEST);
+        tracing::subscriber::with_default(lines, || tracing::warn!(said = long.as_str(), shown = ?long, "x"));
+        let line = taken.lock().expect("unpoisoned").take().expect("an event");
+        let lengths: Vec<usize> =
+            line.fields.iter().map(|(_, value)| value.as_str().expect("text").len()).collect();
+        assert!(lengths.len() == 2 && lengths.iter().all(|length| *length <= LONGEST), "{lengths:?}");
+        assert!(line.written(Format::Human).len() < 3 * LONGEST);
     }
 }

@@ -22,6 +22,9 @@ use crate::terminal::{ERROR, To};
 /// What our own lines come from.
 pub const OURS: &str = "sqlitrest";
 
+/// A library that warns of what clients send, as often as they like. Unless it is named there are its errors alone.
+const QUIET: &str = "rmcp";
+
 /// How many lines may wait to be written.
 const MOST_WAITING: usize = 8_192;
 
@@ -36,7 +39,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Which lines there are: `off`, `error`, `warn`, `info`, `debug` or `trace`; after it others for parts of the program may
-    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors.
+    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors, of `rmcp` errors.
     pub level: Levels,
     /// How lines look.
     pub format: Format,
@@ -96,12 +99,18 @@ impl Levels {
     fn targets(&self) -> Targets {
         let mut targets = Targets::new();
         let level = |text: &str| LevelFilter::from_str(text.trim()).unwrap_or(LevelFilter::INFO);
+        let names = |part: &str| part.split_once('=').is_some_and(|(target, _)| target.trim() == QUIET);
+        let is_quiet = !self.0.split(',').any(names);
         for part in self.0.split(',') {
             targets = match part.split_once('=') {
                 Some((target, text)) => targets.with_target(target.trim().to_owned(), level(text)),
                 None => {
                     let all = level(part);
-                    targets.with_default(all.min(LevelFilter::WARN)).with_target(OURS, all)
+                    let targets = targets.with_default(all.min(LevelFilter::WARN)).with_target(OURS, all);
+                    match is_quiet {
+                        true => targets.with_target(QUIET, all.min(LevelFilter::ERROR)),
+                        false => targets,
+                    }
                 }
             };
         }
@@ -281,6 +290,13 @@ mod tests {
         assert!(passes("info,hyper=debug", "hyper::proto", Level::DEBUG));
         assert!(!passes("info, sqlitrest::request = off", "sqlitrest::request", Level::ERROR));
         assert!(!passes("off", "sqlitrest", Level::ERROR));
+        // Clients could fill the log by it.
+        assert!(!passes("info", "rmcp::service", Level::WARN) && passes("info", "rmcp", Level::ERROR));
+        assert!(!passes("trace,hyper=debug", "rmcp::service", Level::WARN));
+        assert!(!passes("off", "rmcp", Level::ERROR));
+        for named in ["info,rmcp=debug", "rmcp=debug,info"] {
+            assert!(passes(named, "rmcp::service", Level::DEBUG), "{named}");
+        }
         for bad in ["", "inf", "3", "info,", "hyper=", "=info", "hyper=loud"] {
             let error = levels(bad).expect_err(bad);
             assert!(error.contains("is no level: write off"), "{error}");

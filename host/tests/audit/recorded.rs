@@ -23,7 +23,7 @@ fn send(address: &str, method: &str, target: &str, fields: &str, body: &str) -> 
     let mut client = Client::connect(address);
     let length = body.len();
     let head = format!(
-        "{method} {target} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{fields}\r\n"
+        "{method} {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{fields}\r\n"
     );
     assert!(client.send((head + body).as_bytes()));
     client.reply(false).expect("a reply").status
@@ -137,6 +137,49 @@ fn what_was_sent_and_what_was_read_where_it_is_asked_for() {
             "{engine}"
         );
         assert_eq!(told.len(), 2, "{told:?}");
+    }
+}
+
+/// What tells of the server reads: it is no deed, and rows that it reads are recorded like any others.
+#[test]
+fn what_pages_about_a_database_have_read() {
+    for engine in ENGINES {
+        let more = format!("{SIGNING_IN}[debug]\nenabled = true\n[admin]\nlisten = \"127.0.0.1:0\"\n");
+        let site = Site::new("file = \"audit.ndjson\"\nreads = true", &more);
+        let token = run(&["token", "--role", "admin", "--config", path(&site.config)], &[]);
+        let bearer = format!("authorization: Bearer {}\r\n", token.stdout.trim());
+        let mut server = site.serve(engine);
+        let line = server.next_line();
+        let port = line.trim_end().split("http://").nth(1).expect("a port of the administrator").to_owned();
+        let check =
+            |filter: &str| format!(r#"{{"table":"albums","operation":"select","role":"author"{filter}}}"#);
+        for address in [server.address.as_str(), port.as_str()] {
+            let ask = |method, target, body: &str| send(address, method, target, &bearer, body);
+            // Nothing is run, or no row is looked at.
+            assert_eq!(ask("POST", "/_debug/explain", r#"{"request":"GET /albums"}"#), 200);
+            assert_eq!(ask("POST", "/_debug/policy-check", &check("")), 200);
+            assert_eq!(ask("GET", "/_schema?role=author", ""), 200);
+            assert_eq!(ask("GET", "/_debug/config", ""), 200);
+            assert_eq!(ask("GET", "/_schema?role=author&table=albums&examples=1", ""), 200);
+            assert_eq!(ask("GET", "/_schema?role=author&counts=true&format=text", ""), 200);
+            assert_eq!(ask("POST", "/_debug/policy-check", &check(r#","filter":"id=gt.0""#)), 200);
+        }
+        assert_eq!(send(&port, "POST", "/_debug/reload-schema", &bearer, ""), 200);
+        server.stop();
+        let told: Vec<Value> = of_requests(&site.log())
+            .iter()
+            .map(|record| {
+                json!([record["event"], record["role"], record["path"], record["database"], record["acts"]])
+            })
+            .collect();
+        let read = |path: &str, rows: u64| {
+            let acts = json!([{ "operation": "select", "relation": "albums", "rows": rows }]);
+            json!(["read", "admin", path, "main", acts])
+        };
+        let one = [read("/_schema", 1), read("/_schema", 0), read("/_debug/policy-check", 2)];
+        let deed = json!(["admin", "admin", "/_debug/reload-schema", null, []]);
+        let expected: Vec<Value> = one.iter().chain(&one).cloned().chain([deed]).collect();
+        assert_eq!(told, expected, "{engine}");
     }
 }
 

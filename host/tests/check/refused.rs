@@ -49,6 +49,7 @@ fn what_stops_the_start_is_found_before() {
         (2, "[admin]\nlisten = \"\"", "admin.listen = \"\" is no address with a port"),
         (2, "[admin]\nlisten = \"192.0.2.1:0\"", "admin.listen = \"192.0.2.1:0\": "),
         (2, "[admin]\nunix_socket = \"nodir/x.sock\"", "nodir/x.sock: the directory is not there"),
+        (2, "[admin]\nhosts = [\"http://a\"]", "admin.hosts: \"http://a\" is no name of a host"),
         (2, "[server]\nunix_socket = \"nodir/s.sock\"", "nodir/s.sock: the directory is not there"),
         (2, "[telemetry]\nendpoint = \"banana\"", "telemetry.endpoint = \"banana\" is no address"),
         (2, "[telemetry]\nendpoint = \"\"", "telemetry.endpoint = \"\" is no address"),

@@ -1,5 +1,6 @@
 //! What is refused: pages of other origins, messages that are none, tools that are not there, names that would be more than names.
 
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use crate::support::{ENGINES, ask, count, get};
@@ -21,6 +22,25 @@ fn it_is_not_there_unless_it_is_switched_on() {
     let reply = agent.send(&[], PING);
     assert_eq!((reply.status, problem(&reply.body)["code"].as_str()), (404, Some("PGRST205")), "{reply:?}");
     agent.server.stop();
+}
+
+#[test]
+fn a_relation_of_the_same_name_is_told_of() {
+    let shop = Shop::new("");
+    let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
+    sql.execute_batch("CREATE TABLE _mcp (id INTEGER PRIMARY KEY)").expect("a table");
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        assert_eq!(agent.send(&[], PING).status, 200);
+        // The table, which nobody may read.
+        assert_eq!(get(&agent.server.address, "/%5Fmcp").status, 401);
+        let log = agent.server.stop().stderr;
+        assert!(log.contains("warning: /_mcp is where agents are served, not the relation"), "{log}");
+    }
+    let text = crate::CONFIG.replace("enabled = true\nmax_rows", "max_rows");
+    std::fs::write(&shop.config, text).expect("written");
+    let log = shop.serve("native").server.stop().stderr;
+    assert!(!log.contains("/_mcp"), "{log}");
 }
 
 #[test]
@@ -71,7 +91,7 @@ fn who_asks_is_asked_first() {
     // A role that nothing is allowed to has tools, and sees nothing by them.
     let agent = crate::Agent { token: shop.token("stranger", "1"), ..agent };
     assert_eq!(agent.call("list_relations", &json!({}))["relations"], json!([]));
-    assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": "items" }))).0, 404);
+    assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": "items" }))), (403, "42501"));
     agent.server.stop();
 }
 
@@ -136,7 +156,9 @@ fn messages_that_are_none() {
             let unknown = agent.request("tools/call", &json!({ "name": tool, "arguments": {} }));
             assert_eq!(unknown["error"]["code"], -32602, "{unknown:#}");
         }
-        agent.server.stop();
+        // Nobody fills the log by such.
+        let log = agent.server.stop().stderr;
+        assert!(!log.contains("rmcp"), "{log}");
     }
 }
 
@@ -188,7 +210,7 @@ fn names_are_names_and_values_are_values() {
         }
         let condition =
             json!({ "relation": "items", "filters": [{ "column": "id", "operator": "like", "value": {} }] });
-        assert_eq!(agent.fails("read_rows", &condition)["status"], 400);
+        assert_eq!(code(&agent.fails("read_rows", &condition)), (400, "PGRST102"));
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "wipe" }))), (405, "25006"));
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "nothing" }))), (404, "PGRST202"));
         assert_eq!(count(&shop.scratch.path("shop.db"), "items"), 5, "nothing was written");

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::support::ENGINES;
+use crate::support::{ENGINES, LIMIT};
 use crate::{Shop, code};
 
 #[test]
@@ -43,7 +43,7 @@ fn rows_are_cut_and_it_is_said() {
 fn bytes_are_cut_and_it_is_said() {
     let shop = Shop::new("max_bytes = \"2KiB\"\n");
     let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
-    sql.execute_batch("UPDATE items SET name = name || printf('%.*c', 900, 'x') WHERE id < 4; UPDATE items SET name = printf('%.*c', 9000000, 'y') WHERE id = 5")
+    sql.execute_batch("UPDATE items SET name = name || printf('%.*c', 900, 'x') WHERE id < 5; UPDATE items SET name = printf('%.*c', 9000000, 'y') WHERE id = 5")
         .expect("rows");
     for engine in ENGINES {
         let agent = shop.serve(engine);
@@ -53,6 +53,7 @@ fn bytes_are_cut_and_it_is_said() {
             (Some(2), &json!(true)),
             "{cut:#}"
         );
+        assert!(cut["note"].as_str().is_some_and(|note| note.contains("2048 bytes")), "{cut:#}");
         let large = agent
             .call("read_rows", &json!({ "relation": "items", "filters": [{ "column": "id", "value": 5 }] }));
         assert_eq!((&large["rows"], &large["truncated"]), (&json!([]), &json!(true)));
@@ -64,15 +65,40 @@ fn bytes_are_cut_and_it_is_said() {
 }
 
 #[test]
+fn functions_are_cut_and_it_is_said() {
+    let mut shop = Shop::new("");
+    let function = |at: i32| {
+        let about = "a".repeat(100);
+        format!(
+            "[[udf]]\nname = \"f{at}\"\nexpose = true\nsql = \"SELECT 1\"\nreturns = \"scalar integer\"\ndescription = \"{about}\"\n"
+        )
+    };
+    let functions: String = (0..30).map(function).collect();
+    let text = format!("{}max_bytes = \"2KiB\"\n{functions}", crate::CONFIG);
+    shop.config = shop.scratch.file("sqlitrest.toml", text);
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        let list = agent.call("list_relations", &json!({}));
+        let size = list["functions"].to_string().len() + list["relations"].to_string().len();
+        assert!(size <= 2_050, "{size}: {list:#}");
+        assert!(list["functions"].as_array().is_some_and(|own| own.len() > 2), "{list:#}");
+        assert_eq!((&list["relations"][0]["name"], &list["truncated"]), (&json!("items"), &json!(true)));
+        let note = "These are the first of 1 relations and 32 functions; ";
+        assert!(list["note"].as_str().is_some_and(|own| own.starts_with(note)), "{list:#}");
+        agent.server.stop();
+    }
+}
+
+#[test]
 fn arguments_are_no_larger_than_a_body_may_be() {
     let mut shop = Shop::new("");
     shop.config =
-        shop.scratch.file("sqlitrest.toml", format!("{}\n[server]\nmax_body = \"64KiB\"\n", crate::CONFIG));
+        shop.scratch.file("sqlitrest.toml", format!("{}\n[server]\nmax_body = \"256KiB\"\n", crate::CONFIG));
     let agent = shop.serve("native");
-    let relation = "x".repeat(70_000);
+    let relation = "x".repeat(270_000);
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "read_rows", "arguments": { "relation": relation } } });
     assert_eq!(agent.send(&[], &body.to_string()).status, 413);
-    let values = vec![1; 10_001];
+    let values = vec![1; 32_767];
     let many = json!({ "relation": "items", "select": "id", "filters": [{ "column": "id", "operator": "in", "value": values }] });
     let failure = agent.fails("read_rows", &many);
     assert_eq!(code(&failure), (400, "54001"), "{failure:#}");
@@ -105,15 +131,85 @@ fn a_write_is_no_larger_than_a_read() {
 }
 
 #[test]
+fn rows_inside_of_others_count_and_values_do_not() {
+    let mut shop = Shop::new("");
+    let sql = Connection::open(shop.scratch.path("shop.db")).expect("a database");
+    sql.execute_batch(
+        "CREATE TABLE parts (id INTEGER PRIMARY KEY, item_id INTEGER REFERENCES items (id), meta JSON)",
+    )
+    .expect("a table");
+    let rule = "[[policies.policy]]\nname = \"parts\"\ntable = \"parts\"\nroles = [\"writer\"]\n";
+    let text = crate::CONFIG.replace("[comments.table]", &format!("{rule}[comments.table]"));
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{text}write = true\n"));
+    for engine in ENGINES {
+        let mut agent = shop.serve(engine);
+        agent.token = shop.token("writer", "7");
+        let item = |id: i32, parts: &[i32]| {
+            let parts: Vec<_> = parts.iter().map(|id| json!({ "id": id })).collect();
+            let row =
+                json!({ "id": id, "name": id.to_string(), "published": true, "owner": "7", "parts": parts });
+            json!({ "relation": "items", "operation": "insert", "rows": row })
+        };
+        let refused = agent.fails("write_rows", &item(100, &[1, 2, 3]));
+        assert_eq!(code(&refused), (400, "PGRST102"));
+        assert!(
+            refused["message"].as_str().is_some_and(|own| own.starts_with("there are 4 rows")),
+            "{refused:#}"
+        );
+        assert_eq!(agent.call("write_rows", &item(101, &[1, 2]))["rows"][0]["id"], 101);
+        let meta = json!([{ "a": 1 }, { "a": 2 }, { "a": 3 }, { "a": 4 }]);
+        let part = json!({ "relation": "parts", "operation": "insert", "rows": { "id": 9, "meta": meta } });
+        assert_eq!(agent.call("write_rows", &part)["rows"][0]["meta"], meta);
+        let ids: String = sql
+            .query_row("SELECT group_concat(id) FROM (SELECT id FROM parts ORDER BY id)", [], |row| {
+                row.get(0)
+            })
+            .expect("parts");
+        assert_eq!(ids, "1,2,9", "{engine}");
+        sql.execute_batch("DELETE FROM parts; DELETE FROM items WHERE id > 99").expect("as it was");
+        agent.server.stop();
+    }
+}
+
+/// A function that never ends.
+const ENDLESS: &str = r#"
+[[udf]]
+name = "endless"
+expose = true
+sql = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c"
+returns = "scalar integer"
+"#;
+
+#[test]
 fn what_takes_too_long_is_given_up() {
     let mut shop = Shop::new("");
-    let endless = "[[udf]]\nname = \"endless\"\nexpose = true\nsql = \"WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c\"\nreturns = \"scalar integer\"\n";
-    let text = format!("{}timeout = \"200ms\"\n{endless}", crate::CONFIG);
+    let text = format!("{}timeout = \"200ms\"\n{ENDLESS}", crate::CONFIG);
     shop.config = shop.scratch.file("sqlitrest.toml", text);
     for engine in ENGINES {
         let agent = shop.serve(engine);
         assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
         assert_eq!(agent.call("list_relations", &json!({}))["relations"][0]["name"], "items");
+        agent.server.stop();
+    }
+}
+
+/// Where a log is kept, too, though the call is a POST.
+#[test]
+fn what_is_given_up_holds_no_connection() {
+    let mut shop = Shop::new("");
+    let more = format!(
+        "timeout = \"200ms\"\n{ENDLESS}[audit]\nfile = {:?}\n[pool]\nreaders_per_db = 1\n[middleware]\nrequest_timeout = \"1h\"\n",
+        shop.scratch.path("audit.ndjson")
+    );
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{}{more}", crate::CONFIG));
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
+        let list = json!({ "name": "list_relations", "arguments": {} });
+        let begun = std::time::Instant::now();
+        while agent.request("tools/call", &list)["result"]["isError"] == true {
+            assert!(begun.elapsed() < LIMIT, "the connection is not free");
+        }
         agent.server.stop();
     }
 }
@@ -139,7 +235,7 @@ fn settings_that_cannot_be_meant() {
         ("max_rows = 0", "mcp.max_rows"),
         ("max_bytes = 5", "mcp.max_bytes"),
         ("timeout = \"0ms\"", "mcp.timeout"),
-        ("writes = true", "write"),
+        ("writes = true", "unknown field `writes`"),
     ] {
         let shop = Shop::new("");
         let text = crate::CONFIG.replace("max_rows = 3", setting);

@@ -3,10 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use crate::Shop;
-use crate::support::{ENGINES, assert_no_log, command, guest, path, run};
+use crate::support::{ENGINES, assert_no_log, command, count, guest, path, run};
 
 struct Agent {
     child: Child,
@@ -79,6 +80,41 @@ fn an_agent_is_who_the_command_says() {
             assert!(!log.contains("panicked"), "{log}");
         }
         assert_no_log(&shop.scratch.path("shop.db"));
+    }
+}
+
+/// Not even into WAL mode, which the file is not in here.
+#[test]
+fn where_nothing_is_written_the_file_stays_as_it_is() {
+    for engine in ENGINES {
+        let shop = Shop::new("");
+        let database = shop.scratch.path("shop.db");
+        let before = std::fs::read(&database).expect("a file");
+        let mut agent = Agent::start(&shop, engine, &["--role", "reader"]);
+        let read = json!({ "relation": "items", "select": "id", "order": "id", "limit": 1 });
+        assert_eq!(agent.call("read_rows", &read)["structuredContent"]["rows"], json!([{ "id": 1 }]));
+        agent.call("list_relations", &json!({}));
+        agent.end();
+        assert!(std::fs::read(&database).expect("a file") == before, "{engine}: the file has changed");
+    }
+}
+
+#[test]
+fn what_is_run_before_each_call_may_write() {
+    for engine in ENGINES {
+        let mut shop = Shop::new("");
+        let database = shop.scratch.path("shop.db");
+        let sql = Connection::open(&database).expect("a database");
+        sql.execute_batch("CREATE TABLE visits (who TEXT)").expect("a table");
+        drop(sql);
+        let visit = "[[udf]]\nname = \"visit\"\nreadonly = false\nsql = \"INSERT INTO visits VALUES (current_user_id())\"\nreturns = \"void\"\n";
+        let text = crate::CONFIG.replace("[api]", "[api]\npre_request = \"visit\"");
+        shop.config = shop.scratch.file("sqlitrest.toml", format!("{text}{visit}"));
+        let mut agent = Agent::start(&shop, engine, &["--role", "reader", "--sub", "7"]);
+        let read = agent.call("read_rows", &json!({ "relation": "items", "select": "id", "limit": 1 }));
+        assert_eq!(read["isError"], false, "{read:#}");
+        agent.end();
+        assert_eq!(count(&database, "visits"), 1, "{engine}");
     }
 }
 

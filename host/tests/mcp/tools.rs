@@ -79,7 +79,7 @@ fn policies_hold_for_tools() {
             "read_rows",
             &json!({ "relation": "items", "filters": [{ "column": "price", "value": 1 }] }),
         );
-        assert_eq!(code(&hidden), (400, "42703"));
+        assert_eq!(code(&hidden), (403, "42501"));
         for relation in ["secrets", "sqlite_master"] {
             assert_eq!(code(&agent.fails("read_rows", &json!({ "relation": relation }))), (404, "PGRST205"));
             assert_eq!(
@@ -187,11 +187,44 @@ fn writing_is_switched_on_and_held_to_policies() {
     }
 }
 
+/// Where the API itself asks for none.
+#[test]
+fn what_is_for_an_embed_finds_no_rows_to_write() {
+    let mut shop = Shop::new("");
+    let text = crate::CONFIG.replace("[api]", "[api]\nrequire_filter = false");
+    shop.config = shop.scratch.file("sqlitrest.toml", format!("{text}write = true\n"));
+    for engine in ENGINES {
+        let mut agent = shop.serve(engine);
+        agent.token = shop.token("writer", "7");
+        for (name, value) in
+            [("query", json!("tracks.limit=5")), ("filters", json!([{ "column": "tracks.id", "value": 1 }]))]
+        {
+            for operation in ["update", "delete"] {
+                let mut arguments =
+                    json!({ "relation": "items", "operation": operation, "returning": false });
+                arguments[name] = value.clone();
+                if operation == "update" {
+                    arguments["rows"] = json!({ "price": 0 });
+                }
+                let refused = agent.fails("write_rows", &arguments);
+                assert_eq!(code(&refused), (400, "PGRST102"), "{arguments}");
+                assert!(
+                    refused["message"].as_str().is_some_and(|own| own.contains("need a condition")),
+                    "{refused:#}"
+                );
+            }
+        }
+        assert_eq!(count(&shop.scratch.path("shop.db"), "items"), 5);
+        agent.server.stop();
+    }
+}
+
 #[test]
 fn what_tools_do_is_recorded() {
     let mut shop = Shop::new("write = true\n");
     let log = shop.scratch.path("audit.ndjson");
-    let text = format!("{}write = true\n[audit]\nfile = {log:?}\n", crate::CONFIG);
+    // There is room for one record: that of the tool, and not one of its message beside it.
+    let text = format!("{}write = true\n[audit]\nfile = {log:?}\nqueue = 1\n", crate::CONFIG);
     shop.config = shop.scratch.file("sqlitrest.toml", text);
     let mut agent = shop.serve("native");
     agent.token = shop.token("writer", "7");
@@ -201,6 +234,7 @@ fn what_tools_do_is_recorded() {
     );
     let refused = json!({ "relation": "items", "operation": "insert", "rows": { "name": "gum", "published": true, "owner": "8" } });
     agent.fails("write_rows", &refused);
+    assert_eq!(agent.send(&["origin: http://evil.example"], "{}").status, 403);
     agent.token = "wrong".to_owned();
     assert_eq!(agent.send(&[], "{}").status, 401);
     agent.server.stop();
@@ -214,6 +248,7 @@ fn what_tools_do_is_recorded() {
     let expected = [
         [json!("write"), json!("DELETE"), json!("/items"), json!(200), json!("7")],
         [json!("denied"), json!("POST"), json!("/items"), json!(403), json!("7")],
+        [json!("denied"), json!("POST"), json!("/_mcp"), json!(403), json!("7")],
         [json!("denied"), json!("POST"), json!("/_mcp"), json!(401), json!(null)],
     ];
     assert_eq!(told, expected.iter().map(|entry| entry.each_ref()).collect::<Vec<_>>(), "{text}");

@@ -1,7 +1,7 @@
 //! Who may see what: the administrator's port and socket, and the API's own listener.
 
 use crate::http::ask;
-use crate::support::{ENGINES, Scratch};
+use crate::support::{Client, ENGINES, Scratch};
 use crate::{AUTH, Observed, start, token};
 
 #[test]
@@ -55,6 +55,40 @@ fn what_is_not_switched_on_is_not_there() {
     assert_eq!(observed.admin("/health/ready").status, 200);
     let nothing = observed.admin("/tracks");
     assert_eq!((nothing.status, nothing.body.contains("/health")), (404, true), "{nothing:?}");
+    observed.server.stop();
+}
+
+/// A page of another origin can have its own name lead to the port, in the browser of who reaches it.
+#[test]
+fn the_port_does_not_go_by_the_name_of_another() {
+    let scratch = Scratch::new();
+    let database = scratch.database("a.db");
+    let config = "[debug]\nenabled = true\n[admin]\nhosts = [\"metrics.internal\"]\n";
+    let observed = Observed::start("native", &scratch, &database, config);
+    for page in ["/_debug/config", "/_schema", "/metrics", "/health/live", "/_debug/reload-schema"] {
+        for host in ["evil.example", "evil.example:3001", "127.0.0.1.evil.example", "x"] {
+            let refused = ask(&observed.admin, "GET", page, &[("host", host)], "");
+            assert_eq!(
+                (refused.status, &refused.json()["code"]),
+                (421, &"08004".into()),
+                "{host}: {refused:?}"
+            );
+            assert!(refused.json()["hint"].as_str().is_some_and(|hint| hint.contains("admin.hosts")));
+        }
+    }
+    let deed = ask(&observed.admin, "POST", "/_debug/explain", &[("host", "evil.example")], "{}");
+    assert_eq!(deed.status, 421, "{deed:?}");
+    for host in ["127.0.0.1", "10.1.2.3:3001", "[::1]:3001", "localhost:1", "Metrics.Internal:3001"] {
+        assert_eq!(ask(&observed.admin, "GET", "/metrics", &[("host", host)], "").status, 200, "{host}");
+    }
+    // Two of them are not one, and HTTP/1.0 has none.
+    let two = [("host", "localhost"), ("host", "evil.example")];
+    assert!(matches!(ask(&observed.admin, "GET", "/metrics", &two, "").status, 400 | 421));
+    let mut old = Client::connect(&observed.admin);
+    assert!(old.send(b"GET /health/live HTTP/1.0\r\n\r\n"));
+    assert_eq!(old.reply(false).expect("a reply").status, 200);
+    // What is public goes by any name.
+    assert_eq!(ask(&observed.api, "GET", "/health/live", &[("host", "api.example")], "").status, 200);
     observed.server.stop();
 }
 

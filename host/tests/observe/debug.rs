@@ -183,10 +183,21 @@ fn the_configuration_is_told_without_its_secrets() {
             assert_eq!(told["configuration"].pointer(pointer), Some(&expected), "{pointer} in {told:#}");
         }
         let changed = texts(&told["changed"]);
-        assert!(
-            changed.contains(&"debug.enabled") && !changed.contains(&"pool.readers_per_db"),
-            "{changed:?}"
-        );
+        for key in
+            ["debug.enabled", "log.requests", "log.slow_query", "admin.listen", "audit.key", "backup.at"]
+        {
+            assert!(changed.contains(&key), "{key}: {changed:?}");
+        }
+        for key in [
+            "pool.readers_per_db",
+            "databases.main.mode",
+            "auth.jwt.leeway",
+            "log.format",
+            "mcp.max_rows",
+            "audit.queue",
+        ] {
+            assert!(!changed.contains(&key), "{key}: {changed:?}");
+        }
         observed.server.stop();
     }
 }
@@ -279,6 +290,76 @@ fn rows_are_those_of_who_asks() {
             (&checked["decision"], &checked["columns"]["masked"]),
             (&json!("allowed"), &json!(["name"]))
         );
+        observed.server.stop();
+    }
+}
+
+/// Nothing that tells of the server writes, not even what is run before every request.
+#[test]
+fn rows_are_unread_where_what_comes_before_them_writes() {
+    const CONFIG: &str = r#"
+[api]
+pre_request = "visit"
+[[udf]]
+name = "visit"
+readonly = false
+sql = "UPDATE albums SET title = 'seen' WHERE id = 2"
+returns = "void"
+[debug]
+enabled = true
+"#;
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let observed = Observed::start(engine, &scratch, &database, CONFIG);
+        for target in ["/_schema?counts=true", "/_schema?examples=1"] {
+            let told = observed.admin(target).json();
+            let tracks = &told["relations"][1];
+            assert_eq!((tracks.get("rows"), tracks.get("examples")), (None, None), "{tracks:#}");
+            let why = tracks["unread"].as_str().unwrap_or_default();
+            assert!(why.starts_with("api.pre_request writes"), "{tracks:#}");
+        }
+        let title = "/albums?select=title&id=eq.2";
+        let sql = Connection::open(&database).expect("a database");
+        let now: String =
+            sql.query_row("SELECT title FROM albums WHERE id = 2", [], |row| row.get(0)).expect("a row");
+        assert_eq!(now, "Two \"2\"");
+        assert_eq!(observed.api(title, None).body, r#"[{"title":"seen"}]"#);
+        drop(sql);
+        observed.server.stop();
+    }
+}
+
+/// Where everybody must sign in, the port still tells what is no row, and the socket everything.
+#[cfg(unix)]
+#[test]
+fn nobody_need_sign_in_where_only_the_administrator_comes() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let closed = AUTH.replace("anonymous_role = \"anon\"", "");
+        let config = format!("{closed}[debug]\nenabled = true\n[admin]\nunix_socket = \"admin.sock\"\n");
+        let observed = Observed::start(engine, &scratch, &database, &config);
+        assert_eq!(observed.api("/_schema", None).status, 401);
+        for page in ["/_schema", "/_debug", "/_debug/config", "/_debug/pools"] {
+            let told = observed.admin(page);
+            assert_eq!(told.status, 200, "{page}: {told:?}");
+        }
+        assert_eq!(advice(&observed, "GET /tracks?id=eq.1")["advice"], json!([]));
+        let check = json!({ "table": "tracks", "operation": "select", "role": "author" }).to_string();
+        let checked = ask(&observed.admin, "POST", "/_debug/policy-check", &[], &check);
+        assert_eq!(checked.json()["decision"], "allowed", "{checked:?}");
+        // A wrong credential is one here, too.
+        let wrong = ask(&observed.admin, "GET", "/_schema", &[("authorization", "Bearer not.a.token")], "");
+        assert_eq!(wrong.status, 401, "{wrong:?}");
+        // The API lets nobody in who could read rows.
+        let rows = "/_schema?table=tracks&counts=true";
+        assert_eq!(observed.admin(rows).status, 401);
+        let bearer = format!("Bearer {}", token(&scratch, "author"));
+        let own = ask(&observed.admin, "GET", rows, &[("authorization", &bearer)], "");
+        assert_eq!(own.json()["relations"][0]["rows"], 3, "{own:?}");
+        let by_socket = crate::http::ask_socket(&scratch.path("admin.sock"), "GET", rows);
+        assert_eq!(by_socket.json()["relations"][0]["rows"], 3, "{by_socket:?}");
         observed.server.stop();
     }
 }

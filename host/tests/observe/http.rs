@@ -48,7 +48,9 @@ fn exchange(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Answer {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n");
+    let has_host = headers.iter().any(|(name, _)| *name == "host");
+    let host = if has_host { "" } else { "host: localhost\r\n" };
+    let mut head = format!("{method} {target} HTTP/1.1\r\n{host}connection: close\r\n");
     if !body.is_empty() {
         head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
     }

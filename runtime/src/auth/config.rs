@@ -102,37 +102,36 @@ impl Default for Jwt {
 
 /// `[auth.apikey]`: keys that are listed in a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct ApiKeys {
     /// Whether keys are taken.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// The header field.
-    #[serde(default = "api_key_header")]
     pub header: String,
     /// `file:PATH` or `env:NAME` of the list.
-    #[serde(default)]
     pub source: String,
+}
+
+impl Default for ApiKeys {
+    fn default() -> Self {
+        ApiKeys { enabled: true, header: "X-API-Key".to_owned(), source: String::new() }
+    }
 }
 
 /// `[auth.basic]`: names and passwords that are listed in a file (RFC 7617).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Basic {
     /// Whether passwords are taken.
-    #[serde(default = "yes")]
     pub enabled: bool,
     /// `file:PATH` or `env:NAME` of the list.
-    #[serde(default)]
     pub source: String,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn api_key_header() -> String {
-    "X-API-Key".to_owned()
+impl Default for Basic {
+    fn default() -> Self {
+        Basic { enabled: true, source: String::new() }
+    }
 }
 
 /// A text, or a list of texts.
@@ -333,6 +332,11 @@ impl Config {
     /// `[auth]`, where credentials are looked at.
     pub fn signing_in(&self) -> Option<&Auth> {
         self.auth.as_ref().filter(|auth| auth.enabled)
+    }
+
+    /// Whether everybody must sign in: there is `[auth]`, and no `api.anonymous_role`.
+    pub fn is_closed(&self) -> bool {
+        self.signing_in().is_some() && self.api.anonymous_role.is_none()
     }
 
     /// The role and all that it has by `[auth.roles]`. None where there is no role.

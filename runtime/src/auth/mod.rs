@@ -130,7 +130,7 @@ impl Authenticator {
         };
         let authenticator = Authenticator {
             anonymous: Arc::new(Identity::anonymous(config)),
-            is_closed: auth.is_some() && config.api.anonymous_role.is_none(),
+            is_closed: config.is_closed(),
             places,
             jwt,
             api_keys: api_keys.as_ref().map(|_| RwLock::default()),
@@ -161,6 +161,14 @@ impl Authenticator {
             Ok(Credential::Password { name, password }) => self.password(&name, &password, now),
             Err(error) => Verdict::Refused(Error::Auth(error)),
         }
+    }
+
+    /// Nobody in particular, where a request comes without credentials: for what nobody need sign in for, even where the API lets in
+    /// nobody else.
+    pub fn without_credentials(&self, request: &Request<'_>) -> Option<Arc<Identity>> {
+        let is_none =
+            self.places.as_ref().is_none_or(|places| matches!(places.find(request), Ok(Credential::None)));
+        is_none.then(|| Arc::clone(&self.anonymous))
     }
 
     fn nobody(&self) -> Verdict {

@@ -94,6 +94,7 @@ pub const KEYS: &[&str] = &[
     "admin.listen",
     "admin.unix_socket",
     "admin.unix_socket_mode",
+    "admin.hosts",
     "admin.metrics",
     "admin.health_on_api",
     "telemetry.endpoint",

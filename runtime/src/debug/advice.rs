@@ -13,6 +13,9 @@ use crate::value::Value;
 /// The most indexes that are tried for one request.
 const MOST_TRIED: usize = 24;
 
+/// The most operations of a batch that indexes are tried for: each index has all of them planned again.
+const MOST_PARTS: usize = 8;
+
 /// What the schema is made of again: what virtual tables keep inside is made with them. What needs others comes behind them.
 const DEFINITIONS: &str = "SELECT s.sql FROM sqlite_schema AS s WHERE s.sql IS NOT NULL AND s.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
     AND NOT EXISTS (SELECT 1 FROM pragma_table_list AS l WHERE l.schema = 'main' AND l.name = s.tbl_name AND l.type = 'shadow') \
@@ -49,9 +52,12 @@ pub fn scanned(line: &str) -> Option<&str> {
 pub(super) fn scanned_relation<'s>(sql: &'s str, line: &'s str) -> Option<&'s str> {
     let what = scanned(line)?;
     let alias = what.split(" USING ").next().unwrap_or(what);
+    // `t1` is not where `t10` is.
+    let is_end = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
     let plain = format!("\" AS {alias}");
-    let before =
-        sql.find(&plain).or_else(|| sql.find(&format!("\" AS \"{alias}\""))).map(|at| sql.split_at(at).0);
+    let plain = sql.match_indices(&plain).find(|(at, found)| is_end(sql.split_at(at + found.len()).1));
+    let at = plain.map(|(at, _)| at).or_else(|| sql.find(&format!("\" AS \"{alias}\"")));
+    let before = at.map(|at| sql.split_at(at).0);
     let name = before.and_then(|before| before.rsplit('"').next());
     Some(name.map_or(alias, |name| name.strip_prefix("visible ").unwrap_or(name)))
 }
@@ -77,7 +83,7 @@ fn lines(statements: &[Explained]) -> impl Iterator<Item = &str> {
 
 /// The indexes that help. `shadow` is an empty database, which is filled with the schema of `db`.
 pub fn find(explanation: &Explanation, db: &mut dyn Database, shadow: &mut dyn Database) -> Vec<Advice> {
-    if cost(&explanation.statements) == 0 {
+    if cost(&explanation.statements) == 0 || explanation.parts.len() > MOST_PARTS {
         return Vec::new();
     }
     let tried: Vec<Candidate> = explanation
@@ -91,8 +97,8 @@ pub fn find(explanation: &Explanation, db: &mut dyn Database, shadow: &mut dyn D
     }
     let Ok(mut before) = explained(explanation, shadow) else { return Vec::new() };
     let mut found = Vec::new();
-    for candidate in tried {
-        let Some(after) = with(&candidate, explanation, shadow) else { continue };
+    for mut candidate in tried {
+        let Some(after) = with(&mut candidate, explanation, shadow) else { continue };
         let is_used = lines(&after).any(|line| names(line, &candidate.name));
         if is_used && cost(&after) < cost(&before) {
             found.push(advice(&candidate, &before, &after));
@@ -135,11 +141,21 @@ fn advice(candidate: &Candidate, before: &[Explained], after: &[Explained]) -> A
 
 /// The statements with an index more; none where it cannot be made.
 fn with(
-    candidate: &Candidate,
+    candidate: &mut Candidate,
     explanation: &Explanation,
     shadow: &mut dyn Database,
 ) -> Option<Vec<Explained>> {
-    execute(shadow, &create(candidate), &[]).ok()?;
+    let name = candidate.name.clone();
+    let mut made = execute(shadow, &create(candidate), &[]);
+    // There may be an index of this name that is no help.
+    for number in 2..=9 {
+        if made.is_ok() {
+            break;
+        }
+        candidate.name = format!("{name}{number}");
+        made = execute(shadow, &create(candidate), &[]);
+    }
+    made.ok()?;
     explained(explanation, shadow).ok()
 }
 

@@ -132,7 +132,7 @@ pub struct Counted {
     pub all: u64,
     /// Those that they see.
     pub seen: u64,
-    /// Those of all that the rules for the operation allow.
+    /// Those of all for which it is allowed: of an update or a delete they are seen, too.
     pub allowed: u64,
 }
 
@@ -172,6 +172,7 @@ pub fn check(
     let roles = config.roles_of(role);
     let view = schema.for_role(config, role);
     let seen = view.relations.get(id).unwrap_or(relation);
+    question.fits()?;
     let columns = question.columns(relation)?;
     let mut rules = judge::judged(config, question, role);
     let (decision, because) = judge::decide(config, question, seen, &columns, &rules, &roles);
@@ -191,7 +192,7 @@ pub fn check(
         roles: roles.into_iter().collect(),
     };
     if let Some(filter) = &question.filter {
-        verdict.rows = Some(trial.count(filter, &mut rules, db)?);
+        verdict.rows = Some(trial.count(filter, question, decision, &mut rules, db)?);
     }
     if let Some(row) = &question.row {
         let holds = trial.insert(row, &mut rules, db)?;
@@ -204,6 +205,21 @@ pub fn check(
 }
 
 impl Question {
+    /// That it has what its operation is about.
+    fn fits(&self) -> Result<(), Error> {
+        let wrong = |what: &str| Err(Error::Body(what.to_owned()));
+        match self.operation {
+            Operation::Insert if self.filter.is_some() => {
+                wrong("filter is about rows that are there: give the new one of an insert as \"row\"")
+            }
+            Operation::Insert => Ok(()),
+            _ if self.row.is_some() => {
+                wrong("row is that of an insert: find those of other operations by \"filter\"")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The places of the columns that are written or asked for.
     fn columns(&self, relation: &Relation) -> Result<Vec<usize>, Error> {
         let of_row = self.row.iter().flat_map(|row| row.keys());
@@ -230,10 +246,11 @@ impl Verdict {
     /// Says what became of the rows that a filter finds.
     fn count(&mut self) {
         let Some(Counted { all, seen, allowed }) = &self.rows else { return };
+        let rows = if *all == 1 { "row" } else { "rows" };
         let words = match self.operation {
-            Operation::Select => format!(" Of the {all} rows of the filter they see {seen}."),
+            Operation::Select => format!(" Of the {all} {rows} of the filter they see {seen}."),
             _ => format!(
-                " Of the {all} rows of the filter they see {seen}, and the rules for this allow {allowed}."
+                " Of the {all} {rows} of the filter they see {seen}, and the rules for this allow {allowed}."
             ),
         };
         self.because.push_str(&words);

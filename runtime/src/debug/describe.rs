@@ -229,6 +229,10 @@ fn relationships(schema: &SchemaCache, id: RelationId, own: &schema::Relation) -
         for relationship in schema.relationships(id, &name, None) {
             let Some(target) = schema.relations.get(relationship.target) else { continue };
             let junction = relationship.junction.as_ref().and_then(|own| schema.relations.get(own.relation));
+            // Who embeds what is refused is told so, and who asks what there is is told nothing of it.
+            if !is_seen(target) || !junction.is_none_or(is_seen) {
+                continue;
+            }
             let other = junction.unwrap_or(target);
             let columns = relationship.columns.iter().filter_map(|(from, to)| {
                 Some((own.columns.get(*from)?.name.clone(), other.columns.get(*to)?.name.clone()))

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::auth::config::reference;
-use crate::config::Config;
+use crate::config::{ApiKeys, Auth, Basic, Config, DatabaseFile, Jwt};
+use crate::policy;
 
 /// What stands between the names of a path: a name may have dots.
 const BETWEEN: char = '\u{1f}';
@@ -128,7 +129,8 @@ const SHOWN: &[(&str, &[&str])] = &[
             "security",
         ],
     ),
-    ("udf.*.params.*", &["name", "type", "variadic"]),
+    // A default is told to whoever may call the function, by `/_schema` and by OpenAPI.
+    ("udf.*.params.*", &["name", "type", "variadic", "default"]),
     ("udf.*.column_types", &["*"]),
     ("computed_column.*", &["table", "name", "type", "database"]),
     ("computed_relationship.*", &["table", "name", "target", "single", "database"]),
@@ -141,7 +143,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("attach", &["paths", "most"]),
     ("debug", &["enabled", "require_admin", "admin_role"]),
     ("log", &["level", "format", "requests", "slow_query"]),
-    ("admin", &["listen", "unix_socket", "unix_socket_mode", "metrics", "health_on_api"]),
+    ("admin", &["listen", "unix_socket", "unix_socket_mode", "hosts", "metrics", "health_on_api"]),
     ("telemetry", &["service_name", "sample_ratio", "timeout"]),
     (
         "audit",
@@ -175,20 +177,37 @@ const REFERENCES: [&str; 4] =
     ["databases.*.auth_token", "auth.jwt.secret", "auth.apikey.source", "auth.basic.source"];
 
 /// The configuration without its secrets, what of it is not as it is by default, and what to do next. `sections` are those of a host,
-/// as they are in effect, by their names.
-pub fn told(config: &Config, sections: &Json) -> Json {
-    let mut all = tree(config);
-    if let (Json::Object(all), Json::Object(sections)) = (&mut all, sections) {
-        all.extend(sections.clone());
-    }
-    let configuration = shown(all, "");
+/// as they are in effect, by their names; `defaults` is what they are where nothing is said.
+pub fn told(config: &Config, sections: &Json, defaults: &Json) -> Json {
+    let configuration = shown(tree(config, sections), "");
     let mut changed = Vec::new();
-    differing(&configuration, &shown(tree(&Config::default()), ""), "", &mut changed);
+    differing(&configuration, &shown(tree(&by_default(config), defaults), ""), "", &mut changed);
     json!({ "configuration": configuration, "changed": changed, "next": next(config) })
 }
 
-fn tree(config: &Config) -> Json {
-    serde_json::to_value(config).unwrap_or_default()
+fn tree(config: &Config, sections: &Json) -> Json {
+    let mut all = serde_json::to_value(config).unwrap_or_default();
+    if let (Json::Object(all), Json::Object(sections)) = (&mut all, sections) {
+        all.extend(sections.clone());
+    }
+    all
+}
+
+/// What the sections that a configuration has are by default: those that need not be there, too.
+fn by_default(config: &Config) -> Config {
+    let auth = |auth: &Auth| Auth {
+        jwt: auth.jwt.as_ref().map(|_| Jwt::default()),
+        apikey: auth.apikey.as_ref().map(|_| ApiKeys::default()),
+        basic: auth.basic.as_ref().map(|_| Basic::default()),
+        ..Auth::default()
+    };
+    let file = |name: &String| (name.clone(), DatabaseFile::at(String::new()));
+    Config {
+        databases: config.databases.keys().map(file).collect(),
+        auth: config.auth.as_ref().map(auth),
+        policies: config.policies.as_ref().map(|_| policy::Settings::default()),
+        ..Config::default()
+    }
 }
 
 /// What to do next, in sentences.
@@ -316,7 +335,7 @@ mod tests {
             expose = true
             sql = "SELECT 'HIDDEN'"
             response_headers = [["X-Token", "HIDDEN"]]
-            params = [{ name = "n", type = "integer", default = "HIDDEN" }]
+            params = [{ name = "n", type = "integer", default = 7 }]
             [[computed_column]]
             table = "t"
             name = "c"
@@ -328,7 +347,7 @@ mod tests {
             "audit": { "file": "audit.ndjson", "key": "HIDDEN" },
             "made_up_later": { "token": "HIDDEN", "none": null },
         });
-        let told = told(&config, &sections);
+        let told = told(&config, &sections, &Json::Null);
         assert!(!told.to_string().contains("HIDDEN"), "{told:#}");
         let of =
             |pointer: &str| told.pointer(&format!("/configuration/{pointer}")).cloned().unwrap_or_default();
@@ -346,6 +365,7 @@ mod tests {
             ("databases/farther/auth_token", json!("env:MUSIC_TOKEN")),
             ("udf/0/name", json!("f")),
             ("udf/0/sql", json!("(set)")),
+            ("udf/0/params/0/default", json!(7)),
             ("telemetry/endpoint", json!("http://127.0.0.1:4318/v1")),
             ("telemetry/headers", json!({ "authorization": "(set)" })),
             ("audit", json!({ "file": "audit.ndjson", "key": "(set)" })),
@@ -354,10 +374,39 @@ mod tests {
         ] {
             assert_eq!(of(pointer), expected, "{pointer}");
         }
-        let changed = told["changed"].as_array().expect("a list");
-        assert!(
-            changed.contains(&json!("auth.jwt.secret")) && !changed.contains(&json!("server.port")),
-            "{changed:?}"
+    }
+
+    #[test]
+    fn what_is_as_it_is_by_default_has_not_changed() {
+        let text = r#"
+            [server]
+            port = 3000
+            [databases.main]
+            path = "a.db"
+            mode = "readwrite"
+            [auth.jwt]
+            secret = "a-secret-of-at-least-thirty-two-bytes"
+            [auth.apikey]
+            source = "file:./apikeys.toml"
+            [policies]
+            bypass_roles = ["boss"]
+        "#;
+        let config = Config::load("", text, []).expect("valid");
+        let sections = json!({ "log": { "level": "info", "format": "json" }, "audit": { "queue": 5 } });
+        let defaults = json!({ "log": { "level": "info", "format": "human" }, "audit": { "queue": 5 } });
+        let told = told(&config, &sections, &defaults);
+        let mut changed: Vec<&str> =
+            told["changed"].as_array().expect("a list").iter().filter_map(Json::as_str).collect();
+        changed.sort_unstable();
+        assert_eq!(
+            changed,
+            [
+                "auth.apikey.source",
+                "auth.jwt.secret",
+                "databases.main.path",
+                "log.format",
+                "policies.bypass_roles"
+            ]
         );
     }
 }

@@ -19,6 +19,7 @@ use crate::database_error::classify;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::plan::Plan;
+use crate::reply;
 use crate::run::{self, Explained};
 use crate::schema::{RelationId, SchemaCache};
 use crate::value::Value;
@@ -190,7 +191,7 @@ pub fn report(
     let explanation = match explain(config, schema, &request, db) {
         Ok(explanation) => explanation,
         Err(error) => {
-            let response = crate::error_response(&error);
+            let response = reply::error(&error, config.api.error_verbosity);
             report.refuse(serde_json::from_slice(&response.body).ok(), response.status);
             let cause = response.log.filter(|_| standing != Standing::Own);
             report.next.extend(cause.map(|log| format!("The database says: {log}")));
@@ -198,20 +199,26 @@ pub fn report(
         }
     };
     report.planned = explanation.parts.iter().map(|part| planned::planned(&part.view, &part.plan)).collect();
-    if standing == Standing::Own && explanation.is_restricted {
-        // SQL and plan name what policies read, and what they hide.
-        let what =
-            "Policies restrict what you see, so that rules, SQL and plan are for the administrator alone.";
-        report.next.push(what.to_owned());
+    if standing == Standing::Own && !may_see_plan(config, &request, &explanation) {
+        report.next.push("Rules, SQL and plan are for the administrator alone.".to_owned());
         return Ok(report);
     }
-    report.relations = ruled(config, schema, identity, &explanation.relations);
+    if standing != Standing::Own {
+        report.relations = ruled(config, schema, identity, &explanation.relations);
+    }
     report.statements = explanation.statements.iter().map(Statement::of).collect();
     if let Some(shadow) = shadow {
         report.advice = advice::find(&explanation, db, shadow);
     }
     report.next = next(&report, explanation.parts.iter().any(|part| writes(&part.plan)));
     Ok(report)
+}
+
+/// Whether who is not the administrator may see SQL and plan: as with `Accept: application/vnd.pgrst.plan`, where the configuration lets
+/// it, and where policies hide nothing that SQL or plan would name. SQL of the configuration is nobody's.
+fn may_see_plan(config: &Config, request: &ApiRequest, explanation: &Explanation) -> bool {
+    let calls = explanation.parts.iter().any(|part| matches!(part.plan, Plan::Call { .. }));
+    config.api.plan && !explanation.is_restricted && !calls && request.pre_request.is_none()
 }
 
 fn writes(plan: &Plan) -> bool {

@@ -75,7 +75,7 @@ pub(super) fn decide(
             (Decision::Allowed, format!("{} of every row.", granted(rules, settings.default_action)))
         }
         Some(_) => (Decision::SomeRows, format!("{} of some rows.", granted(rules, settings.default_action))),
-        None => (Decision::Denied, refused(question, seen, access, columns, rules)),
+        None => (Decision::Denied, refused(question, seen, access, columns)),
     }
 }
 
@@ -86,8 +86,12 @@ fn rows(access: &Access, operation: Operation, columns: &[usize]) -> Option<Vec<
         Operation::Select if columns.iter().any(is_hidden) => None,
         Operation::Select => Some(vec![access.select.clone()?]),
         Operation::Insert => Some(vec![access.insert.permit(columns)?.check]),
-        Operation::Update => access.update.permit(columns).map(|permit| vec![permit.using, permit.check]),
-        Operation::Delete => Some(vec![access.delete.clone()?]),
+        // Conditions find rows that are seen.
+        Operation::Update => {
+            let permit = access.update.permit(columns)?;
+            Some(vec![access.select.clone()?, permit.using, permit.check])
+        }
+        Operation::Delete => Some(vec![access.select.clone()?, access.delete.clone()?]),
     }
 }
 
@@ -113,20 +117,20 @@ fn granted(rules: &[Judged], default: DefaultAction) -> String {
 }
 
 /// Why it is refused.
-fn refused(
-    question: &Question,
-    seen: &Relation,
-    access: &Access,
-    columns: &[usize],
-    rules: &[Judged],
-) -> String {
-    if names(rules, Kind::Permissive).is_empty() {
-        let what = format!("{:?}", question.operation).to_lowercase();
-        let role = "who asks";
-        return format!(
-            "No permissive rule lets {role} {what} rows of {}, and what no rule allows is denied.",
-            question.table
-        );
+fn refused(question: &Question, seen: &Relation, access: &Access, columns: &[usize]) -> String {
+    let table = &question.table;
+    let nothing = |what: &str| {
+        format!("No permissive rule lets who asks {what} rows of {table}, and what no rule allows is denied")
+    };
+    match question.operation {
+        Operation::Insert if !access.insert.is_any() => return nothing("insert") + ".",
+        Operation::Update if !access.update.is_any() => return nothing("update") + ".",
+        Operation::Delete if access.delete.is_none() => return nothing("delete") + ".",
+        Operation::Select if access.select.is_none() => return nothing("select") + ".",
+        Operation::Update | Operation::Delete if access.select.is_none() => {
+            return nothing("select") + ": a condition finds no rows that they do not see.";
+        }
+        _ => {}
     }
     let takes = |place: &usize| match question.operation {
         Operation::Select => !matches!(access.told.get(*place), Some(Column::Hidden)),

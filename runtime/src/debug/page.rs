@@ -104,7 +104,8 @@ impl Page {
         matches!(self, Page::Schema | Page::Explain | Page::PolicyCheck)
     }
 
-    /// The name of the database that a request for it is about: by its body or query string, or by the header fields of any request.
+    /// The name of the database that a request for it is about: by its body or query string, or by the header fields of any request. Of a
+    /// page that is about none it is the default one, whatever the request names.
     ///
     /// # Errors
     /// PGRST106 where there is no such database.
@@ -112,6 +113,9 @@ impl Page {
         #[derive(Deserialize)]
         struct Named {
             database: Option<String>,
+        }
+        if !self.needs_database() {
+            return Ok(config.database().0);
         }
         let named = match self {
             Page::Schema => {
@@ -155,7 +159,7 @@ pub fn answer(
     }
     let answered = match page {
         Page::Index => Ok(index(&[])),
-        Page::Config => Ok(json_response(&effective::told(config, &Json::Null))),
+        Page::Config => Ok(json_response(&effective::told(config, &Json::Null, &Json::Null))),
         Page::Schema => {
             reading(config, schema, db, |schema, db| told::schema(config, schema, viewer, request, db))
         }

@@ -7,8 +7,11 @@ use serde_json::Value as Json;
 
 use super::asked::Asked;
 use super::describe::Relation;
+use crate::api_request::Access;
+use crate::audit::{Act, Audits};
 use crate::config::Config;
 use crate::database::Database;
+use crate::error::Error;
 use crate::identity::Identity;
 use crate::query_params::percent_encode;
 use crate::schema::SchemaCache;
@@ -19,6 +22,10 @@ pub const MOST_EXAMPLES: u64 = 10;
 
 /// The longest text in an example, in characters; what is longer is cut.
 const LONGEST: usize = 120;
+
+/// Why there are none where a function that writes is run before every request.
+const WRITES: &str =
+    "api.pre_request writes, and what reads rows for this page may not: a GET of them is answered";
 
 /// What is wanted of the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +43,19 @@ impl Wanted {
     }
 }
 
-/// Reads what is wanted of the rows that `identity` sees, inside the transaction that the caller has begun.
+/// What was read.
+struct Found {
+    /// How many there are, where that was wanted.
+    count: Option<u64>,
+    examples: Vec<Json>,
+    acts: Vec<Act>,
+}
+
+/// Reads what is wanted of the rows that `identity` sees, inside the transaction that the caller has begun. What comes back is what was
+/// done, for a record.
+///
+/// # Errors
+/// That the time is over, which it then is for other relations, too.
 pub fn read(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
@@ -44,17 +63,22 @@ pub fn read(
     wanted: Wanted,
     relation: &mut Relation,
     db: &mut dyn Database,
-) {
+) -> Result<Vec<Act>, Error> {
     match rows(config, schema, identity, wanted, &relation.name, db) {
-        Ok((count, examples)) => {
+        Ok(Found { count, examples, acts }) => {
             relation.rows = count.filter(|_| wanted.count);
             relation.examples = Some(examples).filter(|_| wanted.examples > 0);
+            Ok(acts)
         }
-        Err(reason) => relation.unread = Some(reason),
+        Err(Error::Timeout) => Err(Error::Timeout),
+        Err(error) => {
+            relation.unread = Some(error.problem().message);
+            Ok(Vec::new())
+        }
     }
 }
 
-/// The number of rows, where it is wanted, and examples; or why not, in a sentence.
+/// The rows, or why there are none.
 fn rows(
     config: &Config,
     schema: &mut Arc<SchemaCache>,
@@ -62,7 +86,7 @@ fn rows(
     wanted: Wanted,
     name: &str,
     db: &mut dyn Database,
-) -> Result<(Option<u64>, Vec<Json>), String> {
+) -> Result<Found, Error> {
     let limit = wanted.examples.min(MOST_EXAMPLES);
     let asked = Asked {
         request: format!("GET /{}?limit={limit}", percent_encode(name)),
@@ -75,13 +99,18 @@ fn rows(
         let message = told.as_ref().and_then(|told| told.get("message")).and_then(Json::as_str);
         message.unwrap_or("they cannot be read").to_owned()
     };
-    let request = asked.parse(config)?.map_err(|refusal| words(&refusal.body))?;
-    let answered = crate::answer(config, schema, &request, db, &mut Timing::default(), false);
-    let response = answered.map_err(|error| error.problem().message)?;
+    let parsed = asked.parse(config).map_err(Error::Body)?;
+    let mut request = parsed.map_err(|refusal| Error::Body(words(&refusal.body)))?;
+    if request.access() == Access::Write {
+        return Err(Error::Body(WRITES.to_owned()));
+    }
+    request.audit(Audits::All);
+    let response = crate::answer(config, schema, &request, db, &mut Timing::default(), false)?;
     let range = response.headers.iter().find(|(name, _)| name == "content-range");
-    let total = range.and_then(|(_, range)| range.rsplit_once('/')?.1.parse().ok());
-    let examples: Vec<Json> = serde_json::from_slice(&response.body).map_err(|error| error.to_string())?;
-    Ok((total, examples.into_iter().map(cut).collect()))
+    let count = range.and_then(|(_, range)| range.rsplit_once('/')?.1.parse().ok());
+    let examples: Vec<Json> =
+        serde_json::from_slice(&response.body).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Found { count, examples: examples.into_iter().map(cut).collect(), acts: response.acts })
 }
 
 /// The same with its long texts cut.

@@ -259,6 +259,31 @@ fn pages() {
 }
 
 #[test]
+fn which_database_a_page_is_about() {
+    let text =
+        "[debug]\nenabled = true\n[databases.main]\npath = \"a.db\"\n[databases.logs]\npath = \"b.db\"\n";
+    let config = Config::load("", text, []).unwrap();
+    let of = |page: Page, target: &str, profile: &str, body: &str| {
+        let fields: [(&str, &[u8]); 2] =
+            [("accept-profile", profile.as_bytes()), ("content-profile", profile.as_bytes())];
+        let (headers, method) = (&fields[..], page.methods().split(", ").next().unwrap());
+        let request = Request { method, target, headers, body: body.as_bytes() };
+        page.database(&config, &request).ok().map(str::to_owned)
+    };
+    assert_eq!(of(Page::Schema, "/_schema", "logs", "").as_deref(), Some("logs"));
+    assert_eq!(of(Page::Schema, "/_schema?database=logs", "main", "").as_deref(), Some("logs"));
+    assert_eq!(
+        of(Page::Explain, "/_debug/explain", "main", r#"{"database":"logs"}"#).as_deref(),
+        Some("logs")
+    );
+    assert_eq!(of(Page::PolicyCheck, "/_debug/policy-check", "none", "{}"), None);
+    // What is about no database has none that could be wrong.
+    for page in [Page::Index, Page::Config] {
+        assert_eq!(of(page, page.path(), "none", "").as_deref(), Some("main"), "{page:?}");
+    }
+}
+
+#[test]
 fn who_is_supposed_to_ask() {
     let mut config = config();
     config.api.anonymous_role = Some("anon".to_owned());

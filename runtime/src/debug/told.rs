@@ -12,6 +12,7 @@ use super::describe::{self, Schema, Scope};
 use super::page::json_response;
 use super::rows::{self, MOST_EXAMPLES, Wanted};
 use super::{Standing, Viewer, refused, text};
+use crate::audit::Act;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
@@ -53,10 +54,13 @@ impl Wish {
                 "format" if value == "text" => wish.is_text = true,
                 "format" if value == "json" => wish.is_text = false,
                 "format" => return Err(wrong("format", "write json or text")),
-                "counts" => wish.rows.count = value != "false",
+                "counts" if matches!(value.as_str(), "" | "true") => wish.rows.count = true,
+                "counts" if value == "false" => wish.rows.count = false,
+                "counts" => return Err(wrong("counts", "write true or false")),
                 "examples" => {
                     let most = format!("write a number from 0 to {MOST_EXAMPLES}");
-                    wish.rows.examples = value.parse().map_err(|_| wrong("examples", &most))?;
+                    let number = value.parse().ok().filter(|number| *number <= MOST_EXAMPLES);
+                    wish.rows.examples = number.ok_or_else(|| wrong("examples", &most))?;
                 }
                 "table" => wish.tables.extend(value.split(',').map(str::to_owned)),
                 // By it the shell has found the database.
@@ -80,9 +84,11 @@ fn supposed(config: &Config, viewer: &Viewer, supposed: Supposed) -> Result<Arc<
     }
 }
 
-/// That rows may be read as another sees them.
-fn may_read_as(viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
-    let is_own = Arc::ptr_eq(identity, &viewer.identity);
+/// That rows may be read as somebody sees them.
+fn may_read_as(config: &Config, viewer: &Viewer, identity: &Arc<Identity>) -> Result<(), Error> {
+    // Who has not signed in reads rows where the API lets them in, whichever way they came.
+    let is_let_in = !viewer.identity.is_anonymous || !config.is_closed();
+    let is_own = is_let_in && Arc::ptr_eq(identity, &viewer.identity);
     if is_own || viewer.standing == Standing::Administrator { Ok(()) } else { Err(refused(&viewer.identity)) }
 }
 
@@ -97,15 +103,15 @@ pub(super) fn schema(
     let is_supposed = wish.supposed.is_any();
     let identity = supposed(config, viewer, wish.supposed)?;
     if wish.rows.is_any() {
-        may_read_as(viewer, &identity)?;
+        may_read_as(config, viewer, &identity)?;
     }
     let is_whole = !is_supposed && viewer.standing != Standing::Own;
-    let told = schema_of(config, schema, &identity, is_whole, &wish.tables, wish.rows, db)?;
+    let (told, acts) = schema_of(config, schema, &identity, is_whole, &wish.tables, wish.rows, db)?;
     if wish.is_text {
         let mut response = json_response(&Json::Null);
         response.headers.retain(|(name, _)| name != "content-type");
         response.headers.push(("content-type".into(), "text/plain; charset=utf-8".to_owned()));
-        return Ok(Response { body: text::compact(&told).into_bytes(), ..response });
+        return Ok(Response { body: text::compact(&told).into_bytes(), acts, ..response });
     }
     #[derive(Serialize)]
     struct Told {
@@ -114,11 +120,11 @@ pub(super) fn schema(
         next: Vec<String>,
     }
     let next = schema_next(&told, wish.rows);
-    Ok(json_response(&Told { schema: told, next }))
+    Ok(Response { acts, ..json_response(&Told { schema: told, next }) })
 }
 
 /// The schema as somebody knows it, or (`is_whole`) all that is exposed; of all relations or of these. Rows are those that they see, read
-/// inside the transaction that the caller has begun.
+/// inside the transaction that the caller has begun; beside it stands what was read of them, for a record.
 ///
 /// # Errors
 /// PGRST205 for a table that is not there.
@@ -130,7 +136,7 @@ pub fn schema_of(
     tables: &[String],
     wanted: Wanted,
     db: &mut dyn Database,
-) -> Result<Schema, Error> {
+) -> Result<(Schema, Vec<Act>), Error> {
     let role = identity.role.as_deref();
     let scope = if is_whole { Scope::Whole } else { Scope::Role(role) };
     let known = if is_whole { Arc::clone(schema) } else { schema.for_role(config, role) };
@@ -142,12 +148,13 @@ pub fn schema_of(
         told.relations.retain(|own| tables.contains(&own.name));
         told.functions.clear();
     }
+    let mut acts = Vec::new();
     if wanted.is_any() {
         for relation in &mut told.relations {
-            rows::read(config, schema, identity, wanted, relation, db);
+            acts.extend(rows::read(config, schema, identity, wanted, relation, db)?);
         }
     }
-    Ok(told)
+    Ok((told, acts))
 }
 
 fn schema_next(told: &Schema, wanted: Wanted) -> Vec<String> {
@@ -164,7 +171,8 @@ fn schema_next(told: &Schema, wanted: Wanted) -> Vec<String> {
     }
     let bare = told.relations.iter().filter(|own| own.comment.is_none()).count();
     if bare > 0 {
-        next.push(format!("{bare} relations have no comment: say in [comments.table] what they are for."));
+        let (own, they) = if bare == 1 { ("relation has", "it is") } else { ("relations have", "they are") };
+        next.push(format!("{bare} {own} no comment: say in [comments.table] what {they} for."));
     }
     if !wanted.is_any() && !told.relations.is_empty() {
         next.push("Add counts=true or examples=3 for rows, and format=text for a prompt.".to_owned());
@@ -235,7 +243,9 @@ pub(super) fn check(
     if question.looks_at_rows() && viewer.standing != Standing::Administrator {
         return Err(refused(&viewer.identity));
     }
-    Ok(json_response(&super::check::check(config, schema, &identity, &question, db)?))
+    let verdict = super::check::check(config, schema, &identity, &question, db)?;
+    let acts = verdict.rows.iter().map(|rows| Act::read(&question.table, Some(rows.all))).collect();
+    Ok(Response { acts, ..json_response(&verdict) })
 }
 
 /// The body.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use super::asked::Asked;
-use super::check::{Counted, Judged};
+use super::check::{Counted, Decision, Judged, Question};
+use super::rules;
 use crate::compile::{Param, Program, Statement, Step};
 use crate::config::Config;
 use crate::database::Database;
@@ -34,25 +35,31 @@ impl Trial<'_> {
     pub(super) fn count(
         &self,
         filter: &str,
+        question: &Question,
+        decision: Decision,
         rules: &mut [Judged],
         db: &mut dyn Database,
     ) -> Result<Counted, Error> {
         // First of all what is wrong with the filter itself.
         let all = self.rows(filter, None, db)?;
         let mut of = |policies| match self.rows(filter, policies, db) {
-            Ok(rows) => Ok(rows),
-            Err(Error::Internal(text)) => Err(Error::Internal(text)),
             // The relation, or a column of the filter, is not there for them.
-            Err(_) => Ok(0),
+            Err(Error::Forbidden { .. } | Error::NoColumn { .. } | Error::NoRelation { .. }) => Ok(0),
+            other => other,
         };
         for own in rules.iter_mut().filter(|own| own.takes_part) {
             let alone = Rule { kind: Kind::Permissive, ..own.told.rule.clone() };
             own.rows = Some(of(Some(self.only(vec![alone], Operation::Select)))?);
         }
-        let own = rules.iter().filter(|own| own.takes_part).map(|own| own.told.rule.clone()).collect();
-        let allowed = match self.bypasses() {
-            true => all,
-            false => of(Some(self.only(own, Operation::Select)))?,
+        let allowed = match decision {
+            _ if self.bypasses() => all,
+            Decision::Denied => 0,
+            Decision::Allowed | Decision::SomeRows => {
+                let own = rules.iter().filter(|own| own.takes_part).map(|own| &own.told.rule);
+                let own = own.filter(|rule| covers(rule, question)).cloned();
+                let own = own.chain(self.seen(question.operation)).collect();
+                of(Some(self.only(own, Operation::Select)))?
+            }
         };
         let seen = of(self.config.policies.clone())?;
         Ok(Counted { all, seen, allowed })
@@ -84,7 +91,25 @@ impl Trial<'_> {
             .is_none_or(|own| own.bypass_roles.iter().any(|bypass| roles.contains(bypass)))
     }
 
-    /// Policies of these rules alone, for whoever asks, about rows and not about columns.
+    /// What must hold of rows so that an operation finds them: that they are seen.
+    fn seen(&self, operation: Operation) -> Vec<Rule> {
+        if !matches!(operation, Operation::Update | Operation::Delete) {
+            return Vec::new();
+        }
+        let own = rules::for_role(self.config, self.identity.role.as_deref(), self.table);
+        let own = own.into_iter().filter(|rule| rule.is_for(Operation::Select));
+        let (permissive, mut all): (Vec<&Rule>, Vec<&Rule>) =
+            own.partition(|rule| rule.kind == Kind::Permissive);
+        let using: Option<Vec<&str>> = permissive.iter().map(|rule| rule.using.as_deref()).collect();
+        let any = using.filter(|using| !using.is_empty()).zip(permissive.first()).map(|(using, first)| {
+            // A line each, so that a comment ends with its own.
+            let terms: Vec<String> = using.iter().map(|term| format!("(\n{term}\n)")).collect();
+            Rule { kind: Kind::Restrictive, using: Some(terms.join(" OR ")), ..Rule::clone(first) }
+        });
+        all.drain(..).cloned().chain(any).collect()
+    }
+
+    /// Policies of these rules alone, for whoever asks, about rows and not about columns. Other relations keep theirs.
     fn only(&self, rules: Vec<Rule>, operation: Operation) -> Settings {
         let settings = self.config.policies.as_ref();
         let own = |rule: Rule| Rule {
@@ -98,9 +123,13 @@ impl Trial<'_> {
             check: rule.check.filter(|_| operation == Operation::Insert),
             ..rule
         };
+        let others = settings.into_iter().flat_map(|own| &own.policy).map(|rule| {
+            let except = rule.except.iter().cloned().chain([self.table.to_owned()]).collect();
+            Rule { except, ..rule.clone() }
+        });
         Settings {
             default_action: settings.map(|own| own.default_action).unwrap_or(DefaultAction::Deny),
-            policy: rules.into_iter().map(own).collect(),
+            policy: others.chain(rules.into_iter().map(own)).collect(),
             ..Settings::default()
         }
     }
@@ -164,6 +193,18 @@ impl Trial<'_> {
         }
         Ok(true)
     }
+}
+
+/// Whether a rule counts for a write of the columns in question: it lets all of them be written.
+fn covers(rule: &Rule, question: &Question) -> bool {
+    if question.operation != Operation::Update {
+        return true;
+    }
+    let ColumnRules { visible, hidden, writable, .. } = &rule.columns;
+    question.columns.iter().all(|name| match writable {
+        Some(writable) => writable.contains(name),
+        None => visible.as_ref().is_none_or(|visible| visible.contains(name)) && !hidden.contains(name),
+    })
 }
 
 /// The statements that count what of the values breaks a check.

@@ -74,7 +74,7 @@ class Agents(Case):
     async def test_the_schema(self):
         async def test(client, _):
             listed = await self.gives(client, "list_relations", {})
-            self.assertEqual([own["name"] for own in listed["relations"]], ["albums", "artists", "tracks"])
+            self.assertEqual([own["name"] for own in listed["relations"]], ["artists", "albums", "tracks"])
             about = await self.gives(client, "describe_relation", {"relation": "artists"})
             self.assertNotIn("rating", [column["name"] for column in about["columns"]])
             self.assertEqual(about["comment"], "Who plays")
@@ -110,8 +110,8 @@ class Agents(Case):
 
     async def test_refusals(self):
         async def test(client, _):
-            await self.refused(client, "read_rows", {"relation": "notes"}, "PGRST205")
-            await self.refused(client, "read_rows", {"relation": "artists", "filters": [{"column": "rating", "value": 1}]}, "42703")
+            await self.refused(client, "read_rows", {"relation": "notes"}, "42501")
+            await self.refused(client, "read_rows", {"relation": "artists", "filters": [{"column": "rating", "value": 1}]}, "42501")
             await self.refused(client, "read_rows", {"relation": "artists", "query": "limit=9"}, "PGRST102")
             with self.assertRaises(MCPError):
                 await client.call_tool("drop_everything", {})
