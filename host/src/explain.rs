@@ -67,7 +67,7 @@ pub fn explain(flags: &ExplainFlags) -> Result<()> {
         if flags.of.is_json() {
             tell();
         }
-        let why = report.next.first().map(|next| format!("\n{next}")).unwrap_or_default();
+        let why = report.next.first().map(|next| format!(" {next}")).unwrap_or_default();
         return Err(anyhow!("the request is refused: {refused}{why}"));
     }
     tell();

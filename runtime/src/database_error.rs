@@ -268,13 +268,13 @@ mod tests {
         check(
             "database is locked",
             expect![[
-                r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#
+                r#"503 PGRST003 The database is busy "No connection was free, or another process held its lock, for longer than pool.busy_timeout.""#
             ]],
         );
         check(
             "database table is locked: t",
             expect![[
-                r#"503 PGRST003 The database is busy "Another process holds its lock for longer than pool.busy_timeout.""#
+                r#"503 PGRST003 The database is busy "No connection was free, or another process held its lock, for longer than pool.busy_timeout.""#
             ]],
         );
         check("database or disk is full", expect!["503 53100 The disk is full null"]);

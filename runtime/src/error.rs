@@ -529,7 +529,7 @@ impl Error {
             Error::Unreachable(_) => Problem::new(503, "PGRST000", "Could not connect with the database")
                 .hint("The server's log says more.".to_owned()),
             Error::Busy => Problem::new(503, "PGRST003", "The database is busy")
-                .details("Another process holds its lock for longer than pool.busy_timeout.")
+                .details("No connection was free, or another process held its lock, for longer than pool.busy_timeout.")
                 .hint("Try again.".to_owned()),
             Error::DiskFull => Problem::new(503, "53100", "The disk is full"),
             Error::Timeout => Problem::new(504, "57014", "canceling statement due to statement timeout"),

@@ -38,7 +38,20 @@ impl Compiler<'_> {
 
     /// Conditions joined by AND, each in parentheses of its own.
     pub(super) fn all(&self, sql: &mut Sql, conditions: &[Expr]) -> Result<(), Error> {
-        sql.tree(" AND ", conditions, &mut |sql, expr| self.expr(sql, expr))
+        sql.tree(" AND ", conditions, &mut |sql, expr| self.condition(sql, expr))
+    }
+
+    /// A condition of which only counts whether it is true: what is unknown may be false. By it SQLite finds rows in a full-text index, and
+    /// need not go through all of them.
+    fn condition(&self, sql: &mut Sql, expr: &Expr) -> Result<(), Error> {
+        match expr {
+            Expr::FullText { column, index, found: Found::Matching(expression) } => {
+                self.found_in(sql, column, index, expression, " IN (")
+            }
+            Expr::And(terms) => self.group(sql, " AND ", "1", terms, &|sql, term| self.condition(sql, term)),
+            Expr::Or(terms) => self.group(sql, " OR ", "0", terms, &|sql, term| self.condition(sql, term)),
+            other => self.expr(sql, other),
+        }
     }
 
     /// `t0."name"`
@@ -200,15 +213,14 @@ impl Compiler<'_> {
                 self.expr(sql, inner)?;
                 sql.raw(")");
             }
-            Expr::And(terms) => self.group(sql, " AND ", "1", terms)?,
-            Expr::Or(terms) => self.group(sql, " OR ", "0", terms)?,
+            Expr::And(terms) => self.group(sql, " AND ", "1", terms, &|sql, term| self.expr(sql, term))?,
+            Expr::Or(terms) => self.group(sql, " OR ", "0", terms, &|sql, term| self.expr(sql, term))?,
             Expr::Exists(embed) => self.exists(sql, embed)?,
         }
         Ok(())
     }
 
-    /// By rowid: the FTS5 table has those of the relation. Rows that a function gives have none; whether one is found goes by
-    /// its text alone, so it is looked up among the texts that are.
+    /// Whether a text is found, or unknown where there is none.
     fn full_text(
         &self,
         sql: &mut Sql,
@@ -216,20 +228,33 @@ impl Compiler<'_> {
         index: &str,
         found: &Found,
     ) -> Result<(), Error> {
-        let relation = self.relation(column.column.source.relation)?;
-        let RowKey::Rowid(rowid) = relation.row_key else {
-            return Err(Error::Internal(format!("{} has no rowid", relation.name)));
-        };
         sql.raw("CASE WHEN ");
         self.value(sql, column)?;
         sql.raw(" IS NULL THEN NULL ELSE ");
-        let (expression, is_in) = match found {
+        match found {
             Found::Nothing => {
-                sql.raw("0 END");
-                return Ok(());
+                sql.raw("0");
             }
-            Found::Matching(expression) => (expression, " IN ("),
-            Found::NotMatching(expression) => (expression, " NOT IN ("),
+            Found::Matching(expression) => self.found_in(sql, column, index, expression, " IN (")?,
+            Found::NotMatching(expression) => self.found_in(sql, column, index, expression, " NOT IN (")?,
+        }
+        sql.raw(" END");
+        Ok(())
+    }
+
+    /// By rowid: the FTS5 table has those of the relation. Rows that a function gives have none; whether one is found goes by
+    /// its text alone, so it is looked up among the texts that are.
+    fn found_in(
+        &self,
+        sql: &mut Sql,
+        column: &ColumnValue,
+        index: &str,
+        expression: &str,
+        is_in: &'static str,
+    ) -> Result<(), Error> {
+        let relation = self.relation(column.column.source.relation)?;
+        let RowKey::Rowid(rowid) = relation.row_key else {
+            return Err(Error::Internal(format!("{} has no rowid", relation.name)));
         };
         let called = self.called == Some(column.column.source);
         if called {
@@ -251,7 +276,7 @@ impl Compiler<'_> {
             .name(index)
             .raw(" MATCH ")
             .text(expression);
-        sql.raw(if called { ")) END" } else { ") END" });
+        sql.raw(if called { "))" } else { ")" });
         Ok(())
     }
 
@@ -297,13 +322,14 @@ impl Compiler<'_> {
         operator: &'static str,
         empty: &'static str,
         terms: &[Expr],
+        each: &dyn Fn(&mut Sql, &Expr) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if terms.is_empty() {
             sql.raw(empty);
             return Ok(());
         }
         sql.raw("(");
-        sql.tree(operator, terms, &mut |sql, term| self.expr(sql, term))?;
+        sql.tree(operator, terms, &mut |sql, term| each(sql, term))?;
         sql.raw(")");
         Ok(())
     }
