@@ -33,7 +33,7 @@ fn meant(name: &str, schema: &Json, value: &Json) -> Option<Json> {
         return None;
     }
     let other = match value {
-        Json::String(text) => serde_json::from_str(text.trim()).ok()?,
+        Json::String(text) => serde_json::from_str::<Json>(text.trim()).ok()?,
         Json::Array(items) if COLUMNS.contains(&name) => {
             let words: Option<Vec<&str>> = items.iter().map(Json::as_str).collect();
             Json::from(words?.join(","))
