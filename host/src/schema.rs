@@ -69,7 +69,11 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
     let told = debug::reading(&config, &mut schema, &mut connection, |schema, db| {
         debug::schema_of(&config, schema, &identity, is_whole, &flags.table, wanted, db)
     });
-    let (schema, _) = told.map_err(|error| anyhow!("{}", error.problem().message))?;
+    let (schema, _) = told.map_err(|error| {
+        let problem = error.problem();
+        let hint = problem.hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+        anyhow!("{}{hint}", problem.message)
+    })?;
     let about = Told { database: PathBuf::from(&config.database().1.path), schema };
     flags.of.tell(&about, || if flags.prompt { compact(&about.schema) } else { text(&about) })
 }
