@@ -17,7 +17,7 @@ use sqlitrest_runtime::refuse;
 use crate::answer::Answer;
 use crate::component::{Counts, Guest, Guests};
 use crate::debug;
-use crate::observe::errors;
+use crate::observe::{context, errors};
 use crate::pool::Pool;
 use crate::served::{Kind, Served};
 use crate::sign_in::SignIn;
@@ -150,6 +150,13 @@ impl Engine {
 
     /// Answers a request of who asks; a panic on the way is a 500.
     pub async fn answer(&self, request: &Request<'_>, asker: &Asker) -> Answer {
+        match context::of_agent(request) {
+            Some(context) => context::scope(context, Box::pin(self.answer_one(request, asker))).await,
+            None => self.answer_one(request, asker).await,
+        }
+    }
+
+    async fn answer_one(&self, request: &Request<'_>, asker: &Asker) -> Answer {
         if let Some(page) = debug::page(&self.config, request) {
             let told = debug::answer(self, page, request, &asker.identity);
             return guarded(told).await.unwrap_or_else(Answer::internal);

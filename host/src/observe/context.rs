@@ -6,9 +6,11 @@ use std::sync::Arc;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use hyper::http::uri::PathAndQuery;
+use sqlitrest_runtime::http::Request;
 
 use super::telemetry::Parent;
 use super::trace_parent::TraceParent;
+use crate::mcp;
 
 tokio::task_local! {
     static CURRENT: Arc<Context>;
@@ -40,6 +42,22 @@ pub fn current() -> Option<Arc<Context>> {
 /// What `look` makes of the request that this task is about.
 pub fn with<T>(look: impl FnOnce(&Context) -> T) -> Option<T> {
     CURRENT.try_with(|context| look(context)).ok()
+}
+
+/// What a request is to logs that a tool of an agent asks of the API, where this task is about an agent's: by what it asks it is found
+/// again, while all of the agent's have one path. What stands behind the `?` is not kept.
+pub fn of_agent(request: &Request<'_>) -> Option<Arc<Context>> {
+    let asked = with(|agent| {
+        let is_agent = agent.target.as_ref().is_some_and(|target| target.path() == mcp::PATH);
+        is_agent.then(|| Context {
+            id: agent.id.clone(),
+            method: request.method.parse().unwrap_or_default(),
+            target: request.target.split('?').next().and_then(|path| path.parse().ok()),
+            trace: agent.trace,
+            parent: agent.parent.clone(),
+        })
+    });
+    asked.flatten().map(Arc::new)
 }
 
 /// Does `work` for this request.
@@ -129,6 +147,18 @@ mod tests {
         .await;
         assert!(current().is_none());
         assert_eq!(within(&None, || with(Context::title)), None);
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_told_by_what_its_tool_asks() {
+        let asks = Request { method: "PATCH", target: "/tracks?id=eq.1", headers: &[], body: b"" };
+        for (agent, expected) in [("/_mcp", Some("PATCH /tracks")), ("/tracks", None)] {
+            let told = scope(Arc::new(context(agent)), async { of_agent(&asks) }).await;
+            let told = told.map(|told| (told.title(), told.query().to_owned(), told.id().to_owned()));
+            let expected = expected.map(|title| (title.to_owned(), String::new(), "a".to_owned()));
+            assert_eq!(told, expected, "{agent}");
+        }
+        assert!(of_agent(&asks).is_none());
     }
 
     #[test]

@@ -19,9 +19,10 @@ use crate::database_error::classify;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::plan::Plan;
+use crate::policy::Rows;
 use crate::reply;
 use crate::run::{self, Explained};
-use crate::schema::{RelationId, SchemaCache};
+use crate::schema::{RelationId, RelationKind, SchemaCache};
 use crate::value::Value;
 
 /// A request up to the point where it would be run.
@@ -180,10 +181,16 @@ pub fn report(
 ) -> Result<Report, String> {
     let identity = &asked.identity;
     let mut report = Report::of(identity, &asked.request);
+    if let Some(page) = own_page(config, &asked.request) {
+        return Err(format!(
+            "{page} is the server's own, which becomes no statement: explain a request for data"
+        ));
+    }
     let request = match asked.parse(config)? {
         Ok(request) => request,
         Err(response) => {
             report.refuse(serde_json::from_slice(&response.body).ok(), response.status);
+            report.tell_roles(config, standing);
             return Ok(report);
         }
     };
@@ -210,8 +217,16 @@ pub fn report(
     if let Some(shadow) = shadow {
         report.advice = advice::find(&explanation, db, shadow);
     }
-    report.next = next(&report, explanation.parts.iter().any(|part| writes(&part.plan)));
+    report.next = next(&report, &explanation);
     Ok(report)
+}
+
+/// The path of a request, if it is that of a page of the server itself.
+fn own_page<'r>(config: &Config, request: &'r str) -> Option<&'r str> {
+    let (_, target) = request.trim().split_once(char::is_whitespace)?;
+    let path = target.trim().split('?').next()?;
+    let is_own = path == "/_schema" || path == "/_debug" || path.starts_with("/_debug/");
+    Some(path).filter(|_| config.debug.enabled && is_own)
 }
 
 /// Whether who is not the administrator may see SQL and plan: as with `Accept: application/vnd.pgrst.plan`, where the configuration lets
@@ -280,30 +295,134 @@ impl Report {
         });
         self.refused = Some(refused);
     }
+
+    /// Of a function that is refused says for whom it is, which no check of a table's rules tells.
+    fn tell_roles(&mut self, config: &Config, standing: Standing) {
+        let message = self.refused.as_ref().and_then(|refused| refused.get("message")).and_then(Json::as_str);
+        let name = message.and_then(|message| message.strip_prefix("permission denied for function "));
+        let Some(name) = name else { return };
+        let mut roles: Vec<&str> = config
+            .udf
+            .iter()
+            .filter(|udf| udf.name == name)
+            .flat_map(|udf| &udf.roles)
+            .map(String::as_str)
+            .collect();
+        roles.sort_unstable();
+        roles.dedup();
+        self.next = vec![match standing {
+            Standing::Own => format!("The function {name} is for other roles."),
+            Standing::Reader | Standing::Administrator => format!(
+                "The function {name} is for {}: ask as one of them, or add the role to `roles` of its [[udf]].",
+                if roles.is_empty() { "nobody".to_owned() } else { roles.join(", ") }
+            ),
+        }];
+    }
+}
+
+/// What a page reads of its relation, where it ends with its limit and nothing is looked for or sorted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// No: all of it may be read.
+    Nowhere,
+    /// Behind the rows of the page.
+    WithPage,
+    /// The same, and those that policies hide among them.
+    WithSeen,
+}
+
+impl Ends {
+    fn of(part: &Part) -> Ends {
+        let Plan::Read { read, .. } = &part.plan else { return Ends::Nowhere };
+        let Some(relation) = part.view.relations.get(read.source.relation) else { return Ends::Nowhere };
+        let is_plain = read.conditions.is_empty() && !read.distinct && !read.is_aggregated();
+        if read.limit.is_none() || read.offset > 0 || !is_plain || relation.kind != RelationKind::Table {
+            return Ends::Nowhere;
+        }
+        let sees_all = relation.access.as_ref().is_none_or(|access| access.select == Some(Rows::All));
+        if sees_all { Ends::WithPage } else { Ends::WithSeen }
+    }
+}
+
+/// What statements read from end to end, by name.
+#[derive(Default)]
+struct Scans {
+    /// All of it.
+    whole: Vec<String>,
+    /// As far as a page goes.
+    begun: Vec<String>,
+}
+
+impl Scans {
+    fn of(report: &Report, ends: Ends, schema: &SchemaCache) -> Scans {
+        let mut scans = Scans::default();
+        for own in report.statements.iter().filter(|own| own.step != "pre-request") {
+            let outer = || own.plan.iter().filter(|line| line.parent == 0);
+            let is_sorted = outer().any(|line| line.detail.starts_with("USE TEMP B-TREE"));
+            let ends = ends != Ends::Nowhere && own.step == "page" && !is_sorted;
+            for line in &own.plan {
+                let name = advice::scanned_relation(&own.sql, &line.detail);
+                let Some(name) = name.filter(|name| !is_given(schema, name)) else { continue };
+                let known = if ends && line.parent == 0 { &mut scans.begun } else { &mut scans.whole };
+                known.push(name.to_owned());
+            }
+        }
+        for all in [&mut scans.whole, &mut scans.begun] {
+            all.sort_unstable();
+            all.dedup();
+        }
+        scans
+    }
+}
+
+/// Whether a name is one of rows that a statement makes itself, and no relation's.
+fn is_given(schema: &SchemaCache, name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    let is_made =
+        name == "the rows" || name.starts_with('(') || name.strip_prefix('t').is_some_and(is_number);
+    is_made && !schema.names.contains_key(name)
 }
 
 /// What to do about it, in sentences.
-fn next(report: &Report, writes: bool) -> Vec<String> {
+fn next(report: &Report, explanation: &Explanation) -> Vec<String> {
     let mut next: Vec<String> =
         report.advice.iter().map(|advice| format!("{}: {}", advice.reason, advice.create_index)).collect();
-    let of = |own: &'_ Statement| -> Vec<String> {
-        let scanned = own.plan.iter().filter_map(|line| advice::scanned_relation(&own.sql, &line.detail));
-        scanned.map(str::to_owned).collect()
+    // What is run before stands first.
+    let Some(part) = explanation.parts.last() else {
+        next.push("Nothing: no statement is needed for it.".to_owned());
+        return next;
     };
-    let mut scans: Vec<String> = report.statements.iter().flat_map(of).collect();
-    scans.sort_unstable();
-    scans.dedup();
-    if report.advice.is_empty() && !scans.is_empty() {
-        next.push(format!(
-            "{} is read from end to end: narrow the request with a filter on an indexed column, or limit it, if the table is large.",
-            scans.join(", ")
-        ));
+    let ends = Ends::of(part);
+    let Scans { whole, begun } = Scans::of(report, ends, &part.view);
+    let is_call = matches!(part.plan, Plan::Call { .. });
+    if report.advice.is_empty() && !whole.is_empty() {
+        let names = whole.join(", ");
+        next.push(match is_call {
+            true => format!(
+                "The SQL of the function reads {names} from end to end, which no filter of a request changes: change it, or make an index of what it looks for, if the table is large."
+            ),
+            false => format!(
+                "{names} is read from end to end: narrow the request with a filter on an indexed column, or limit it, if the table is large."
+            ),
+        });
     }
-    if writes {
+    if explanation.parts.iter().any(|part| writes(&part.plan)) {
         next.push("Nothing was written: send the request itself to do it.".to_owned());
     }
     if next.is_empty() {
-        next.push("Nothing: every table is reached by an index or by its key.".to_owned());
+        let names = begun.join(", ");
+        next.push(match ends {
+            _ if begun.is_empty() && is_call => {
+                "Nothing: the SQL of the function goes through no whole table.".to_owned()
+            }
+            Ends::WithPage if !begun.is_empty() => {
+                format!("Nothing: {names} is read no further than the page goes.")
+            }
+            Ends::WithSeen if !begun.is_empty() => format!(
+                "Nothing: {names} is read until the page is full, and rows that the policies hide are passed over."
+            ),
+            _ => "Nothing: every table is reached by an index or by its key.".to_owned(),
+        });
     }
     next
 }
