@@ -154,7 +154,8 @@ impl Found<'_> {
 
     /// The indexes of one occurrence.
     fn asked(&mut self, id: RelationId, mut asked: Asked) {
-        let Some(relation) = self.schema.relations.get(id) else { return };
+        let schema = self.schema;
+        let Some(relation) = schema.relations.get(id) else { return };
         if relation.kind != RelationKind::Table {
             return;
         }

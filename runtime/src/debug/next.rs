@@ -1,7 +1,7 @@
 //! What to do about a request that was explained, in sentences: by the indexes that are advised, and by what is read from end to end.
 
 use super::advice;
-use super::explain::{Explanation, Part, Report};
+use super::explain::{Explanation, Line, Part, Report};
 use crate::plan::Plan;
 use crate::policy::Rows;
 use crate::schema::{RelationKind, SchemaCache};
@@ -43,8 +43,8 @@ impl Scans {
     fn of(report: &Report, ends: Ends, schema: &SchemaCache) -> Scans {
         let mut scans = Scans::default();
         for own in report.statements.iter().filter(|own| own.step != "pre-request") {
-            let outer = || own.plan.iter().filter(|line| line.parent == 0);
-            let is_sorted = outer().any(|line| line.detail.starts_with("USE TEMP B-TREE"));
+            let sorts = |line: &Line| line.parent == 0 && line.detail.starts_with("USE TEMP B-TREE");
+            let is_sorted = own.plan.iter().any(sorts);
             let ends = ends != Ends::Nowhere && own.step == "page" && !is_sorted;
             for line in &own.plan {
                 let name = advice::scanned_relation(&own.sql, &line.detail);

@@ -52,10 +52,9 @@ impl Trial<'_> {
     /// Why the request in question is refused, as far as that is known before it is run.
     pub(super) fn refusal(&self, question: &Question) -> Option<String> {
         let filter = question.filter.as_deref().unwrap_or_default();
-        let columns = || question.columns.iter().map(|name| (name.clone(), Json::Null));
         let body = match &question.row {
             Some(row) => Json::Object(row.clone()),
-            None => Json::Object(columns().collect()),
+            None => Json::Object(question.columns.iter().map(|name| (name.clone(), Json::Null)).collect()),
         };
         let asked = match question.operation {
             Operation::Select => self.asked("GET", &selecting(filter, &question.columns), String::new()),
