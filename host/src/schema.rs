@@ -12,6 +12,7 @@ use sqlitrest_runtime::debug;
 use sqlitrest_runtime::debug::describe::{Column, Function, Relation, Schema};
 use sqlitrest_runtime::debug::rows::Wanted;
 use sqlitrest_runtime::debug::text::{compact, embed, parameter};
+use sqlitrest_runtime::error::Problem;
 
 use crate::asking::{Opened, identity};
 use crate::settings::Of;
@@ -70,9 +71,9 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
         debug::schema_of(&config, schema, &identity, is_whole, &flags.table, wanted, db)
     });
     let (schema, _) = told.map_err(|error| {
-        let problem = error.problem();
-        let hint = problem.hint.map(|hint| format!(". {hint}")).unwrap_or_default();
-        anyhow!("{}{hint}", problem.message)
+        let Problem { message, hint, .. } = error.problem();
+        let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+        anyhow!("{message}{hint}")
     })?;
     let about = Told { database: PathBuf::from(&config.database().1.path), schema };
     flags.of.tell(&about, || if flags.prompt { compact(&about.schema) } else { text(&about) })
