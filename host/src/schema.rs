@@ -12,6 +12,7 @@ use sqlitrest_runtime::debug;
 use sqlitrest_runtime::debug::describe::{Column, Function, Relation, Schema};
 use sqlitrest_runtime::debug::rows::Wanted;
 use sqlitrest_runtime::debug::text::{compact, embed, parameter};
+use sqlitrest_runtime::error::Problem;
 
 use crate::asking::{Opened, identity};
 use crate::settings::Of;
@@ -69,7 +70,11 @@ pub fn schema(flags: &SchemaFlags) -> Result<()> {
     let told = debug::reading(&config, &mut schema, connection.database(), |schema, db| {
         debug::schema_of(&config, schema, &identity, is_whole, &flags.table, wanted, db)
     });
-    let (schema, _) = told.map_err(|error| anyhow!("{}", error.problem().message))?;
+    let (schema, _) = told.map_err(|error| {
+        let Problem { message, hint, .. } = error.problem();
+        let hint = hint.map(|hint| format!(". {hint}")).unwrap_or_default();
+        anyhow!("{message}{hint}")
+    })?;
     let about = Told { database: PathBuf::from(config.database().1.place()), schema };
     flags.of.tell(&about, || if flags.prompt { compact(&about.schema) } else { text(&about) })
 }

@@ -436,7 +436,7 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
     }
     if !database.is_somewhere() {
         bail!(
-            "no database is named: type `sqlitrest serve FILE.db`, or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
+            "no database is named: type `sqlitrest serve FILE.db` (or `sqlitrest mcp FILE.db`), or write path = \"FILE.db\" under [databases.main] in {DEFAULT_FILE}"
         );
     }
     if let Some((name, _)) = config.databases.iter().find(|(_, database)| !database.is_somewhere()) {

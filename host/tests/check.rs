@@ -371,6 +371,8 @@ fn commands_tell_machines_what_they_tell_people() {
     let to_albums = &tracks["relationships"][0];
     assert_eq!((&to_albums["name"], &to_albums["cardinality"]), (&"albums".into(), &"many-to-one".into()));
     assert_eq!(to_albums["columns"], serde_json::json!([["album_id", "id"]]));
+    let unknown = run(&["schema", "--database", path(&database), "--table", "track"], &[]);
+    assert!(unknown.code != Some(0) && unknown.stderr.contains("Perhaps you meant"), "{unknown:?}");
     let text = run(&["schema", "--database", path(&database)], &[]).stdout;
     for words in [
         "table tracks (select, insert, update, delete)\n",

@@ -48,6 +48,8 @@ pub enum Error {
     NotSingular(u64),
     /// A path of more than one level.
     Path,
+    /// No page of the server itself is there.
+    Page,
     /// There is no document at `/`.
     NoRoot,
     /// `/rpc/NAME` with no such function.
@@ -358,6 +360,8 @@ impl Error {
                     .details(format!("The result contains {rows} rows"))
             }
             Error::Path => Problem::new(404, "PGRST125", "Invalid path specified in request URL"),
+            Error::Page => Problem::new(404, "PGRST125", "Invalid path specified in request URL")
+                .hint("GET /_debug lists the pages that there are.".to_owned()),
             Error::NoRoot => Problem::new(404, "PGRST126", "Root endpoint metadata is disabled"),
             Error::NoFunction { name, arguments, near, with_body } => {
                 no_function(name, arguments, near.as_deref(), *with_body)

@@ -91,6 +91,10 @@ pub fn parse(
         if let Some(response) = cors::preflight(request) {
             return Err(response);
         }
+        // The pages that there are a shell has answered.
+        if config.debug.enabled && request.target.starts_with("/_debug/") {
+            return Err(error(Error::Page));
+        }
         let request = &api_request::below_base_path(config, request).map_err(error)?;
         match cors::options(config, request) {
             Some(response) => Err(response),

@@ -1,4 +1,4 @@
-//! What tools are called with. An argument that nobody knows is refused: a filter with a wrong name must not be none.
+//! What tools are called with. An argument that nobody knows has been refused by then (`fit`): a filter with a wrong name must not be none.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -150,12 +150,35 @@ pub struct Explain {
     pub database: Option<String>,
 }
 
+/// The methods that a request can begin with.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "QUERY"];
+
+impl Explain {
+    /// `GET /tracks?name=eq.x`; the method may stand in front of the path, and its slash may be left out.
+    pub fn request(&self) -> String {
+        let path = self.path.trim();
+        let is_method = |word: &str| METHODS.iter().any(|own| own.eq_ignore_ascii_case(word));
+        let (method, path) = match path.split_once(char::is_whitespace) {
+            Some((word, rest)) if is_method(word) => (word, rest.trim_start()),
+            _ => (self.method.as_str(), path),
+        };
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        format!("{method} {slash}{path}")
+    }
+
+    /// The body as it is sent: a text is one already.
+    pub fn sent(&self) -> String {
+        match &self.body {
+            Some(Json::String(text)) => text.clone(),
+            Some(body) => body.to_string(),
+            None => String::new(),
+        }
+    }
+}
+
 fn get() -> String {
     "GET".to_owned()
 }
-
-/// The names of what is read beside [`Page`], which takes whatever it is given.
-const OF_PAGE: [&str; 8] = ["select", "filters", "query", "order", "limit", "offset", "count", "database"];
 
 /// The arguments of a tool.
 ///
@@ -165,18 +188,19 @@ pub fn read<T: DeserializeOwned>(arguments: Map<String, Json>) -> Result<T, Stri
     serde_json::from_value(Json::Object(arguments)).map_err(|error| error.to_string())
 }
 
-/// The arguments of a tool that reads a page, whose own are these.
-///
-/// # Errors
-/// A sentence on what is wrong with them.
-pub fn read_page<T: DeserializeOwned>(arguments: Map<String, Json>, own: &[&str]) -> Result<T, String> {
-    let is_known = |name: &str| own.contains(&name) || OF_PAGE.contains(&name);
-    if let Some(name) = arguments.keys().find(|name| !is_known(name)) {
-        return Err(format!(
-            "unknown field `{name}`, expected one of {}, {}",
-            own.join(", "),
-            OF_PAGE.join(", ")
-        ));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_may_stand_in_the_path() {
+        let request = |method: &str, path: &str| {
+            let (method, path) = (method.to_owned(), path.to_owned());
+            Explain { method, path, body: None, database: None }.request()
+        };
+        assert_eq!(request("GET", "/t?a=eq.b c"), "GET /t?a=eq.b c");
+        assert_eq!(request("GET", " delete  /t?id=eq.1"), "delete /t?id=eq.1");
+        assert_eq!(request("PATCH", "t?id=eq.1"), "PATCH /t?id=eq.1");
+        assert_eq!(request("GET", "a t?id=eq.1"), "GET /a t?id=eq.1");
     }
-    read(arguments)
 }

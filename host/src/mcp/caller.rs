@@ -107,6 +107,14 @@ impl Caller {
     }
 
     async fn answer(&self, asks: &Asks, writes: bool) -> Answer {
+        // What is slow is found again by what was asked, and not by the agent's message.
+        match context::current().map(|context| Arc::new(context.asking(asks.method, &asks.target))) {
+            Some(context) => context::scope(context, self.answered(asks, writes)).await,
+            None => self.answered(asks, writes).await,
+        }
+    }
+
+    async fn answered(&self, asks: &Asks, writes: bool) -> Answer {
         let mut headers: Vec<(&str, &[u8])> =
             self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
         headers.push(("accept", b"application/json"));

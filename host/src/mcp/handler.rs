@@ -12,12 +12,10 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value as Json;
 
 use super::caller::Caller;
+use super::instructions::instructions;
 use super::{resources, told, tools};
 use crate::answer::Answer;
 use crate::engine::guarded;
-
-/// How filters work, for the model.
-const INSTRUCTIONS: &str = include_str!("instructions.txt");
 
 /// The server, as one caller has it.
 #[derive(Clone)]
@@ -30,7 +28,7 @@ impl ServerHandler for Handler {
             .with_server_info(
                 Implementation::new("sqlitrest", env!("CARGO_PKG_VERSION")).with_title("SQLitREST"),
             )
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions(&self.0.settings, self.0.engine.config()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -113,7 +111,12 @@ async fn kept<T>(caller: &Caller, work: impl Future<Output = T>) -> Result<T, An
 /// What resources have in place of a tool's error.
 fn error(answer: &Answer) -> ErrorData {
     let problem: Json = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let message = problem.get("message").and_then(Json::as_str).unwrap_or("It cannot be read").to_owned();
+    // Clients show the message alone.
+    let words = ["message", "hint"].into_iter().filter_map(|name| problem.get(name)?.as_str());
+    let message = match words.collect::<Vec<&str>>().join(". ") {
+        empty if empty.is_empty() => "It cannot be read".to_owned(),
+        message => message,
+    };
     match answer.status {
         404 => ErrorData::resource_not_found(message, Some(problem)),
         400..500 => ErrorData::invalid_params(message, Some(problem)),

@@ -6,8 +6,11 @@
 
 mod arguments;
 mod caller;
+mod fit;
 mod handler;
+mod hints;
 mod http;
+mod instructions;
 mod pages;
 mod resources;
 mod rows;
@@ -45,9 +48,12 @@ fn always_writes(config: &Config) -> bool {
     !name.is_empty() && config.udf.iter().any(|udf| udf.name == name && !udf.readonly)
 }
 
-/// The settings, if a request is one of an agent. What a browser asks beforehand (`OPTIONS`) the API answers for all paths.
+/// The settings, if a request is one of an agent. What a browser asks beforehand the API answers for all paths.
 pub fn wanted(front: &Front, request: &Request<'_>) -> Option<Arc<Settings>> {
     let rest = request.target.strip_prefix(PATH)?;
-    let is_meant = (rest.is_empty() || rest.starts_with('?')) && request.method != "OPTIONS";
+    let is_asked = |name| request.header(name).is_some();
+    let is_preflight =
+        request.method == "OPTIONS" && is_asked("origin") && is_asked("access-control-request-method");
+    let is_meant = (rest.is_empty() || rest.starts_with('?')) && !is_preflight;
     is_meant.then(|| front.mcp.load_full()).filter(|settings| settings.enabled)
 }

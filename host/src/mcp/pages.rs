@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 use sqlitrest_runtime::config::Udf;
 
-use super::arguments::{Call, Page, Read, read_page};
+use super::arguments::{Call, Page, Read, read};
 use super::caller::{Asks, Caller};
 use super::rows::{Cut, Rows};
 use super::target::Target;
@@ -19,11 +19,8 @@ pub const DONE: &str =
 
 /// How many rows are told, and how many are asked for, by which it is seen whether there are more.
 fn limits(caller: &Caller, limit: Option<u64>) -> (u64, u64) {
-    let most = caller.settings.max_rows;
-    match limit {
-        Some(limit) if limit <= most => (limit, limit),
-        _ => (most, most.saturating_add(1)),
-    }
+    let told = limit.unwrap_or(u64::MAX).min(caller.settings.max_rows);
+    (told, told.saturating_add(1))
 }
 
 /// Reads a page of a relation.
@@ -31,7 +28,7 @@ fn limits(caller: &Caller, limit: Option<u64>) -> (u64, u64) {
 /// # Errors
 /// The answer that tells of a failure.
 pub async fn read_rows(caller: &Caller, arguments: Map<String, Json>) -> Told {
-    let Read { relation, page } = read_page(arguments, &["relation"]).map_err(|error| told::wrong(&error))?;
+    let Read { relation, page } = read(arguments).map_err(|error| told::wrong(&error))?;
     let (told, asked) = limits(caller, page.limit);
     let target = Target::relation(base(caller), &relation).and_then(|mut target| {
         target.page(&page)?;
@@ -112,7 +109,8 @@ impl Paged {
         }
         let settings = &caller.settings;
         let most_rows = most.unwrap_or(settings.max_rows);
-        let total = answer.header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+        let range = answer.header("content-range");
+        let total: Option<u64> = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
         let rows =
             Rows::of(&answer.body, usize::try_from(most_rows).unwrap_or(usize::MAX), most_bytes(caller));
         let Some(rows) = rows else {
@@ -122,10 +120,10 @@ impl Paged {
         };
         let count = rows.rows.len() as u64;
         let api = caller.engine.config().api.max_rows;
-        // The API has a limit of its own, and does not say that it was reached.
-        let is_capped = api > 0 && count >= api && page.limit.is_none_or(|limit| limit > api);
-        let cut = rows.cut.or(is_capped.then_some(Cut::Rows));
         let next = page.offset.unwrap_or_default().saturating_add(count);
+        // The API has a limit of its own, and does not say that it was reached.
+        let is_capped = api > 0 && count >= api && total.is_none_or(|total| total > next);
+        let cut = rows.cut.or(is_capped.then_some(Cut::Api));
         let note = cut.map(|cut| told::note(cut, count, settings.max_bytes.0, next));
         let answered = Answered { total, truncated: cut.is_some(), note, ..Answered::default() };
         Ok(Paged { rows: Some(rows), body: None, answered })
@@ -137,8 +135,7 @@ impl Paged {
 /// # Errors
 /// The answer that tells of a failure.
 pub async fn call_function(caller: &Caller, arguments: Map<String, Json>) -> Told {
-    let Call { function, arguments, page } =
-        read_page(arguments, &["function", "arguments"]).map_err(|error| told::wrong(&error))?;
+    let Call { function, arguments, page } = read(arguments).map_err(|error| told::wrong(&error))?;
     let config = caller.served(page.database.as_deref())?.config();
     let own: Vec<&Udf> = config.udf.iter().filter(|udf| udf.expose && udf.name == function).collect();
     let writes = own.iter().any(|udf| !udf.readonly);

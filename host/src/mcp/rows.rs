@@ -21,6 +21,8 @@ pub enum Cut {
     Rows,
     /// They are too large.
     Bytes,
+    /// There are as many as the API answers at once, so that there may be more.
+    Api,
 }
 
 /// Takes rows until there are enough.

@@ -9,6 +9,30 @@ use super::arguments::{Filter, Page};
 /// What a query string says that a tool has arguments of their own for.
 const OWN: [&str; 6] = ["select", "order", "limit", "offset", "columns", "on_conflict"];
 
+/// What conditions compare by.
+pub const OPERATORS: [&str; 20] = [
+    "eq",
+    "neq",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "like",
+    "ilike",
+    "match",
+    "imatch",
+    "in",
+    "is",
+    "isdistinct",
+    "cs",
+    "cd",
+    "ov",
+    "fts",
+    "wfts",
+    "plfts",
+    "phfts",
+];
+
 /// A path and a query string.
 pub struct Target(String);
 
@@ -50,7 +74,10 @@ impl Target {
         }
         let query = query.unwrap_or_default().trim().trim_start_matches('?');
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let name = pair.split('=').next().unwrap_or_default();
+            let (name, _) = pair
+                .split_once('=')
+                .filter(|(name, _)| !name.trim_end().ends_with(['<', '>', '!']))
+                .ok_or_else(|| format!("query: `{pair}` is no condition: write name=operator.value, as in id=gt.3, and alternatives as or=(id.eq.1,id.eq.2)"))?;
             refuse_own(&decode(&sendable(name)).map_err(|_| format!("query: `{pair}` is not UTF-8"))?)?;
             self.parameter(&sendable(pair));
         }
@@ -135,23 +162,31 @@ fn sendable(text: &str) -> String {
 
 /// `eq.x`, `in.("a","b")`, `is.null`
 fn condition(filter: &Filter) -> Result<String, String> {
-    let Filter { column, operator, value } = filter;
-    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '(' | ')' | '_' | '-');
-    if operator.is_empty() || !operator.chars().all(is_word) {
+    let Filter { column, value, .. } = filter;
+    let operator = filter.operator.trim().to_ascii_lowercase();
+    let bare = operator.strip_prefix("not.").unwrap_or(&operator);
+    // What stands in brackets the API knows: eq(any), fts(english).
+    let (word, more) = bare.split_at(bare.find('(').unwrap_or(bare.len()));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '(' | ')' | '_' | '-');
+    if !OPERATORS.contains(&word) || !more.chars().all(is_word) {
         return Err(format!(
-            "filters: `{operator}` is no operator: write eq, neq, gt, gte, lt, lte, like, ilike, in, is, fts, or not. and one of them"
+            "filters: `{operator}` is no operator: write {}, or not. and one of them",
+            OPERATORS.join(", ")
         ));
     }
-    let bare = operator.strip_prefix("not.").unwrap_or(operator);
     Ok(match value {
         Json::Null if bare == "is" => format!("{operator}.null"),
         Json::Null if operator == "eq" => "is.null".to_owned(),
         Json::Null if operator == "neq" || operator == "not.eq" => "not.is.null".to_owned(),
         Json::Null => {
-            return Err(format!("filters: nothing is {operator} null; use is or not.is for {column}"));
+            return Err(format!(
+                "filters: {column} cannot be compared to null by {operator}: ask by is or not.is with null"
+            ));
         }
         Json::Object(_) if !matches!(bare, "cs" | "cd") => {
-            return Err(format!("filters: {column} is {operator} no object; a path into JSON is data->>key"));
+            return Err(format!(
+                "filters: {column} cannot be compared to an object by {operator}: cs and cd take one, and a path into JSON is data->>key"
+            ));
         }
         Json::Array(items) if items.contains(&Json::Null) => {
             return Err(format!(
@@ -213,6 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn operators_are_known() {
+        let of = |operator: &str| of(json!([{ "column": "a", "operator": operator, "value": "b" }]), "");
+        for (operator, sent) in [
+            ("LIKE", "like.b"),
+            ("NOT.ILike", "not.ilike.b"),
+            ("fts(English)", "fts%28english%29.b"),
+            (" eq ", "eq.b"),
+        ] {
+            assert_eq!(of(operator), Ok(format!("/rest/tracks?a={sent}")));
+        }
+        for none in ["contains", "between", "=", ">", "", "not.", "not.not.eq", "eq.1", "eq(a.b)", "eq(a)&b"]
+        {
+            assert!(of(none).is_err_and(|error| error.contains("isdistinct")), "{none}");
+        }
+    }
+
+    #[test]
     fn what_is_for_an_embed_is_no_condition() {
         let has_condition = |filters: Json, query: &str| {
             let filters: Vec<Filter> = serde_json::from_value(filters).expect("filters");
@@ -243,6 +295,9 @@ mod tests {
         assert!(of(json!([{ "column": "limit", "value": 5 }]), "").is_err());
         assert!(of(json!([{ "column": "a", "operator": "eq&b", "value": 5 }]), "").is_err());
         assert!(of(json!([{ "column": "a", "operator": "gt", "value": null }]), "").is_err());
+        for none in ["id > 3", "id >= 3", "or(id.eq.1)", "id != 3"] {
+            assert!(of(json!([]), none).is_err_and(|error| error.contains("name=operator.value")), "{none}");
+        }
         assert!(of(json!([{ "column": "a", "operator": "in", "value": [1, null] }]), "").is_err());
     }
 }

@@ -42,14 +42,26 @@ pub fn read_only(what: &str) -> Answer {
     Answer::problem(405, "25006", &message, "Whoever runs the server may set write = true in [mcp].")
 }
 
-/// What to do about rows that are missing.
+/// What to do about rows that are missing: `count` are told, and `next` is the place of the first that is not.
 pub fn note(cut: Cut, count: u64, most_bytes: u64, next: u64) -> String {
-    match cut {
-        Cut::Rows => format!(
-            "There are more than these {count} rows. Narrow the filters, or ask again with offset {next} and an order."
+    let on = format!("ask again with offset {next} and an order");
+    match (cut, count) {
+        (Cut::Rows, 0) => "There are rows, and limit is 0.".to_owned(),
+        (Cut::Rows, _) => format!("There are more rows than these. Narrow the filters, or {on}."),
+        (Cut::Api, _) => format!(
+            "There may be more rows: the API answers no more than these at once. Narrow the filters, or {on}."
         ),
-        Cut::Bytes => format!(
-            "These {count} rows are all that {most_bytes} bytes have room for, and there are more. Select fewer columns, limit what is embedded, or ask again with offset {next} and an order."
+        (Cut::Bytes, 0) => format!(
+            "One row alone is larger than the {most_bytes} bytes that there is room for, and asking again gives the same. Select fewer columns; limit what is embedded, in query by NAME.limit=20; or pass over the row with offset {}.",
+            next.saturating_add(1)
+        ),
+        (Cut::Bytes, _) => format!(
+            "These rows are all that {most_bytes} bytes have room for, and there are more. Select fewer columns, limit what is embedded, or {on}."
         ),
     }
+}
+
+/// That more rows were written than are told.
+pub fn inside(count: u64) -> String {
+    format!("affected counts the rows of the relation itself; {count} inside of them were written, too.")
 }

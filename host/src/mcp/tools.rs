@@ -1,6 +1,6 @@
 //! The tools: which there are, and what each asks of the API.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use rmcp::model::Tool;
 use serde::Serialize;
@@ -12,6 +12,8 @@ use sqlitrest_runtime::error_response;
 
 use super::arguments::{Describe, Explain, List, read};
 use super::caller::Caller;
+use super::fit::fitted;
+use super::hints;
 use super::settings::Settings;
 use super::told::{self, Told};
 use super::{pages, writes};
@@ -28,6 +30,9 @@ const WRITES: &str = "write_rows";
 /// The one that may write then.
 const CALLS: &str = "call_function";
 
+/// Arguments that are no more than `mcp.max_rows`.
+const BOUNDED: [&str; 2] = ["limit", "max_affected"];
+
 /// Room in an answer for what stands around its rows, in bytes.
 pub const AROUND: usize = 64;
 
@@ -35,6 +40,7 @@ pub const AROUND: usize = 64;
 pub fn all(settings: &Settings) -> Vec<Tool> {
     let mut tools: Vec<Tool> =
         TOOLS.iter().filter(|tool| settings.write || tool.name != WRITES).cloned().collect();
+    tools.iter_mut().for_each(|tool| bound(tool, settings.max_rows));
     let called = tools.iter_mut().filter(|tool| settings.write && tool.name == CALLS);
     for annotations in called.filter_map(|tool| tool.annotations.as_mut()) {
         (annotations.read_only_hint, annotations.destructive_hint) = (Some(false), Some(true));
@@ -42,8 +48,56 @@ pub fn all(settings: &Settings) -> Vec<Tool> {
     tools
 }
 
+/// Has a tool say how many rows are the most.
+fn bound(tool: &mut Tool, most: u64) {
+    let text = tool.description.as_ref().map(|text| text.replace("{max_rows}", &most.to_string()));
+    tool.description = text.map(Into::into);
+    let schema = Arc::make_mut(&mut tool.input_schema);
+    let Some(Json::Object(properties)) = schema.get_mut("properties") else { return };
+    for name in BOUNDED {
+        if let Some(Json::Object(own)) = properties.get_mut(name) {
+            own.insert("maximum".to_owned(), most.into());
+        }
+    }
+}
+
 /// Calls a tool. None where there is no such tool.
 pub async fn call(caller: &Caller, name: &str, arguments: Map<String, Json>) -> Option<Told> {
+    let is_there = |tool: &&Tool| tool.name == name && (caller.settings.write || name != WRITES);
+    let tool = TOOLS.iter().find(is_there)?;
+    let mut arguments = match fitted(&tool.input_schema, arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return Some(Err(told::wrong(&error))),
+    };
+    for argument in ["relation", "function"] {
+        unqualify(caller, &mut arguments, argument).await;
+    }
+    let asked = hints::Asked::of(name, &arguments);
+    Some(match run(caller, name, arguments).await? {
+        Ok(told) => Ok(told),
+        Err(answer) => Err(hints::added(caller, &asked, answer).await),
+    })
+}
+
+/// Takes the database from the front of a name (`main.tracks`), unless that is the whole name of something.
+async fn unqualify(caller: &Caller, arguments: &mut Map<String, Json>, argument: &str) {
+    let text = |name: &str| arguments.get(name).and_then(Json::as_str).map(str::to_owned);
+    let (whole, database) = (text(argument).unwrap_or_default(), text("database"));
+    let Some((front, name)) = whole.split_once('.') else { return };
+    let Ok(served) = caller.served(Some(front)) else { return };
+    if name.is_empty() || database.as_deref().is_some_and(|own| own != front) {
+        return;
+    }
+    let is_function = served.config().udf.iter().any(|udf| udf.name == whole);
+    if is_function || schema(caller, database.as_deref(), vec![whole.clone()]).await.is_ok() {
+        return;
+    }
+    arguments.insert(argument.to_owned(), name.into());
+    arguments.insert("database".to_owned(), front.into());
+}
+
+/// What comes of a call with arguments that fit.
+async fn run(caller: &Caller, name: &str, arguments: Map<String, Json>) -> Option<Told> {
     Some(match name {
         "list_relations" => list(caller, arguments).await,
         "describe_relation" => describe(caller, arguments).await,
@@ -69,6 +123,10 @@ pub async fn schema(
         schema.relations.iter_mut().for_each(|own| own.operations.retain(|operation| *operation == "select"));
         schema.relations.retain(|own| !own.operations.is_empty());
         schema.functions.retain(|function| function.readonly);
+    }
+    for own in &mut schema.relations {
+        let is_written = own.operations.iter().any(|operation| matches!(*operation, "insert" | "update"));
+        own.columns.iter_mut().for_each(|column| column.writable &= is_written);
     }
     Ok(schema)
 }
@@ -146,16 +204,29 @@ async fn describe(caller: &Caller, arguments: Map<String, Json>) -> Told {
 }
 
 async fn explain(caller: &Caller, arguments: Map<String, Json>) -> Told {
-    let Explain { method, path, body, database } = read(arguments).map_err(|error| told::wrong(&error))?;
+    let asks: Explain = read(arguments).map_err(|error| told::wrong(&error))?;
     let asked = Asked {
-        request: format!("{method} {path}"),
+        request: asks.request(),
         headers: Vec::new(),
-        body: body.map(|body| body.to_string()).unwrap_or_default(),
-        identity: std::sync::Arc::clone(&caller.identity),
+        body: asks.sent(),
+        identity: Arc::clone(&caller.identity),
     };
-    let served = caller.served(database.as_deref())?;
+    let served = caller.served(asks.database.as_deref())?;
     let report = caller.in_time(debug::explain(served, caller.standing(), asked)).await?;
-    fitting(caller, &report.map_err(|error| debug::logged(error_response(&error)))?)
+    let mut report = report.map_err(|error| debug::logged(error_response(&error)))?;
+    report.next.iter_mut().for_each(by_tool);
+    fitting(caller, &report)
+}
+
+/// What to do next, where it is a page of the server that an agent does not reach.
+fn by_tool(next: &mut String) {
+    if next.contains("/_schema") {
+        "list_relations and describe_relation tell the tables, columns and functions that there are."
+            .clone_into(next);
+    } else if next.contains("/_debug/policy-check") {
+        "describe_relation tells what you may do; which rule decides, whoever runs the server is told."
+            .clone_into(next);
+    }
 }
 
 /// An answer that cannot be cut, if it is not too large.
@@ -181,6 +252,33 @@ pub fn base(caller: &Caller) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_many_rows_are_the_most_is_said() {
+        let tools = all(&Settings { write: true, max_rows: 7, ..Settings::default() });
+        let mut bounded = 0;
+        for tool in &tools {
+            let about = tool.description.as_deref().expect("a description");
+            assert!(!about.contains('{'), "{about}");
+            let limits = BOUNDED.iter().filter_map(|name| tool.input_schema["properties"].get(*name));
+            for limit in limits {
+                assert_eq!((&limit["maximum"], about.contains("7 rows")), (&Json::from(7), true), "{about}");
+                bounded += 1;
+            }
+        }
+        assert_eq!(bounded, 3, "read_rows, call_function, write_rows");
+    }
+
+    #[test]
+    fn filters_are_the_same_everywhere() {
+        let tools = all(&Settings { write: true, ..Settings::default() });
+        let filters: Vec<&Json> = tools
+            .iter()
+            .filter_map(|tool| tool.input_schema["properties"].get("filters")?.get("items"))
+            .collect();
+        assert_eq!(filters.len(), 3);
+        assert!(filters.iter().all(|own| *own == filters[0] && own["required"].is_array()), "{filters:#?}");
+    }
 
     #[test]
     fn who_may_only_read_has_no_tool_that_writes() {

@@ -17,7 +17,7 @@ use crate::answer::Answer;
 pub async fn write_rows(caller: &Caller, arguments: Map<String, Json>) -> Told {
     let write: Write = read(arguments).map_err(|error| told::wrong(&error))?;
     let asks = written(caller, &write).map_err(|error| told::wrong(&error))?;
-    refuse_inside(caller, &write).await?;
+    let inside = inside(caller, &write).await?;
     let (answer, is_whole) = caller.ask(&asks, most_body(caller)).await;
     let page = Page::default();
     let Paged { rows, mut answered, .. } = Paged::of(caller, answer, is_whole, &page, None)?;
@@ -25,7 +25,7 @@ pub async fn write_rows(caller: &Caller, arguments: Map<String, Json>) -> Told {
     if rows.as_ref().is_some_and(|rows| rows.cut.is_some()) {
         answered.note = Some(DONE.to_owned());
     } else {
-        (answered.truncated, answered.note) = (false, None);
+        (answered.truncated, answered.note) = (false, (inside > 0).then(|| told::inside(inside)));
     }
     Ok(told::answer(&Answered { rows: rows.map(|rows| rows.rows), ..answered }))
 }
@@ -39,6 +39,10 @@ fn written(caller: &Caller, write: &Write) -> Result<Asks, String> {
     let mut target = Target::relation(base(caller), &write.relation)?;
     target.filter(&write.filters, write.query.as_deref())?;
     refuse(write, &target, most)?;
+    if write.returning {
+        // Of what the caller sees: of a whole row with a hidden column nothing would be told.
+        target.push("select", "*");
+    }
     if let Some(key) = &write.on_conflict {
         target.push("on_conflict", key);
     }
@@ -94,23 +98,32 @@ fn refuse(write: &Write, target: &Target, most: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// That there are no more rows than that also with those inside of them.
+/// How many rows are inside of others; no more than that, with those.
 ///
 /// # Errors
 /// The answer that tells how many there are, or why that is not known.
-async fn refuse_inside(caller: &Caller, write: &Write) -> Result<(), Answer> {
+async fn inside(caller: &Caller, write: &Write) -> Result<u64, Answer> {
     let most = caller.settings.max_rows;
     let rows = write.rows.as_ref().filter(|_| write.operation == Operation::Insert);
-    let Some(rows) = rows.filter(|rows| count(rows, &[]) > most) else { return Ok(()) };
+    let Some(rows) = rows else { return Ok(0) };
+    let (own, objects) = (rows.as_array().map_or(1, Vec::len) as u64, count(rows, &[]));
+    if objects <= own {
+        return Ok(0);
+    }
     // What stands in a column is its value, whatever it looks like.
-    let schema = schema(caller, write.database.as_deref(), vec![write.relation.clone()]).await?;
+    let schema = match schema(caller, write.database.as_deref(), vec![write.relation.clone()]).await {
+        Ok(schema) => schema,
+        // The API says why not.
+        Err(_) if objects <= most => return Ok(0),
+        Err(answer) => return Err(answer),
+    };
     let columns = schema.relations.iter().flat_map(|own| &own.columns);
     let columns: Vec<&str> = columns.map(|own| own.name.as_str()).collect();
     match count(rows, &columns) {
         count if count > most => Err(told::wrong(&format!(
             "there are {count} rows with those inside of them, and {most} is the most at a time"
         ))),
-        _ => Ok(()),
+        count => Ok(count.saturating_sub(own)),
     }
 }
 

@@ -84,6 +84,17 @@ impl Context {
         self.target.as_ref().and_then(PathAndQuery::query).unwrap_or_default()
     }
 
+    /// The same request, where it asks something else of the API (an agent's message does).
+    pub fn asking(&self, method: &str, target: &str) -> Context {
+        Context {
+            id: self.id.clone(),
+            method: Method::from_bytes(method.as_bytes()).unwrap_or_default(),
+            target: target.parse().ok(),
+            trace: self.trace,
+            parent: self.parent.clone(),
+        }
+    }
+
     /// `GET /tracks`
     pub fn title(&self) -> String {
         format!("{} {}", self.method, self.path())
@@ -119,6 +130,8 @@ mod tests {
         assert!(current().is_none());
         scope(Arc::new(context("/t?secret=eq.1")), async {
             assert_eq!(with(Context::title).as_deref(), Some("GET /t"));
+            let other = with(|context| context.asking("POST", "/rpc/f?a=1")).expect("a request");
+            assert_eq!((other.title().as_str(), other.id()), ("POST /rpc/f", "a"));
             let task = tokio::spawn(carry(async { with(Context::title) }));
             assert_eq!(task.await.expect("no panic").as_deref(), Some("GET /t"));
             let context = current();

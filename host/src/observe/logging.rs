@@ -22,7 +22,8 @@ use crate::terminal::{ERROR, To};
 /// What our own lines come from.
 pub const OURS: &str = "sqlitrest";
 
-/// A library that warns of what clients send, as often as they like. Unless it is named there are its errors alone.
+/// A library that warns of what clients send and of those that leave, as often as they like, without a word of the request. Unless it is
+/// named it is silent.
 const QUIET: &str = "rmcp";
 
 /// How many lines may wait to be written.
@@ -39,7 +40,7 @@ const AGAIN: Duration = Duration::from_millis(5);
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// Which lines there are: `off`, `error`, `warn`, `info`, `debug` or `trace`; after it others for parts of the program may
-    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors, of `rmcp` errors.
+    /// stand, as in `info,hyper=debug`. Of libraries that are not named there are warnings and errors, of `rmcp` nothing.
     pub level: Levels,
     /// How lines look.
     pub format: Format,
@@ -108,7 +109,7 @@ impl Levels {
                     let all = level(part);
                     let targets = targets.with_default(all.min(LevelFilter::WARN)).with_target(OURS, all);
                     match is_quiet {
-                        true => targets.with_target(QUIET, all.min(LevelFilter::ERROR)),
+                        true => targets.with_target(QUIET, LevelFilter::OFF),
                         false => targets,
                     }
                 }
@@ -291,7 +292,7 @@ mod tests {
         assert!(!passes("info, sqlitrest::request = off", "sqlitrest::request", Level::ERROR));
         assert!(!passes("off", "sqlitrest", Level::ERROR));
         // Clients could fill the log by it.
-        assert!(!passes("info", "rmcp::service", Level::WARN) && passes("info", "rmcp", Level::ERROR));
+        assert!(!passes("info", "rmcp::service", Level::WARN) && !passes("info", "rmcp", Level::ERROR));
         assert!(!passes("trace,hyper=debug", "rmcp::service", Level::WARN));
         assert!(!passes("off", "rmcp", Level::ERROR));
         for named in ["info,rmcp=debug", "rmcp=debug,info"] {

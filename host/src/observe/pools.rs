@@ -146,7 +146,7 @@ impl Database {
             next.push(format!("{name}: {} requests wait for a connection that reads; look at /_debug/slow-queries, then raise pool.readers_per_db.", readers.waiting));
         }
         if readers.in_vain > 0 {
-            next.push(format!("{name}: {} requests have waited for a connection in vain and got 503; raise pool.readers_per_db or pool.busy_timeout.", readers.in_vain));
+            next.push(format!("{name}: since the start {} requests have waited for a connection in vain and got 503; where that grows, raise pool.readers_per_db or pool.busy_timeout.", readers.in_vain));
         }
         if writer.waiting > 1 {
             next.push(format!("{name}: {} requests wait to write; there is one writer, so make transactions short, or send rows in one array.", writer.waiting));

@@ -104,6 +104,9 @@ fn there_are_no_sessions() {
         assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")), "{method}: {reply:?}");
     }
     assert_eq!(get(&agent.server.address, "/_mcp/more").status, 404);
+    // A browser asks with an origin; whoever else asks is answered as with other methods that are not there.
+    let reply = ask(&agent.server.address, "OPTIONS", "/_mcp", &[], "");
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("POST")), "{reply:?}");
     let preflight = ["origin: http://localhost:5173", "access-control-request-method: POST"];
     let reply = ask(&agent.server.address, "OPTIONS", "/_mcp", &preflight, "");
     assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, Some("*")), "{reply:?}");

@@ -16,6 +16,7 @@ fn rows_are_cut_and_it_is_said() {
         let agent = shop.serve(engine);
         for arguments in [
             json!({ "relation": "items", "select": "id", "order": "id" }),
+            json!({ "relation": "items", "select": "id", "order": "id", "limit": 3 }),
             json!({ "relation": "items", "select": "id", "order": "id", "limit": 1_000_000 }),
         ] {
             let cut = agent.call("read_rows", &arguments);
@@ -29,7 +30,25 @@ fn rows_are_cut_and_it_is_said() {
             "read_rows",
             &json!({ "relation": "items", "select": "id", "order": "id", "offset": 3, "limit": 2 }),
         );
-        assert_eq!(next, json!({ "rows": [{ "id": 5 }, { "id": 10 }], "truncated": false }));
+        assert_eq!(
+            (&next["rows"], &next["truncated"]),
+            (&json!([{ "id": 5 }, { "id": 10 }]), &json!(true)),
+            "{next:#}"
+        );
+        assert!(next["note"].as_str().is_some_and(|note| note.contains("offset 5")), "{next:#}");
+        let last = agent.call(
+            "read_rows",
+            &json!({ "relation": "items", "select": "id", "order": "id", "offset": 13, "limit": 2 }),
+        );
+        assert_eq!(last, json!({ "rows": [{ "id": 19 }, { "id": 20 }], "truncated": false }));
+        let called = agent.call(
+            "call_function",
+            &json!({ "function": "cheapest", "arguments": { "n": 9 }, "select": "id", "limit": 2 }),
+        );
+        assert_eq!(
+            (&called["result"], &called["truncated"]),
+            (&json!([{ "id": 1 }, { "id": 2 }]), &json!(true))
+        );
         let called = agent.call("call_function", &json!({ "function": "cheapest", "arguments": { "n": 9 } }));
         assert_eq!(
             (called["result"].as_array().map(Vec::len), &called["truncated"]),
@@ -57,9 +76,37 @@ fn bytes_are_cut_and_it_is_said() {
         let large = agent
             .call("read_rows", &json!({ "relation": "items", "filters": [{ "column": "id", "value": 5 }] }));
         assert_eq!((&large["rows"], &large["truncated"]), (&json!([]), &json!(true)));
-        assert!(large["note"].as_str().is_some_and(|note| note.contains("2048 bytes")), "{large:#}");
+        let note = large["note"].as_str().expect("a note");
+        assert!(
+            note.contains("2048 bytes") && note.contains("offset 1") && !note.contains("offset 0"),
+            "{note}"
+        );
         let twice = json!({ "function": "twice", "arguments": { "text": "z".repeat(5_000) } });
         assert_eq!(code(&agent.fails("call_function", &twice)), (400, "54001"));
+        agent.server.stop();
+    }
+}
+
+/// The API has a limit of its own, and does not say that it was reached.
+#[test]
+fn what_the_api_cuts_is_said() {
+    let mut shop = Shop::new("");
+    let text = crate::CONFIG.replace("[api]", "[api]\nmax_rows = 2");
+    shop.config = shop.scratch.file("sqlitrest.toml", text);
+    for engine in ENGINES {
+        let agent = shop.serve(engine);
+        for limit in [2, 3] {
+            let read = |count: bool, offset: u64| {
+                let page = json!({ "relation": "items", "select": "id", "order": "id", "limit": limit, "count": count, "offset": offset });
+                agent.call("read_rows", &page)
+            };
+            let cut = read(false, 0);
+            assert_eq!((&cut["rows"], &cut["truncated"]), (&json!([{ "id": 1 }, { "id": 2 }]), &json!(true)));
+            assert!(cut["note"].as_str().is_some_and(|note| note.contains("offset 2")), "{cut:#}");
+            // Of what is counted it is known that this is the end.
+            let last = read(true, 2);
+            assert_eq!(last, json!({ "rows": [{ "id": 4 }, { "id": 5 }], "total": 4, "truncated": false }));
+        }
         agent.server.stop();
     }
 }
@@ -123,7 +170,12 @@ fn a_write_is_no_larger_than_a_read() {
         assert_eq!(code(&agent.fails("write_rows", &all)), (400, "PGRST124"));
         let more =
             json!({ "relation": "items", "operation": "delete", "query": "id=gt.0", "max_affected": 1_000 });
-        assert_eq!(code(&agent.fails("write_rows", &more)), (400, "PGRST124"));
+        let refused = agent.fails("write_rows", &more);
+        assert_eq!(code(&refused), (400, "PGRST124"));
+        assert!(
+            refused["hint"].as_str().is_some_and(|hint| hint.contains("3 rows are the most")),
+            "{refused:#}"
+        );
         let some = json!({ "relation": "items", "operation": "delete", "query": "id=gte.100" });
         assert_eq!(agent.call("write_rows", &some)["affected"], 3);
         agent.server.stop();
@@ -156,10 +208,16 @@ fn rows_inside_of_others_count_and_values_do_not() {
             refused["message"].as_str().is_some_and(|own| own.starts_with("there are 4 rows")),
             "{refused:#}"
         );
-        assert_eq!(agent.call("write_rows", &item(101, &[1, 2]))["rows"][0]["id"], 101);
+        let written = agent.call("write_rows", &item(101, &[1, 2]));
+        assert_eq!((&written["rows"][0]["id"], &written["affected"]), (&json!(101), &json!(1)));
+        assert!(
+            written["note"].as_str().is_some_and(|note| note.contains("2 inside of them were written")),
+            "{written:#}"
+        );
         let meta = json!([{ "a": 1 }, { "a": 2 }, { "a": 3 }, { "a": 4 }]);
         let part = json!({ "relation": "parts", "operation": "insert", "rows": { "id": 9, "meta": meta } });
-        assert_eq!(agent.call("write_rows", &part)["rows"][0]["meta"], meta);
+        let written = agent.call("write_rows", &part);
+        assert_eq!((&written["rows"][0]["meta"], &written["note"]), (&meta, &json!(null)));
         let ids: String = sql
             .query_row("SELECT group_concat(id) FROM (SELECT id FROM parts ORDER BY id)", [], |row| {
                 row.get(0)
@@ -187,7 +245,12 @@ fn what_takes_too_long_is_given_up() {
     shop.config = shop.scratch.file("sqlitrest.toml", text);
     for engine in ENGINES {
         let agent = shop.serve(engine);
-        assert_eq!(code(&agent.fails("call_function", &json!({ "function": "endless" }))), (504, "57014"));
+        let late = agent.fails("call_function", &json!({ "function": "endless" }));
+        assert_eq!(code(&late), (504, "57014"));
+        assert!(
+            late["hint"].as_str().is_some_and(|hint| hint.starts_with("Call it with arguments")),
+            "{late:#}"
+        );
         assert_eq!(agent.call("list_relations", &json!({}))["relations"][0]["name"], "items");
         agent.server.stop();
     }

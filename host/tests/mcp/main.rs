@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod hints;
 mod hostile;
 mod limits;
 mod stdio;

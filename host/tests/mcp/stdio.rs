@@ -175,6 +175,9 @@ fn who_leaves_at_once_and_who_may_not_come() {
     std::fs::write(&shop.config, nobody).expect("written");
     let ended = run(&["mcp", "--config", path(&shop.config), "--engine", "native"], &[]);
     assert!(ended.code == Some(2) && ended.stderr.contains("--role"), "{ended:?}");
+    let nameless = shop.scratch.file("nameless.toml", "");
+    let ended = run(&["mcp", "--config", path(&nameless), "--engine", "native"], &[]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("sqlitrest mcp FILE.db"), "{ended:?}");
     let ended = run(&["mcp", "/no/such.db", "--role", "reader", "--config", path(&shop.config)], &[]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{ended:?}");
 }

@@ -73,7 +73,10 @@ fn policies_hold_for_tools() {
         );
         assert_eq!(
             all,
-            json!({ "rows": [{ "id": 1 }, { "id": 2 }, { "id": 4 }], "total": 4, "truncated": false })
+            json!({
+                "rows": [{ "id": 1 }, { "id": 2 }, { "id": 4 }], "total": 4, "truncated": true,
+                "note": "There are more rows than these. Narrow the filters, or ask again with offset 3 and an order."
+            })
         );
         let hidden = agent.fails(
             "read_rows",

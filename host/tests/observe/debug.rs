@@ -149,6 +149,41 @@ fn an_index_is_advised_that_then_is_used() {
 }
 
 #[test]
+fn indexes_that_help_together_or_for_what_refers() {
+    const CONFIG: &str = "[api]\naggregates = true\nmax_rows = 100\n[debug]\nenabled = true\n";
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        let observed = Observed::start(engine, &scratch, &database, CONFIG);
+        let by_album = r#"CREATE INDEX "tracks_album_id_idx" ON "tracks" ("album_id");"#;
+        let by_name = r#"CREATE INDEX "tracks_name_idx" ON "tracks" ("name");"#;
+        let both = r#"CREATE INDEX "tracks_album_id_name_idx" ON "tracks" ("album_id", "name");"#;
+        let advised: [(&str, &[&str]); 8] = [
+            ("DELETE /albums?id=eq.1", &[by_album]),
+            ("GET /tracks?album_id=eq.1&id=gt.1", &[by_album]),
+            ("GET /tracks?album_id=eq.1&order=id.desc", &[by_album]),
+            ("GET /tracks?or=(album_id.eq.1,name.eq.a)", &[by_name, by_album]),
+            ("GET /tracks?name=like.a*", &[by_name]),
+            ("GET /tracks?select=album_id,name.max()", &[both]),
+            ("GET /tracks?or=(album_id.eq.1,name.ilike.*a*)", &[]),
+            ("GET /tracks?id=gt.1&order=id.desc", &[]),
+        ];
+        for (request, expected) in advised {
+            let explained = advice(&observed, request);
+            assert_eq!(indexes(&explained), expected, "{request}: {explained:#}");
+        }
+        // A page that ends is none to do anything about.
+        let page = advice(&observed, "GET /tracks?limit=2");
+        assert_eq!(
+            texts(&page["next"]),
+            ["Nothing: tracks is read no further than the page goes."],
+            "{page:#}"
+        );
+        observed.server.stop();
+    }
+}
+
+#[test]
 fn the_configuration_is_told_without_its_secrets() {
     for engine in ENGINES {
         let scratch = Scratch::new();

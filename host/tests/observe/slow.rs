@@ -59,6 +59,36 @@ fn they_have_their_plan_and_no_values() {
     }
 }
 
+/// Its message says nothing of what its tool asks.
+#[test]
+fn of_an_agent_it_is_told_what_its_tool_asks() {
+    for engine in ENGINES {
+        let scratch = Scratch::new();
+        let database = scratch.database("a.db");
+        Connection::open(&database).expect("a database").execute_batch(SLOW).expect("a view");
+        let config = "[log]\nslow_query = \"1ms\"\n[debug]\nenabled = true\n[mcp]\nenabled = true\n";
+        let observed = Observed::start(engine, &scratch, &database, config);
+        let fields = [
+            ("accept", "application/json, text/event-stream"),
+            ("mcp-protocol-version", "2025-06-18"),
+            ("x-request-id", "agent-1"),
+        ];
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_rows","arguments":{"relation":"slow","query":"n=gt.31337"}}}"#;
+        let answer = ask(&observed.api, "POST", "/_mcp", &fields, call);
+        assert!(answer.status == 200 && answer.body.contains("3000000"), "{answer:?}");
+        let slow = loop {
+            let all = observed.admin("/_debug/slow-queries").json();
+            let found =
+                all["slow_queries"].as_array().expect("a list").iter().find(|slow| is_slow(slow)).cloned();
+            if let Some(found) = found {
+                break found;
+            }
+        };
+        assert_eq!((&slow["request"], &slow["request_id"]), (&"GET /slow".into(), &"agent-1".into()));
+        observed.server.stop();
+    }
+}
+
 #[test]
 fn what_writes_can_be_slow_too() {
     let scratch = Scratch::new();

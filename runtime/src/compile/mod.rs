@@ -18,7 +18,8 @@ use crate::authorize::{Authorized, Limits};
 use crate::encode::{RowFormat, Shape};
 use crate::error::Error;
 use crate::etag::Conditional;
-use crate::plan::{Plan, Source};
+use crate::identity::Identity;
+use crate::plan::{Alias, Plan, Source};
 use crate::policy::Rows;
 use crate::schema::{RelationId, SchemaCache};
 use crate::timezone::Zone;
@@ -26,6 +27,7 @@ use crate::value::Value;
 pub(crate) use policy::denied;
 use read::From;
 pub(crate) use write::naming;
+use writer::Sql;
 
 /// The statements of one request, run in one transaction.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -310,6 +312,21 @@ pub fn compile(
         }
     }
     Ok(Program { steps })
+}
+
+/// The relations that are defined in front of a statement in which a role reads this one: itself where the role does not see all of it,
+/// and what is held to policies inside it.
+///
+/// # Errors
+/// 42501 where the role may not read it, or what it reads inside.
+pub(crate) fn defined(schema: &SchemaCache, id: RelationId) -> Result<Vec<RelationId>, Error> {
+    let identity = Identity::default();
+    let asker = Asker { identity: &identity, said: None };
+    let output = Output { shape: Shape::Objects, zone: None, names_written: false };
+    let compiler = Compiler { schema, output: &output, called: None, asker: &asker, target: None };
+    let mut sql = Sql::default();
+    compiler.source(&mut sql, Source { relation: id, alias: Alias::Request(0) })?;
+    Ok(compiler.finish(sql)?.defines)
 }
 
 /// What the parts of this stage share.

@@ -44,6 +44,31 @@ impl Supposed {
         self.anonymous || self.role.is_some() || self.sub.is_some() || !self.claims.is_empty()
     }
 
+    /// That what is said of them does not contradict itself.
+    ///
+    /// # Errors
+    /// A sentence on what does.
+    pub fn fits(&self) -> Result<(), String> {
+        let Supposed { role, sub, claims, anonymous } = self;
+        let is_signed_in = role.is_some() || sub.is_some() || !claims.is_empty();
+        if *anonymous && is_signed_in {
+            return Err("anonymous: nobody who has not signed in has a role, sub or claims: leave these or \
+                        anonymous out"
+                .to_owned());
+        }
+        if role.as_deref() == Some("") {
+            return Err("role: write its name, or leave it out".to_owned());
+        }
+        let role = role.as_deref().map(Json::from);
+        for (name, said) in [("role", role.as_ref()), ("sub", sub.as_ref())] {
+            let claimed = claims.get(name);
+            if said.is_some_and(|said| claimed.is_some_and(|claimed| claimed != said)) {
+                return Err(format!("{name}: claims.{name} says something else: write it once"));
+            }
+        }
+        Ok(())
+    }
+
     /// Who it is; nobody who has signed in where nothing is said of them.
     pub fn identity(self, config: &Config) -> Arc<Identity> {
         let Supposed { role, sub, mut claims, anonymous } = self;

@@ -4,7 +4,11 @@ use crate::filter::{Comparison, Is};
 use crate::order::Direction;
 use crate::plan::{ColumnRef, Embed, Expr, FieldValue, OrderValue, Plan, Read, Returning, Source, SqlExpr};
 use crate::policy::Rows;
-use crate::schema::{RelationId, RelationKind, SchemaCache};
+use crate::schema::{Relation, RelationId, RelationKind, SchemaCache};
+use crate::value::Value;
+
+/// The most columns of an index that holds what rows are grouped by and what is made of them.
+const MOST_GROUPED: usize = 4;
 
 /// An index that could help.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,13 +32,17 @@ struct Asked {
     related: bool,
     /// Those that are compared with a limit.
     range: Vec<usize>,
+    /// Of conditions of which one must hold: a column of each.
+    either: Vec<Vec<usize>>,
+    /// What rows are grouped by and then what is made of them.
+    grouped: Vec<usize>,
     /// What it is sorted by, and whether from the last to the first; empty where an index cannot give it.
     order: Vec<(usize, bool)>,
 }
 
-/// The indexes that could help, the one that helps most first; each once.
-pub(super) fn candidates(schema: &SchemaCache, plan: &Plan) -> Vec<Candidate> {
-    let mut found = Found { schema, candidates: Vec::new() };
+/// The indexes that could help, the one that helps most first; each once. Last those that help together alone.
+pub(super) fn candidates(schema: &SchemaCache, plan: &Plan) -> Vec<Vec<Candidate>> {
+    let mut found = Found { schema, candidates: Vec::new(), together: Vec::new() };
     match plan {
         Plan::Read { read, .. } => found.read(read, Vec::new()),
         Plan::Call { call, .. } => {
@@ -47,20 +55,25 @@ pub(super) fn candidates(schema: &SchemaCache, plan: &Plan) -> Vec<Candidate> {
             for change in &update.changes {
                 found.target(update.target, &change.conditions);
             }
+            let changed = update.changes.iter().flat_map(|own| &own.assignments).map(|(place, _)| *place);
+            let changed: Vec<usize> = changed.collect();
+            found.references(update.target.relation, |place| changed.contains(&place));
             found.returned(&update.returning);
         }
         Plan::Delete(delete) => {
             found.target(delete.target, &delete.conditions);
+            found.references(delete.target.relation, |_| true);
             found.returned(&delete.returning);
         }
         Plan::Options(_) => {}
     }
-    found.candidates
+    found.candidates.into_iter().map(|one| vec![one]).chain(found.together).collect()
 }
 
 struct Found<'a> {
     schema: &'a SchemaCache,
     candidates: Vec<Candidate>,
+    together: Vec<Vec<Candidate>>,
 }
 
 impl Found<'_> {
@@ -69,6 +82,7 @@ impl Found<'_> {
         let mut asked = Asked { related: !related.is_empty(), equal: related, ..Asked::default() };
         asked.conditions(read.source, &read.conditions);
         asked.order = order(read).unwrap_or_default();
+        asked.grouped = grouped(read).unwrap_or_default();
         self.asked(read.source.relation, asked);
         self.inside(read);
     }
@@ -120,6 +134,18 @@ impl Found<'_> {
         self.exists(conditions);
     }
 
+    /// What the foreign keys of others go by that refer to rows which are deleted or whose key is changed.
+    fn references(&mut self, id: RelationId, is_changed: impl Fn(usize) -> bool) {
+        let schema = self.schema;
+        for (other, key) in schema.referrers.get(id).into_iter().flatten() {
+            let Some(relation) = schema.relations.get(*other) else { continue };
+            let Some(key) = relation.foreign_keys.get(*key) else { continue };
+            if relation.kind == RelationKind::Table && key.target_columns.iter().any(|own| is_changed(*own)) {
+                self.add(*other, key.columns.iter().map(|place| (*place, false)).collect(), "refer");
+            }
+        }
+    }
+
     fn returned(&mut self, returning: &Returning) {
         if let Returning::Rows(read) | Returning::Written(read) = returning {
             self.inside(read);
@@ -128,7 +154,8 @@ impl Found<'_> {
 
     /// The indexes of one occurrence.
     fn asked(&mut self, id: RelationId, mut asked: Asked) {
-        let Some(relation) = self.schema.relations.get(id) else { return };
+        let schema = self.schema;
+        let Some(relation) = schema.relations.get(id) else { return };
         if relation.kind != RelationKind::Table {
             return;
         }
@@ -136,29 +163,54 @@ impl Found<'_> {
             let row = Source { relation: id, alias: crate::plan::Alias::Row };
             asked.conditions(row, std::slice::from_ref(condition));
         }
+        // Every index has the rowid at its end, and by it rows are found without one.
+        let is_rowid = |place: &usize| relation.columns.get(*place).is_some_and(|own| own.is_rowid);
+        asked.equal.retain(|place| !is_rowid(place));
+        asked.range.retain(|place| !is_rowid(place));
+        asked.either.iter_mut().for_each(|places| places.retain(|place| !is_rowid(place)));
+        let order = sorted(relation, std::mem::take(&mut asked.order));
         let equal: Vec<(usize, bool)> = asked.equal.iter().map(|place| (*place, false)).collect();
         let purpose = if asked.related { "relate" } else { "filter" };
         let mut add = |columns: Vec<(usize, bool)>, purpose: &str| self.add(id, columns, purpose);
-        if !asked.order.is_empty() && !equal.is_empty() {
-            add([equal.clone(), asked.order.clone()].concat(), &format!("{purpose} and sort"));
+        let grouped: Vec<(usize, bool)> = asked.grouped.iter().map(|place| (*place, false)).collect();
+        if !grouped.is_empty() && equal.len() + grouped.len() <= MOST_GROUPED {
+            add([equal.clone(), grouped].concat(), "group");
+        }
+        if !order.is_empty() && !equal.is_empty() {
+            add([equal.clone(), order.clone()].concat(), &format!("{purpose} and sort"));
         }
         if let Some(range) = asked.range.first().filter(|_| !equal.is_empty()) {
             add([equal.clone(), vec![(*range, false)]].concat(), "filter");
         }
         add(equal, purpose);
-        add(asked.order, "sort");
+        add(order, "sort");
         for range in asked.range {
             add(vec![(range, false)], "filter");
+        }
+        for mut places in asked.either {
+            places.sort_unstable();
+            places.dedup();
+            places.iter().for_each(|place| self.add(id, vec![(*place, false)], "filter"));
+            let all = places.iter().map(|place| self.candidate(id, vec![(*place, false)], "either"));
+            let all: Option<Vec<Candidate>> = all.collect();
+            self.together.extend(all.filter(|all| all.len() > 1));
         }
     }
 
     fn add(&mut self, id: RelationId, columns: Vec<(usize, bool)>, purpose: &str) {
-        let Some(relation) = self.schema.relations.get(id) else { return };
+        let Some(candidate) = self.candidate(id, columns, purpose) else { return };
+        let is_known = |own: &Candidate| own.table == candidate.table && own.columns == candidate.columns;
+        if !self.candidates.iter().any(is_known) {
+            self.candidates.push(candidate);
+        }
+    }
+
+    /// An index of these columns; none of what is no column of a table.
+    fn candidate(&self, id: RelationId, columns: Vec<(usize, bool)>, purpose: &str) -> Option<Candidate> {
+        let relation = self.schema.relations.get(id)?;
         let mut named: Vec<(String, bool)> = Vec::new();
         for (place, descends) in columns {
-            let Some(column) = relation.columns.get(place).filter(|own| own.computed.is_none()) else {
-                return;
-            };
+            let column = relation.columns.get(place).filter(|own| own.computed.is_none())?;
             if !named.iter().any(|(name, _)| *name == column.name) {
                 named.push((column.name.clone(), descends));
             }
@@ -167,18 +219,20 @@ impl Found<'_> {
         if named.iter().all(|(_, descends)| *descends) {
             named.iter_mut().for_each(|(_, descends)| *descends = false);
         }
-        let is_known = |own: &Candidate| own.table == relation.name && own.columns == named;
-        if named.is_empty() || self.candidates.iter().any(is_known) {
-            return;
+        if named.is_empty() {
+            return None;
         }
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
         let what = match purpose {
             "relate" => "An embed finds rows",
             "sort" => "Rows are sorted",
             "filter" => "A filter finds rows",
+            "either" => "One or the other of several filters finds rows",
+            "group" => "Rows are grouped",
+            "refer" => "A foreign key finds rows",
             _ => "Rows are found and sorted",
         };
-        self.candidates.push(Candidate {
+        Some(Candidate {
             name: format!("{}_{}_idx", relation.name, names.join("_")),
             table: relation.name.clone(),
             reason: format!(
@@ -187,7 +241,7 @@ impl Found<'_> {
                 names.join(", ")
             ),
             columns: named,
-        });
+        })
     }
 }
 
@@ -204,6 +258,11 @@ impl Asked {
                 Expr::Sql(SqlExpr::In(operand, _) | SqlExpr::InQuery(operand, _)) => {
                     self.equal.extend(bare(source, operand));
                 }
+                // What begins with a letter lies between two texts.
+                Expr::Glob(operand, Value::Text(pattern)) if !pattern.starts_with(['*', '?', '[']) => {
+                    self.range.extend(bare(source, operand));
+                }
+                Expr::Or(terms) => self.either.extend(either(source, terms)),
                 _ => {}
             }
         }
@@ -229,6 +288,44 @@ fn bare(source: Source, expr: &Expr) -> Option<usize> {
         Expr::Column(value) if value.is_bare() && value.column.source == source => Some(value.column.column),
         _ => None,
     }
+}
+
+/// A column of each of these conditions, where each has one that rows can be found by.
+fn either(source: Source, terms: &[Expr]) -> Option<Vec<usize>> {
+    let column = |term: &Expr| {
+        let mut asked = Asked::default();
+        asked.conditions(source, std::slice::from_ref(term));
+        asked.equal.first().or(asked.range.first()).copied()
+    };
+    terms.iter().map(column).collect()
+}
+
+/// What rows are grouped by and then what is made of them, where that is columns of theirs alone.
+fn grouped(read: &Read) -> Option<Vec<usize>> {
+    let (mut keys, mut made) = (Vec::new(), Vec::new());
+    for field in &read.fields {
+        match &field.value {
+            FieldValue::Column(value) if value.is_bare() => keys.push(value.column.column),
+            FieldValue::Column(value) if value.aggregate.is_some() && value.path.is_none() => {
+                made.push(value.column.column);
+            }
+            FieldValue::CountRows(_) => {}
+            _ => return None,
+        }
+    }
+    (read.is_aggregated() && !keys.is_empty()).then(|| [keys, made].concat())
+}
+
+/// An order as far as an index must give it: nothing is left to sort behind the rowid, which every index has at its end.
+fn sorted(relation: &Relation, mut order: Vec<(usize, bool)>) -> Vec<(usize, bool)> {
+    let is_rowid = |place: usize| relation.columns.get(place).is_some_and(|own| own.is_rowid);
+    let Some(at) = order.iter().position(|(place, _)| is_rowid(*place)) else { return order };
+    order.truncate(at + 1);
+    let last = order.last().copied();
+    if order.iter().all(|(_, descends)| last.is_some_and(|(_, last)| *descends == last)) {
+        order.pop();
+    }
+    order
 }
 
 /// What rows are sorted by, where that is columns of theirs alone. The rowid behind them every index has.

@@ -9,12 +9,17 @@ use super::asked::Supposed;
 use super::judge;
 use super::rules::Told;
 use super::trial::Trial;
+use crate::compile;
 use crate::config::Config;
 use crate::database::Database;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::policy::Operation;
-use crate::schema::{Relation, SchemaCache};
+use crate::policy::{Operation, Rows, Told as Column};
+use crate::query_params::decode;
+use crate::schema::{Relation, RelationId, SchemaCache};
+
+/// What in a query string finds no rows.
+const NO_FILTERS: [&str; 6] = ["select", "columns", "on_conflict", "order", "limit", "offset"];
 
 /// What is checked.
 #[derive(Clone, Debug, Deserialize)]
@@ -126,7 +131,7 @@ pub struct Columns {
 }
 
 /// Rows that a filter finds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Counted {
     /// All of them.
     pub all: u64,
@@ -175,8 +180,11 @@ pub fn check(
     question.fits()?;
     let columns = question.columns(relation)?;
     let mut rules = judge::judged(config, question, role);
-    let (decision, because) = judge::decide(config, question, seen, &columns, &rules, &roles);
     let trial = Trial { config, schema, identity, table: &question.table };
+    let conditions = trial.conditions(question, relation);
+    not_masked(seen, &conditions)?;
+    let decided = judge::decide(config, question, seen, &columns, &conditions, &rules, &roles);
+    let (decision, because, is_refused) = trial.settled(decided, question, &view, id);
     let mut verdict = Verdict {
         role: identity.role.clone(),
         claims: identity.claims.clone(),
@@ -196,17 +204,76 @@ pub fn check(
     }
     if let Some(row) = &question.row {
         let holds = trial.insert(row, &mut rules, db)?;
-        verdict.settle(holds);
+        verdict.settle(holds, &trial.triggers_of_inserts(db)?);
     }
     verdict.rules = rules;
     verdict.count();
-    verdict.next = judge::next(config, &verdict, seen);
+    verdict.next = match is_refused {
+        true => judge::next_of_refused(&view, id, question),
+        false => judge::next(config, &verdict, seen),
+    };
     Ok(verdict)
+}
+
+/// That no condition is about a column of which they are told something else: it would find the rows by what they are told.
+fn not_masked(seen: &Relation, conditions: &[usize]) -> Result<(), Error> {
+    let told = seen.access.as_ref().map(|access| access.told.as_slice()).unwrap_or_default();
+    let masked = conditions.iter().find(|place| matches!(told.get(**place), Some(Column::As(_))));
+    let Some(column) = masked.and_then(|place| seen.columns.get(*place)) else { return Ok(()) };
+    Err(Error::Body(format!(
+        "filter: {} is masked for them, so that a condition on it is about the mask and not about what is stored: \
+         find the rows by other columns",
+        column.name
+    )))
+}
+
+impl Trial<'_> {
+    /// What is decided where the rules for the relation are not all there is to it: others hold inside a view, and a request may be
+    /// refused for what no rule says, which stands last.
+    fn settled(
+        &self,
+        (mut decision, mut because): (Decision, String),
+        question: &Question,
+        view: &SchemaCache,
+        id: RelationId,
+    ) -> (Decision, String, bool) {
+        if decision == Decision::Denied {
+            return (decision, because, false);
+        }
+        let inside = held_inside(view, id);
+        if !inside.is_empty() && question.operation == Operation::Select {
+            decision = Decision::SomeRows;
+            because += &format!(
+                " Inside it the rules for {} hold, too (security = \"invoker\").",
+                inside.join(" and ")
+            );
+        }
+        let Some(why) = self.refusal(question) else { return (decision, because, false) };
+        because += &format!(" But the request is refused: {why}.");
+        (Decision::Denied, because, true)
+    }
+}
+
+/// The names of the relations whose rules hold inside a view, of those that hide rows.
+fn held_inside(view: &SchemaCache, id: RelationId) -> Vec<String> {
+    let is_held = view.relations.get(id).and_then(|own| own.access.as_ref()).is_some_and(|own| own.invoker);
+    let inside = if is_held { compile::defined(view, id).unwrap_or_default() } else { Vec::new() };
+    let others = inside.into_iter().filter(|other| *other != id);
+    let others = others.filter_map(|other| view.relations.get(other));
+    let hides = |own: &&Relation| own.access.as_ref().is_some_and(|own| own.select != Some(Rows::All));
+    others.filter(hides).map(|own| own.name.clone()).collect()
 }
 
 impl Question {
     /// That it has what its operation is about.
     fn fits(&self) -> Result<(), Error> {
+        for pair in self.filter.iter().flat_map(|filter| filter.split('&')) {
+            let key = decode(pair.split_once('=').map_or(pair, |(key, _)| key))?;
+            if NO_FILTERS.contains(&key.rsplit('.').next().unwrap_or_default()) {
+                let what = "which rows it is about is said by conditions alone (\"id=eq.1\")";
+                return Err(Error::Body(format!("filter: leave {key} out: {what}")));
+            }
+        }
         let wrong = |what: &str| Err(Error::Body(what.to_owned()));
         match self.operation {
             Operation::Insert if self.filter.is_some() => {
@@ -234,19 +301,28 @@ impl Question {
 }
 
 impl Verdict {
-    /// Settles what depends on the row: whether all that must hold of it does.
-    fn settle(&mut self, holds: bool) {
-        if self.decision == Decision::SomeRows {
-            let word = if holds { "holds" } else { "does not hold" };
+    /// Settles what depends on the row: whether all that must hold of it does. What counts is the row behind its triggers, which are not
+    /// run here.
+    fn settle(&mut self, holds: bool, triggers: &[String]) {
+        if self.decision != Decision::SomeRows {
+            return;
+        }
+        let word = if holds { "holds" } else { "does not hold" };
+        self.because.push_str(&format!(" What they want {word} of this row."));
+        if triggers.is_empty() {
             self.decision = if holds { Decision::Allowed } else { Decision::Denied };
-            self.because.push_str(&format!(" What they want {word} of this row."));
+        } else {
+            self.because.push_str(&format!(
+                " But inserts run {}, which may change it, and what counts is the row behind that.",
+                triggers.join(" and ")
+            ));
         }
     }
 
-    /// Says what became of the rows that a filter finds.
+    /// Says what became of the rows that a filter finds, and settles what depends on the row.
     fn count(&mut self) {
-        let Some(Counted { all, seen, allowed }) = &self.rows else { return };
-        let rows = if *all == 1 { "row" } else { "rows" };
+        let Some(Counted { all, seen, allowed }) = self.rows else { return };
+        let rows = if all == 1 { "row" } else { "rows" };
         let words = match self.operation {
             Operation::Select => format!(" Of the {all} {rows} of the filter they see {seen}."),
             _ => format!(
@@ -254,5 +330,15 @@ impl Verdict {
             ),
         };
         self.because.push_str(&words);
+        // What must hold after an update is not known here.
+        let is_settled = matches!(self.operation, Operation::Select | Operation::Delete);
+        self.decision = match self.decision {
+            Decision::Denied => Decision::Denied,
+            decision if all == 0 => decision,
+            _ if allowed == 0 => Decision::Denied,
+            Decision::SomeRows if allowed == all && is_settled => Decision::Allowed,
+            Decision::Allowed if allowed < all => Decision::SomeRows,
+            decision => decision,
+        };
     }
 }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::compile;
 use crate::config::{Config, Udf};
 use crate::schema::{self, RelationId, RelationKind, SchemaCache};
 
@@ -144,18 +145,29 @@ pub fn describe(config: &Config, known: &SchemaCache, scope: Scope<'_>) -> Schem
         let is_for = |own: &String| own == "*" || roles.contains(own);
         udf.expose && (scope == Scope::Whole || udf.roles.iter().any(is_for))
     };
+    let readable: Vec<bool> = (0..known.relations.len()).map(|id| is_readable(known, id)).collect();
     Schema {
         schema: config.database().0.to_owned(),
         role: role.map(str::to_owned),
         comment: Some(config.comments.schema.clone()).filter(|comment| !comment.is_empty()),
-        relations: known.exposed().filter_map(|(id, own)| relation(config, known, id, own)).collect(),
+        relations: known
+            .exposed()
+            .filter_map(|(id, own)| relation(config, known, &readable, id, own))
+            .collect(),
         functions: config.udf.iter().filter(is_mine).map(function).collect(),
     }
 }
 
+/// Whether the role may read a relation: of a view whose tables are held to their rules, them as well.
+fn is_readable(schema: &SchemaCache, id: RelationId) -> bool {
+    let access = schema.relations.get(id).and_then(|own| own.access.as_ref());
+    access.is_none_or(|access| {
+        access.select.is_some() && (!access.invoker || compile::defined(schema, id).is_ok())
+    })
+}
+
 /// What may be done with a relation.
-pub(super) fn operations(own: &schema::Relation) -> Vec<&'static str> {
-    let may_select = own.access.as_ref().is_none_or(|access| access.select.is_some());
+fn operations(own: &schema::Relation, may_select: bool) -> Vec<&'static str> {
     let methods = own.methods();
     let all = [
         ("select", may_select),
@@ -170,10 +182,11 @@ pub(super) fn operations(own: &schema::Relation) -> Vec<&'static str> {
 fn relation(
     config: &Config,
     schema: &SchemaCache,
+    readable: &[bool],
     id: RelationId,
     own: &schema::Relation,
 ) -> Option<Relation> {
-    let operations = operations(own);
+    let operations = operations(own, readable.get(id).copied().unwrap_or_default());
     if operations.is_empty() {
         return None;
     }
@@ -194,7 +207,7 @@ fn relation(
         columns: own.columns.iter().filter(is_known).map(|own| column(own, comment(&own.name))).collect(),
         primary_key: names(Some(&own.primary_key).filter(is_seen).map(Vec::as_slice).unwrap_or_default()),
         unique: own.unique_keys.iter().filter(is_seen).map(|key| names(key)).collect(),
-        relationships: relationships(schema, id, own),
+        relationships: relationships(schema, readable, id, own),
         full_text: own.full_text.iter().flat_map(|index| index.columns.clone()).collect(),
         rows: None,
         examples: None,
@@ -217,10 +230,15 @@ fn column(own: &schema::Column, comment: Option<String>) -> Column {
 }
 
 /// Every way from a relation to another that the role may see.
-fn relationships(schema: &SchemaCache, id: RelationId, own: &schema::Relation) -> Vec<Relationship> {
+fn relationships(
+    schema: &SchemaCache,
+    readable: &[bool],
+    id: RelationId,
+    own: &schema::Relation,
+) -> Vec<Relationship> {
     let computed = own.computed.iter().map(|computed| computed.name.clone());
-    let is_seen = |own: &schema::Relation| own.access.as_ref().is_none_or(|access| access.select.is_some());
-    let targets = schema.exposed().filter(|(_, own)| is_seen(own)).map(|(_, own)| own.name.clone());
+    let is_seen = |id: RelationId| readable.get(id).copied().unwrap_or_default();
+    let targets = schema.exposed().filter(|(id, _)| is_seen(*id)).map(|(_, own)| own.name.clone());
     // To the own relation by its column: its name means the other direction.
     let parents = own.foreign_keys.iter().filter(|key| key.target == id && !key.hidden);
     let parents = parents.map(|key| key.name.clone());
@@ -228,11 +246,12 @@ fn relationships(schema: &SchemaCache, id: RelationId, own: &schema::Relation) -
     for name in computed.chain(targets).chain(parents) {
         for relationship in schema.relationships(id, &name, None) {
             let Some(target) = schema.relations.get(relationship.target) else { continue };
-            let junction = relationship.junction.as_ref().and_then(|own| schema.relations.get(own.relation));
+            let junction = relationship.junction.as_ref().map(|own| own.relation);
             // Who embeds what is refused is told so, and who asks what there is is told nothing of it.
-            if !is_seen(target) || !junction.is_none_or(is_seen) {
+            if !is_seen(relationship.target) || !junction.is_none_or(is_seen) {
                 continue;
             }
+            let junction = junction.and_then(|id| schema.relations.get(id));
             let other = junction.unwrap_or(target);
             let columns = relationship.columns.iter().filter_map(|(from, to)| {
                 Some((own.columns.get(*from)?.name.clone(), other.columns.get(*to)?.name.clone()))

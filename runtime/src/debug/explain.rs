@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Standing;
 use super::advice::{self, Advice};
 use super::asked::Asked;
+use super::next::next;
 use super::planned;
 use super::rules::{self, Told};
 use crate::api_request::{Action, ApiRequest};
@@ -180,10 +181,16 @@ pub fn report(
 ) -> Result<Report, String> {
     let identity = &asked.identity;
     let mut report = Report::of(identity, &asked.request);
+    if let Some(page) = own_page(config, &asked.request) {
+        return Err(format!(
+            "{page} is the server's own, which becomes no statement: explain a request for data"
+        ));
+    }
     let request = match asked.parse(config)? {
         Ok(request) => request,
         Err(response) => {
             report.refuse(serde_json::from_slice(&response.body).ok(), response.status);
+            report.tell_roles(config, standing);
             return Ok(report);
         }
     };
@@ -210,8 +217,16 @@ pub fn report(
     if let Some(shadow) = shadow {
         report.advice = advice::find(&explanation, db, shadow);
     }
-    report.next = next(&report, explanation.parts.iter().any(|part| writes(&part.plan)));
+    report.next = next(&report, &explanation);
     Ok(report)
+}
+
+/// The path of a request, if it is that of a page of the server itself.
+fn own_page<'r>(config: &Config, request: &'r str) -> Option<&'r str> {
+    let (_, target) = request.trim().split_once(char::is_whitespace)?;
+    let path = target.trim().split('?').next()?;
+    let is_own = path == "/_schema" || path == "/_debug" || path.starts_with("/_debug/");
+    Some(path).filter(|_| config.debug.enabled && is_own)
 }
 
 /// Whether who is not the administrator may see SQL and plan: as with `Accept: application/vnd.pgrst.plan`, where the configuration lets
@@ -219,10 +234,6 @@ pub fn report(
 fn may_see_plan(config: &Config, request: &ApiRequest, explanation: &Explanation) -> bool {
     let calls = explanation.parts.iter().any(|part| matches!(part.plan, Plan::Call { .. }));
     config.api.plan && !explanation.is_restricted && !calls && request.pre_request.is_none()
-}
-
-fn writes(plan: &Plan) -> bool {
-    matches!(plan, Plan::Insert(_) | Plan::InsertTree(_) | Plan::Update(_) | Plan::Delete(_))
 }
 
 /// The relations, each with the rules that are for who asks.
@@ -280,32 +291,29 @@ impl Report {
         });
         self.refused = Some(refused);
     }
-}
 
-/// What to do about it, in sentences.
-fn next(report: &Report, writes: bool) -> Vec<String> {
-    let mut next: Vec<String> =
-        report.advice.iter().map(|advice| format!("{}: {}", advice.reason, advice.create_index)).collect();
-    let of = |own: &'_ Statement| -> Vec<String> {
-        let scanned = own.plan.iter().filter_map(|line| advice::scanned_relation(&own.sql, &line.detail));
-        scanned.map(str::to_owned).collect()
-    };
-    let mut scans: Vec<String> = report.statements.iter().flat_map(of).collect();
-    scans.sort_unstable();
-    scans.dedup();
-    if report.advice.is_empty() && !scans.is_empty() {
-        next.push(format!(
-            "{} is read from end to end: narrow the request with a filter on an indexed column, or limit it, if the table is large.",
-            scans.join(", ")
-        ));
+    /// Of a function that is refused says for whom it is, which no check of a table's rules tells.
+    fn tell_roles(&mut self, config: &Config, standing: Standing) {
+        let message = self.refused.as_ref().and_then(|refused| refused.get("message")).and_then(Json::as_str);
+        let name = message.and_then(|message| message.strip_prefix("permission denied for function "));
+        let Some(name) = name else { return };
+        let mut roles: Vec<&str> = config
+            .udf
+            .iter()
+            .filter(|udf| udf.name == name)
+            .flat_map(|udf| &udf.roles)
+            .map(String::as_str)
+            .collect();
+        roles.sort_unstable();
+        roles.dedup();
+        self.next = vec![match standing {
+            Standing::Own => format!("The function {name} is for other roles."),
+            Standing::Reader | Standing::Administrator => format!(
+                "The function {name} is for {}: ask as one of them, or add the role to `roles` of its [[udf]].",
+                if roles.is_empty() { "nobody".to_owned() } else { roles.join(", ") }
+            ),
+        }];
     }
-    if writes {
-        next.push("Nothing was written: send the request itself to do it.".to_owned());
-    }
-    if next.is_empty() {
-        next.push("Nothing: every table is reached by an index or by its key.".to_owned());
-    }
-    next
 }
 
 impl Statement {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{Columns, Decision, Judged, Question, Verdict};
+use super::check::{Columns, Counted, Decision, Judged, Question, Verdict};
 use super::rules::{self, Told};
+use crate::compile;
 use crate::config::Config;
 use crate::policy::{Access, DefaultAction, Kind, Operation, Rows, Rule, Told as Column};
-use crate::schema::Relation;
+use crate::schema::{Relation, RelationId, SchemaCache};
 
 /// Every rule about the relation.
 pub(super) fn judged(config: &Config, question: &Question, role: Option<&str>) -> Vec<Judged> {
@@ -53,6 +54,7 @@ pub(super) fn decide(
     question: &Question,
     seen: &Relation,
     columns: &[usize],
+    conditions: &[usize],
     rules: &[Judged],
     roles: &BTreeSet<String>,
 ) -> (Decision, String) {
@@ -70,7 +72,15 @@ pub(super) fn decide(
             "A rule does not fit the relation, so that all of it is refused; `sqlitrest check` tells which.";
         return (Decision::Denied, because.to_owned());
     }
+    let is_hidden = |place: &usize| matches!(access.told.get(*place), Some(Column::Hidden));
+    let hidden: Vec<usize> = conditions.iter().copied().filter(is_hidden).collect();
     match rows(access, question.operation, columns) {
+        Some(_) if !hidden.is_empty() => {
+            let names: Vec<&str> = seen.column_names(&hidden).collect();
+            let because =
+                format!("No rule lets them see {}, which the filter has conditions on.", names.join(", "));
+            (Decision::Denied, because)
+        }
         Some(all) if all.iter().all(|rows| *rows == Rows::All) => {
             (Decision::Allowed, format!("{} of every row.", granted(rules, settings.default_action)))
         }
@@ -174,37 +184,32 @@ pub(super) fn next(config: &Config, verdict: &Verdict, seen: &Relation) -> Vec<S
     let mut next = Vec::new();
     let table = &verdict.table;
     match verdict.decision {
-        Decision::Denied if config.policies.is_some() => {
-            let near: Vec<String> = verdict
-                .rules
-                .iter()
-                .filter(|own| !own.takes_part)
-                .map(|own| own.told.place.clone())
-                .collect();
-            let hint = if near.is_empty() {
-                String::new()
-            } else {
-                format!(", or widen one of those at {}", near.join(", "))
-            };
-            next.push(format!("To allow it, add a [[policy]] with table = \"{table}\" for this role and operation{hint}; then POST /_debug/reload-schema."));
+        Decision::Denied if !takes(seen, verdict.operation) => {}
+        Decision::Denied if config.policies.is_some() => next.push(widen(verdict)),
+        Decision::SomeRows if verdict.rules.iter().any(|own| own.holds.is_some()) => {
+            next.push("Whether the row holds behind its triggers only an insert tells: try it in `sqlitrest policy test`, which undoes it.".to_owned());
         }
         Decision::SomeRows if verdict.rows.is_none() => {
             next.push("Add \"filter\" (as in a URL: \"id=eq.1\"), or \"row\" for an insert, to see which rule holds of which rows.".to_owned());
         }
         _ => {}
     }
-    let methods = seen.methods();
-    let is_possible = match verdict.operation {
-        Operation::Select => true,
-        Operation::Insert => seen.writable.insert,
-        Operation::Update => seen.writable.update,
-        Operation::Delete => seen.writable.delete,
-    };
-    if !is_possible {
+    match verdict.rows {
+        Some(Counted { all: 0, .. }) => {
+            next.push(format!("The filter finds no row of {table} at all: correct it."));
+        }
+        Some(Counted { all, allowed, .. }) if 0 < allowed && allowed < all => {
+            next.push(format!(
+                "A request with this filter is about {allowed} of the {all} rows, and no error tells of the others."
+            ));
+        }
+        _ => {}
+    }
+    if !takes(seen, verdict.operation) {
         next.push(format!("{table} itself does not take this operation, whatever the policies say."));
     }
-    if verdict.operation == Operation::Update && methods.patch {
-        next.push("What must hold afterwards is only known when the update is done: try it with POST /_debug/explain, which runs nothing, or in `sqlitrest policy test`, which undoes it.".to_owned());
+    if verdict.operation == Operation::Update && verdict.decision == Decision::SomeRows {
+        next.push("What must hold afterwards is known only when the update is done: try it in `sqlitrest policy test`, which undoes it.".to_owned());
     }
     if next.is_empty() {
         next.push(
@@ -213,4 +218,61 @@ pub(super) fn next(config: &Config, verdict: &Verdict, seen: &Relation) -> Vec<S
         );
     }
     next
+}
+
+/// Whether a relation takes an operation, whatever the policies say.
+fn takes(seen: &Relation, operation: Operation) -> bool {
+    match operation {
+        Operation::Select => true,
+        Operation::Insert => seen.writable.insert,
+        Operation::Update => seen.writable.update,
+        Operation::Delete => seen.writable.delete,
+    }
+}
+
+/// How to allow what is denied: by a rule of its own, or by one that is near.
+fn widen(verdict: &Verdict) -> String {
+    let fails = |own: &&Judged| own.takes_part && (own.rows == Some(0) || own.holds == Some(false));
+    let of_kind = |own: &&Judged, kind: Kind| own.told.rule.kind == kind;
+    let is_near = |own: &&Judged| {
+        let rule = &own.told.rule;
+        let is_theirs = rule.roles.is_empty() || rule.roles.iter().any(|role| verdict.roles.contains(role));
+        fails(own) || !own.takes_part && (is_theirs || rule.is_for(verdict.operation))
+    };
+    let places = |rules: Vec<&Judged>| -> Vec<String> {
+        rules.into_iter().map(|own| own.told.place.clone()).collect()
+    };
+    let permissive = verdict.rules.iter().filter(|own| of_kind(own, Kind::Permissive) && is_near(own));
+    let restrictive = verdict.rules.iter().filter(|own| of_kind(own, Kind::Restrictive) && fails(own));
+    let (permissive, restrictive) = (places(permissive.collect()), places(restrictive.collect()));
+    let mut hint = String::new();
+    if !permissive.is_empty() {
+        hint += &format!(", or widen one of those at {}", permissive.join(", "));
+    }
+    if !restrictive.is_empty() {
+        hint += &format!(
+            "; what the restrictive rule at {} denies it denies all the same",
+            restrictive.join(", ")
+        );
+    }
+    format!(
+        "To allow it, add a [[policy]] with table = \"{}\" for this role and operation{hint}; then POST /_debug/reload-schema.",
+        verdict.table
+    )
+}
+
+/// What to do about a request that is refused though the rules for its relation allow it.
+pub(super) fn next_of_refused(view: &SchemaCache, id: RelationId, question: &Question) -> Vec<String> {
+    let seen = view.relations.get(id);
+    let table = &question.table;
+    let is_held = seen.and_then(|own| own.access.as_ref()).is_some_and(|own| own.invoker);
+    if seen.is_some_and(|own| !takes(own, question.operation)) {
+        return vec![format!("{table} itself does not take this operation, whatever the policies say.")];
+    }
+    if is_held && compile::defined(view, id).is_err() {
+        return vec![format!(
+            "{table} has security = \"invoker\", so that the rules for the tables inside it hold, too: POST /_debug/policy-check with the table that is named tells which rule is wanted."
+        )];
+    }
+    vec!["POST /_debug/explain with the request tells at which stage it is refused.".to_owned()]
 }

@@ -11,6 +11,7 @@ pub mod describe;
 pub mod effective;
 pub mod explain;
 mod judge;
+mod next;
 mod page;
 mod planned;
 pub mod rows;

@@ -145,7 +145,7 @@ fn a_schema_as_a_role_knows_it() {
 
 /// The indexes that a request of a role without rules could use.
 fn check_candidates(request: &str, expected: Expect) {
-    let config = Config::load("", "", []).unwrap();
+    let config = Config::load("", "[api]\naggregates = true\n", []).unwrap();
     let schema = schema();
     let asked = Asked {
         request: request.to_owned(),
@@ -156,7 +156,7 @@ fn check_candidates(request: &str, expected: Expect) {
     let request = asked.parse(&config).unwrap().unwrap();
     let (plan, _) = crate::plan(&config, &schema, &request).unwrap();
     let mut told = String::new();
-    for own in candidates(&schema, &plan) {
+    for own in candidates(&schema, &plan).into_iter().flatten() {
         let columns: Vec<String> = own
             .columns
             .iter()
@@ -193,6 +193,45 @@ fn indexes_that_a_plan_could_use() {
             posts_author_id_idx (author_id): A filter finds rows of posts by author_id, for which there is no index
         "#]],
     );
+}
+
+#[test]
+fn indexes_by_what_rows_are_grouped_referred_to_and_begin_with() {
+    check_candidates(
+        "DELETE /users?id=eq.1",
+        expect![[r#"
+            posts_author_id_idx (author_id): A foreign key finds rows of posts by author_id, for which there is no index
+        "#]],
+    );
+    check_candidates(
+        "GET /posts?or=(status.eq.a,at.gt.b)",
+        expect![[r#"
+            posts_status_idx (status): A filter finds rows of posts by status, for which there is no index
+            posts_at_idx (at): A filter finds rows of posts by at, for which there is no index
+            posts_status_idx (status): One or the other of several filters finds rows of posts by status, for which there is no index
+            posts_at_idx (at): One or the other of several filters finds rows of posts by at, for which there is no index
+        "#]],
+    );
+    check_candidates(
+        "GET /posts?title=like.Fin*",
+        expect![[r#"
+            posts_title_idx (title): A filter finds rows of posts by title, for which there is no index
+        "#]],
+    );
+    check_candidates(
+        "GET /posts?select=status,count(),at.max()",
+        expect![[r#"
+            posts_status_at_idx (status, at): Rows are grouped of posts by status, at, for which there is no index
+        "#]],
+    );
+    // The rowid stands at the end of every index.
+    check_candidates(
+        "GET /posts?status=eq.x&id=gt.5&order=id.desc",
+        expect![[r#"
+            posts_status_idx (status): A filter finds rows of posts by status, for which there is no index
+        "#]],
+    );
+    check_candidates("GET /posts?id=gt.5&order=id.desc", expect![""]);
 }
 
 #[test]
@@ -298,6 +337,23 @@ fn who_is_supposed_to_ask() {
     let (is_any, somebody) = of(json!({ "sub": 7, "claims": { "team": "a" } }));
     assert!(is_any && !somebody.is_anonymous);
     assert_eq!(json!(somebody.claims), json!({ "team": "a", "sub": 7, "role": "anon" }));
+}
+
+#[test]
+fn who_contradicts_themselves() {
+    for (supposed, expected) in [
+        (json!({ "anonymous": true, "role": "boss" }), Some("anonymous")),
+        (json!({ "anonymous": true, "claims": { "team": "a" } }), Some("anonymous")),
+        (json!({ "role": "" }), Some("role")),
+        (json!({ "role": "staff", "claims": { "role": "admin" } }), Some("role")),
+        (json!({ "sub": 7, "claims": { "sub": "7" } }), Some("sub")),
+        (json!({ "role": "staff", "sub": 7, "claims": { "role": "staff", "sub": 7 } }), None),
+        (json!({ "anonymous": true }), None),
+        (json!({}), None),
+    ] {
+        let told = serde_json::from_value::<Supposed>(supposed.clone()).unwrap().fits().err();
+        assert_eq!(told.as_deref().and_then(|told| told.split(':').next()), expected, "{supposed}");
+    }
 }
 
 #[test]

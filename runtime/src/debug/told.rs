@@ -80,7 +80,10 @@ fn supposed(config: &Config, viewer: &Viewer, supposed: Supposed) -> Result<Arc<
     match supposed.is_any() {
         false => Ok(Arc::clone(&viewer.identity)),
         true if viewer.standing == Standing::Own => Err(refused(&viewer.identity)),
-        true => Ok(supposed.identity(config)),
+        true => {
+            supposed.fits().map_err(Error::Body)?;
+            Ok(supposed.identity(config))
+        }
     }
 }
 

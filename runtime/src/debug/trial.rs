@@ -13,12 +13,13 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::database_error::classify;
 use crate::error::Error;
+use crate::filter::{Condition, Operand, Test};
 use crate::identity::Identity;
 use crate::policy::rule::ColumnRules;
-use crate::policy::{DefaultAction, Kind, Operation, Rule, Settings};
+use crate::policy::{DefaultAction, Kind, Operation, Rule, Security, Settings};
 use crate::query_params::percent_encode;
 use crate::run::{self, Failure};
-use crate::schema::SchemaCache;
+use crate::schema::{Relation, SchemaCache, runs_by_insert};
 use crate::value::{Value, ValueRef};
 
 /// What rules are tried with.
@@ -30,7 +31,75 @@ pub(super) struct Trial<'a> {
     pub(super) table: &'a str,
 }
 
+/// The triggers of the database, with their tables.
+const TRIGGERS: &str = "SELECT tbl_name, name, sql FROM sqlite_schema WHERE type = 'trigger'";
+
 impl Trial<'_> {
+    /// The places of the columns that a filter has conditions on. What is wrong with it is told when its rows are counted.
+    pub(super) fn conditions(&self, question: &Question, relation: &Relation) -> Vec<usize> {
+        let Some(filter) = &question.filter else { return Vec::new() };
+        let asked = self.asked("GET", filter, String::new());
+        let Ok(Ok(request)) = asked.parse(self.config) else { return Vec::new() };
+        let mut names = Vec::new();
+        for (path, condition) in &request.params.filters {
+            if path.is_empty() {
+                fields(condition, &mut names);
+            }
+        }
+        names.into_iter().filter_map(|name| relation.column(name)).collect()
+    }
+
+    /// Why the request in question is refused, as far as that is known before it is run.
+    pub(super) fn refusal(&self, question: &Question) -> Option<String> {
+        let filter = question.filter.as_deref().unwrap_or_default();
+        let body = match &question.row {
+            Some(row) => Json::Object(row.clone()),
+            None => Json::Object(question.columns.iter().map(|name| (name.clone(), Json::Null)).collect()),
+        };
+        let asked = match question.operation {
+            Operation::Select => self.asked("GET", &selecting(filter, &question.columns), String::new()),
+            Operation::Insert => self.asked("POST", "", body.to_string()),
+            Operation::Update => self.asked("PATCH", filter, body.to_string()),
+            Operation::Delete => self.asked("DELETE", filter, String::new()),
+        };
+        let request = asked.parse(self.config).ok()?.ok()?;
+        match crate::plan(self.config, self.schema, &request) {
+            Err(error @ (Error::Forbidden { .. } | Error::NotWritable { .. })) => {
+                Some(error.problem().message)
+            }
+            Err(Error::Internal(_)) => {
+                Some("the rules cannot be kept inside it, of which `sqlitrest check` tells".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// A request for the table.
+    fn asked(&self, method: &str, query: &str, body: String) -> Asked {
+        let mark = if query.is_empty() { "" } else { "?" };
+        Asked {
+            request: format!("{method} /{}{mark}{query}", percent_encode(self.table)),
+            headers: Vec::new(),
+            body,
+            identity: Arc::clone(self.identity),
+        }
+    }
+
+    /// The names of the triggers that an insert into the table runs.
+    pub(super) fn triggers_of_inserts(&self, db: &mut dyn Database) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        let mut take = |row: &[ValueRef<'_>]| {
+            let [ValueRef::Text(table), ValueRef::Text(name), ValueRef::Text(sql)] = row else { return };
+            let of_table = table.eq_ignore_ascii_case(self.table.as_bytes());
+            if of_table && runs_by_insert(&String::from_utf8_lossy(sql)) {
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+        };
+        let read = db.rows(TRIGGERS, &[], &mut take);
+        read.map_err(|error| classify(&error, self.schema, self.table))?;
+        Ok(names)
+    }
+
     /// How many rows of a filter there are, are seen, and are allowed; and for how many each rule holds that takes part.
     pub(super) fn count(
         &self,
@@ -112,7 +181,11 @@ impl Trial<'_> {
     /// Policies of these rules alone, for whoever asks, about rows and not about columns. Other relations keep theirs.
     fn only(&self, rules: Vec<Rule>, operation: Operation) -> Settings {
         let settings = self.config.policies.as_ref();
+        // One rule for a view says it of all.
+        let is_held = |rule: &Rule| rule.security == Some(Security::Invoker) && rule.names(self.table);
+        let is_held = settings.is_some_and(|own| own.policy.iter().any(is_held));
         let own = |rule: Rule| Rule {
+            security: is_held.then_some(Security::Invoker),
             table: Some(self.table.to_owned()),
             tables: Vec::new(),
             except: Vec::new(),
@@ -192,6 +265,30 @@ impl Trial<'_> {
             }
         }
         Ok(true)
+    }
+}
+
+/// The filter with these columns to be told.
+fn selecting(filter: &str, columns: &[String]) -> String {
+    let quoted =
+        |name: &String| percent_encode(&format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));
+    let columns: Vec<String> = columns.iter().map(quoted).collect();
+    let select = if columns.is_empty() { String::new() } else { format!("select={}", columns.join(",")) };
+    [filter, select.as_str()].into_iter().filter(|part| !part.is_empty()).collect::<Vec<&str>>().join("&")
+}
+
+/// The names of the columns that a condition is on.
+fn fields<'c>(condition: &'c Condition, names: &mut Vec<&'c str>) {
+    match condition {
+        Condition::Filter(filter) => {
+            names.push(&filter.field.name);
+            if let Test::Compare(_, Operand::Column(other)) | Test::IsDistinct(Operand::Column(other)) =
+                &filter.test
+            {
+                names.push(&other.name);
+            }
+        }
+        Condition::Logic { terms, .. } => terms.iter().for_each(|term| fields(term, names)),
     }
 }
 

@@ -108,6 +108,19 @@ pub(super) fn instead_of(sql: &str) -> Option<InsteadOf> {
         .find_map(|(word, kind)| event.is(word).then_some(kind))
 }
 
+/// Whether a CREATE TRIGGER is run by inserts.
+pub(crate) fn runs_by_insert(sql: &str) -> bool {
+    let tokens = tokens(sql);
+    let event = tokens.windows(2).find_map(|pair| match pair {
+        [event, on] if on.is("on") && (event.is("insert") || event.is("delete") || event.is("update")) => {
+            Some(event.is("insert"))
+        }
+        [event, of] if event.is("update") && of.is("of") => Some(false),
+        _ => None,
+    });
+    event.unwrap_or_default()
+}
+
 /// The messages that a CREATE TRIGGER raises: `RAISE(ABORT, 'message')`.
 pub(super) fn raise_messages(sql: &str) -> Vec<String> {
     let tokens = tokens(sql);
@@ -153,6 +166,18 @@ mod tests {
     fn messages_of_raise() {
         let sql = "CREATE TRIGGER t BEFORE INSERT ON x BEGIN SELECT RAISE(ABORT, 'it''s full'), raise ( fail,'no'), RAISE(IGNORE); END";
         assert_eq!(raise_messages(sql), ["it's full", "no"]);
+    }
+
+    #[test]
+    fn triggers_of_inserts() {
+        for (sql, expected) in [
+            ("CREATE TRIGGER t AFTER INSERT ON x BEGIN UPDATE x SET a = 1; END", true),
+            ("create temp trigger if not exists \"update\" insert on x begin select 1; end", true),
+            ("CREATE TRIGGER t BEFORE UPDATE OF a ON x BEGIN INSERT INTO y VALUES (1); END", false),
+            ("CREATE TRIGGER t DELETE ON x BEGIN SELECT 1; END", false),
+        ] {
+            assert_eq!(runs_by_insert(sql), expected, "{sql}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 pub use checks::{Bound, Facts};
 pub(crate) use checks::{default_literal, facts};
 pub use configured::{is_write, read_configured};
+pub(crate) use ddl::runs_by_insert;
 pub(crate) use introspect::{matches_pattern, quoted};
 pub use introspect::{read_schema, schema_version};
 pub use lineage::{Origin, view_origins};
