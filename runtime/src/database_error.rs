@@ -89,6 +89,11 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         Error::NotImplemented(
             "match and imatch: this host gives SQLite no regular expressions, so it".to_owned(),
         )
+    } else if is("'?' without operand") {
+        // Those of sqld know no `(?i)`.
+        Error::NotImplemented(
+            "imatch, or `?` where it stands, in this database's regular expressions".to_owned(),
+        )
     } else if is("integer overflow") {
         constraint("22003", "bigint out of range".to_owned(), None)
     } else if is("interrupted") {
@@ -101,6 +106,8 @@ pub(crate) fn classify(error: &DbError, schema: &SchemaCache, relation: &str) ->
         || begins("Expression tree is too large")
         || begins("VIEWs and/or subqueries nested too deep")
         || is("parser stack overflow")
+        // libSQL's server parses statements itself first.
+        || begins("SQL string could not be parsed: parser overflowed its stack")
         || is("Recursion limit")
         || begins("at most ")
         || is("statement too long")
@@ -283,6 +290,16 @@ mod tests {
             expect!["503 PGRST000 Could not connect with the database null"],
         );
         check("interrupted", expect!["504 57014 canceling statement due to statement timeout null"]);
+        check(
+            "SQLite error: '?' without operand",
+            expect![
+                r#"400 PGRST127 Feature not implemented "imatch, or `?` where it stands, in this database's regular expressions is not implemented""#
+            ],
+        );
+        check(
+            "SQL string could not be parsed: parser overflowed its stack at (1, 272)",
+            expect!["400 54001 The request is too large for one statement null"],
+        );
         check("string or blob too big", expect!["400 54001 The request is too large for one statement null"]);
         check("Recursion limit", expect!["400 54001 The request is too large for one statement null"]);
         check("disk I/O error", expect!["500 PGRSTX00 Internal error null"]);

@@ -41,7 +41,8 @@ fn fixture(name: &str) -> String {
 
 fn config(sqld: &Sqld, extra: &str) -> Config {
     let table = if extra.contains("[databases.main]") { "" } else { "[databases.main]" };
-    Config::load("libsql", &format!("{extra}\n{table}\nurl = {:?}\n", sqld.url()), []).unwrap()
+    // The name that the component has for it.
+    Config::load("/sqlitrest.toml", &format!("{extra}\n{table}\nurl = {:?}\n", sqld.url()), []).unwrap()
 }
 
 fn engines(sqld: &Sqld, extra: &str) -> Vec<Engine> {
