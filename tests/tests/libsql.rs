@@ -11,7 +11,15 @@ use sqlitrest_tests::scenario::{Exchange, File, show_answer};
 use sqlitrest_tests::sqld::Sqld;
 
 /// What differs, by the file and how the scenario or its request begins, and why: sqld has SQLite 3.45, and ours is newer.
-const DIFFERENT: &[(&str, &str, &str)] = &[];
+const DIFFERENT: &[(&str, &str, &str)] = &[
+    ("beyond/keyset.case", "GET /visits?select=page&order=at", "JSON, in which a server answers, has no infinite numbers"),
+    ("read/exact.case", "GET /numbers?order=id", "JSON, in which a server answers, has no infinite numbers"),
+    ("read/edges.case", "GET /staff?select=boss!inner(", "its own parser has less room for what is inside of something else"),
+    ("read/edges.case", "JSON with a NUL is a string", "its json_valid() takes a NUL for the end"),
+    ("read/edges.case", "POST /raising", "its RAISE() takes no expression"),
+    ("read/operators.case", "GET /docs?select=id&body=imatch", "its regular expressions know no (?i)"),
+    ("read/operators.case", "GET /docs?select=id&body=not.imatch", "its regular expressions know no (?i)"),
+];
 
 /// Of what a fixture has, what such a SQLite does not take: the message of RAISE is a literal before 3.47.
 const TOO_NEW: [(&str, &str, &str); 1] = [("edges", "CREATE TRIGGER raising_insert", "END;")];
@@ -75,7 +83,7 @@ async fn scenarios() {
                 }
                 for exchange in &scenario.exchanges {
                     count += 1;
-                    is_pristine &= reads(exchange);
+                    is_pristine &= reads(exchange) && !file.config.contains("pre_request");
                     let answer = exchange.with_request(|request| block_on(engine.handle(request)));
                     let answer = show_answer(&answer, &file.hidden);
                     let begin = exchange.request.lines().next().unwrap_or_default();
