@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
 use serde_json::{Value as Json, json};
 use sqld::Sqld;
-use support::{ENGINES, Scratch, Server, get, path, reply_to, run, serve_config};
+use support::{ENGINES, Scratch, Server, ask, get, path, reply_to, run, serve_config};
 
 /// What opens the pages of the administrator, on a port of their own.
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n[debug]\nenabled = true\n";
@@ -37,7 +37,7 @@ fn admin(server: &mut Server) -> String {
 }
 
 fn json_of(address: &str, method: &str, target: &str, body: &str) -> (u16, Json) {
-    let reply = reply_to(address, method, target, body);
+    let reply = ask(address, method, target, &["host: localhost"], body);
     let json = serde_json::from_str(&reply.body).unwrap_or_else(|_| panic!("{target} {reply:?}"));
     (reply.status, json)
 }

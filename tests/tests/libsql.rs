@@ -12,9 +12,17 @@ use sqlitrest_tests::sqld::Sqld;
 
 /// What differs, by the file and how the scenario or its request begins, and why: sqld has SQLite 3.45, and ours is newer.
 const DIFFERENT: &[(&str, &str, &str)] = &[
-    ("beyond/keyset.case", "GET /visits?select=page&order=at", "JSON, in which a server answers, has no infinite numbers"),
+    (
+        "beyond/keyset.case",
+        "GET /visits?select=page&order=at",
+        "JSON, in which a server answers, has no infinite numbers",
+    ),
     ("read/exact.case", "GET /numbers?order=id", "JSON, in which a server answers, has no infinite numbers"),
-    ("read/edges.case", "GET /staff?select=boss!inner(", "its own parser has less room for what is inside of something else"),
+    (
+        "read/edges.case",
+        "GET /staff?select=boss!inner(",
+        "its own parser has less room for what is inside of something else",
+    ),
     ("read/edges.case", "JSON with a NUL is a string", "its json_valid() takes a NUL for the end"),
     ("read/edges.case", "POST /raising", "its RAISE() takes no expression"),
     ("read/operators.case", "GET /docs?select=id&body=imatch", "its regular expressions know no (?i)"),

@@ -53,7 +53,10 @@ impl Client {
     /// [`Client::request`] with header fields.
     pub fn request_with(&mut self, method: &str, target: &str, fields: &[&str], body: &str) -> bool {
         let length = body.len();
-        let mut head = format!("{method} {target} HTTP/1.1\r\nhost: x\r\n");
+        let mut head = format!("{method} {target} HTTP/1.1\r\n");
+        if !fields.iter().any(|field| field.starts_with("host:")) {
+            head += "host: x\r\n";
+        }
         for field in fields.iter().chain(&["content-type: application/json"]) {
             head += &format!("{field}\r\n");
         }

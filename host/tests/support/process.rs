@@ -122,7 +122,9 @@ impl Server {
         });
         let mut line = String::new();
         stdout.read_line(&mut line).expect("a line");
-        let address = ["http://", "https://", "unix:"].iter().find_map(|scheme| line.split_once(scheme));
+        // Before it there may be the address of a database.
+        let place = line.rsplit_once(" on ").map_or("", |(_, place)| place);
+        let address = ["http://", "https://", "unix:"].iter().find_map(|scheme| place.split_once(scheme));
         let address = address.and_then(|(_, rest)| rest.split(',').next());
         let Some(address) = address.map(str::to_owned) else {
             panic!("no address in {line:?}; it said: {}", stderr.join().expect("its log"));

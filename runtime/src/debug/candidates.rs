@@ -223,20 +223,20 @@ impl Found<'_> {
             return None;
         }
         let names: Vec<&str> = named.iter().map(|(name, _)| name.as_str()).collect();
-        let what = match purpose {
-            "relate" => "An embed finds rows",
-            "sort" => "Rows are sorted",
-            "filter" => "A filter finds rows",
-            "either" => "One or the other of several filters finds rows",
-            "group" => "Rows are grouped",
-            "refer" => "A foreign key finds rows",
-            _ => "Rows are found and sorted",
+        let (what, by) = match purpose {
+            "relate" => ("An embed finds rows", "by"),
+            "sort" => ("Rows", "are sorted by"),
+            "filter" => ("A filter finds rows", "by"),
+            "either" => ("One or the other of several filters finds rows", "by"),
+            "group" => ("Rows", "are grouped by"),
+            "refer" => ("A foreign key finds rows", "by"),
+            _ => ("Rows", "are found and sorted by"),
         };
         Some(Candidate {
             name: format!("{}_{}_idx", relation.name, names.join("_")),
             table: relation.name.clone(),
             reason: format!(
-                "{what} of {} by {}, for which there is no index",
+                "{what} of {} {by} {}, for which there is no index",
                 relation.name,
                 names.join(", ")
             ),

@@ -174,9 +174,9 @@ fn indexes_that_a_plan_could_use() {
     check_candidates(
         "GET /posts?status=eq.x&order=at.desc",
         expect![[r#"
-            posts_status_at_idx (status, at desc): Rows are found and sorted of posts by status, at, for which there is no index
+            posts_status_at_idx (status, at desc): Rows of posts are found and sorted by status, at, for which there is no index
             posts_status_idx (status): A filter finds rows of posts by status, for which there is no index
-            posts_at_idx (at): Rows are sorted of posts by at, for which there is no index
+            posts_at_idx (at): Rows of posts are sorted by at, for which there is no index
         "#]],
     );
     check_candidates(
