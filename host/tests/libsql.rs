@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jwt_simple::prelude::{Claims, Duration, Ed25519KeyPair, EdDSAKeyPairLike as _};
 use serde_json::{Value as Json, json};
 use sqld::Sqld;
-use support::{ENGINES, Scratch, Server, ask, get, path, reply_to, run, serve_config};
+use support::{ENGINES, Reply, Scratch, Server, ask, get, path, reply_to, run, serve_config};
 
 /// What opens the pages of the administrator, on a port of their own.
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n[debug]\nenabled = true\n";
@@ -34,6 +34,11 @@ fn admin(server: &mut Server) -> String {
     let line = server.next_line();
     let address = line.split("http://").nth(1).and_then(|rest| rest.split([',', '\n']).next());
     address.unwrap_or_else(|| panic!("no listener in {line:?}")).to_owned()
+}
+
+/// What the administrator's port answers, which goes by few names.
+fn told(address: &str, target: &str) -> Reply {
+    ask(address, "GET", target, &["host: localhost"], "")
 }
 
 fn json_of(address: &str, method: &str, target: &str, body: &str) -> (u16, Json) {
@@ -115,8 +120,8 @@ fn tokens() {
         scratch.file("token", format!("{other}\n"));
         while get(&server.address, "/albums").status != 200 {}
         let pages = ["/health", "/metrics", "/_debug/databases", "/_debug/pools", "/_debug/errors"];
-        let told = pages.map(|page| get(&admin, page).body);
-        let configured = get(&admin, "/_debug/config").body;
+        let told = pages.map(|page| told(&admin, page).body);
+        let configured = told(&admin, "/_debug/config").body;
         assert!(configured.contains(r#""auth_token":"file:"#), "{configured}");
         let ended = server.stop();
         for secret in [&token, &other] {
@@ -209,16 +214,16 @@ fn beside_a_file() {
             .body
         };
         assert_eq!((of("main").as_str(), of("file").as_str()), (r#"[{"id":1}]"#, r#"[{"id":1},{"id":2}]"#));
-        let told = get(&admin, "/_debug/databases").body;
+        let told = told(&admin, "/_debug/databases").body;
         assert!(told.contains(&sqld.url()), "{told}");
         let body = json!({ "name": "other", "url": sqld.url(), "auth_token": "t0ken" }).to_string();
         let (status, refused) = json_of(&admin, "POST", "/_debug/databases", &body);
         assert!(status == 422 && refused.to_string().contains("configuration file"), "{refused}");
-        let metrics = get(&admin, "/metrics").body;
+        let metrics = told(&admin, "/metrics").body;
         let counted = r#"db_client_operation_duration_seconds_count{db_system_name="sqlite",db_namespace="main",db_operation_name="SELECT"}"#;
         assert!(metrics.contains(counted), "{metrics}");
         // It goes on with the same databases.
-        assert_eq!(reply_to(&admin, "POST", "/_debug/reload-schema", "").status, 200);
+        assert_eq!(ask(&admin, "POST", "/_debug/reload-schema", &["host: localhost"], "").status, 200);
         assert_eq!(of("main"), r#"[{"id":1}]"#);
         server.stop();
     }
@@ -241,7 +246,7 @@ fn pages_for_who_builds_on_it() {
             "{pools:#}"
         );
         assert!(main.get("wal").is_none() && main.get("is_there").is_none(), "{pools:#}");
-        let schema = get(&admin, "/_schema?format=text&counts=true&examples=1").body;
+        let schema = told(&admin, "/_schema?format=text&counts=true&examples=1").body;
         assert!(schema.contains("albums") && schema.contains("One"), "{schema}");
         let body = json!({ "request": "GET /albums?title=eq.One" }).to_string();
         let (status, explained) = json_of(&admin, "POST", "/_debug/explain", &body);

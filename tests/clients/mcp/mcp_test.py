@@ -152,14 +152,7 @@ class Agents(Case):
 
 
 if __name__ == "__main__":
-    with open(os.devnull, "w") as quiet:
-        tests = unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-        result = unittest.TextTestRunner(stream=quiet).run(tests)
-    broken = result.failures + result.errors
-    for case, trace in broken:
-        print(f"test {case} ... FAILED\n{trace}")
-    # In the words of `cargo test`, so that xtask counts all of them alike. A test of several parts may fail in each.
-    failed, ignored = len({case.id().split(" ")[0] for case, _ in broken}), len(result.skipped)
-    word = "FAILED" if broken else "ok"
-    print(f"test result: {word}. {result.testsRun - failed - ignored} passed; {failed} failed; {ignored} ignored")
-    sys.exit(bool(broken))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../.."))
+    import report
+
+    report.main()
