@@ -37,7 +37,7 @@ fn admin(server: &mut Server) -> String {
 }
 
 /// What the administrator's port answers, which goes by few names.
-fn told(address: &str, target: &str) -> Reply {
+fn page_of(address: &str, target: &str) -> Reply {
     ask(address, "GET", target, &["host: localhost"], "")
 }
 
@@ -120,8 +120,8 @@ fn tokens() {
         scratch.file("token", format!("{other}\n"));
         while get(&server.address, "/albums").status != 200 {}
         let pages = ["/health", "/metrics", "/_debug/databases", "/_debug/pools", "/_debug/errors"];
-        let told = pages.map(|page| told(&admin, page).body);
-        let configured = told(&admin, "/_debug/config").body;
+        let told = pages.map(|page| page_of(&admin, page).body);
+        let configured = page_of(&admin, "/_debug/config").body;
         assert!(configured.contains(r#""auth_token":"file:"#), "{configured}");
         let ended = server.stop();
         for secret in [&token, &other] {
@@ -214,12 +214,12 @@ fn beside_a_file() {
             .body
         };
         assert_eq!((of("main").as_str(), of("file").as_str()), (r#"[{"id":1}]"#, r#"[{"id":1},{"id":2}]"#));
-        let told = told(&admin, "/_debug/databases").body;
+        let told = page_of(&admin, "/_debug/databases").body;
         assert!(told.contains(&sqld.url()), "{told}");
         let body = json!({ "name": "other", "url": sqld.url(), "auth_token": "t0ken" }).to_string();
         let (status, refused) = json_of(&admin, "POST", "/_debug/databases", &body);
         assert!(status == 422 && refused.to_string().contains("configuration file"), "{refused}");
-        let metrics = told(&admin, "/metrics").body;
+        let metrics = page_of(&admin, "/metrics").body;
         let counted = r#"db_client_operation_duration_seconds_count{db_system_name="sqlite",db_namespace="main",db_operation_name="SELECT"}"#;
         assert!(metrics.contains(counted), "{metrics}");
         // It goes on with the same databases.
@@ -246,7 +246,7 @@ fn pages_for_who_builds_on_it() {
             "{pools:#}"
         );
         assert!(main.get("wal").is_none() && main.get("is_there").is_none(), "{pools:#}");
-        let schema = told(&admin, "/_schema?format=text&counts=true&examples=1").body;
+        let schema = page_of(&admin, "/_schema?format=text&counts=true&examples=1").body;
         assert!(schema.contains("albums") && schema.contains("One"), "{schema}");
         let body = json!({ "request": "GET /albums?title=eq.One" }).to_string();
         let (status, explained) = json_of(&admin, "POST", "/_debug/explain", &body);

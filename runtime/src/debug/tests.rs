@@ -221,7 +221,7 @@ fn indexes_by_what_rows_are_grouped_referred_to_and_begin_with() {
     check_candidates(
         "GET /posts?select=status,count(),at.max()",
         expect![[r#"
-            posts_status_at_idx (status, at): Rows are grouped of posts by status, at, for which there is no index
+            posts_status_at_idx (status, at): Rows of posts are grouped by status, at, for which there is no index
         "#]],
     );
     // The rowid stands at the end of every index.
