@@ -192,7 +192,10 @@ fn look(of: &Of, report: &mut Report) {
         admin_address(listen, report, &placed);
     }
     for name in config.schemas().into_iter().filter(|name| named.is_none_or(|named| *name == named)) {
-        database(&config, name, &origin, &text, report);
+        // Nobody is asked by an address that was refused, which may hold a secret.
+        if config.databases.get(name).is_none_or(|database| database.misplaced().is_none()) {
+            database(&config, name, &origin, &text, report);
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sqlitrest_runtime::Access as Wants;
 use sqlitrest_runtime::audit::{Audits, from_json};
 use sqlitrest_runtime::batch;
 use sqlitrest_runtime::config::Config;
@@ -133,7 +134,9 @@ impl Component {
 
     /// On a thread that may wait for the network.
     async fn ask(&self, server: &Arc<Server>, request: &Request<'_>, asked: &Asked<'_>) -> Answer {
-        let permit = match server.enter().await {
+        // What may only read is known when it is done.
+        let wanted = if writes(request) { Wants::Write } else { Wants::Read };
+        let permit = match server.enter(wanted).await {
             Ok(permit) => permit,
             Err(error) => return self.guest.refuse(request, asked, error).await,
         };

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::Value as Json;
+use sqlitrest_runtime::Access;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::Database;
 pub use sqlitrest_runtime::debug::Page;
@@ -193,7 +194,7 @@ async fn with_database<T: Send + 'static>(
             Ok(done.await.map(|(_, done)| done))
         }
         Source::Server(server) => {
-            let permit = server.enter().await.map_err(|_| Error::Busy)?;
+            let permit = server.enter(Access::Read).await.map_err(|_| Error::Busy)?;
             let (server, context) = (Arc::clone(server), context::current());
             let done = spawn_blocking(move || {
                 let _permit = permit;

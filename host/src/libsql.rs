@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
+use sqlitrest_runtime::Access;
 use sqlitrest_runtime::config::{Config, Mode};
 use sqlitrest_runtime::database::{Database as _, DbError};
 use sqlitrest_runtime::value::ValueRef;
@@ -27,8 +28,17 @@ pub use session::{Session, attempts};
 /// How many requests are asked at a time, each of which keeps a thread waiting for the network. sqld takes 128 by default.
 const MOST: usize = 64;
 
+/// How many of them may write. A server lets one write at a time: others would only keep places from requests that read.
+const MOST_WRITERS: usize = 4;
+
 /// Stands for a version of the schema that is not known.
 const UNKNOWN: i64 = i64::MIN;
+
+/// The right to ask, until it is dropped.
+pub struct Entered {
+    _place: OwnedSemaphorePermit,
+    _writer: Option<OwnedSemaphorePermit>,
+}
 
 /// A database on a server.
 pub struct Server {
@@ -36,6 +46,7 @@ pub struct Server {
     about: About,
     client: Client,
     free: Arc<Semaphore>,
+    writers: Arc<Semaphore>,
     /// How long a request waits until fewer are at it.
     patience: Duration,
     /// How long the statements of one request may take.
@@ -63,6 +74,7 @@ impl Server {
             },
             client,
             free: Arc::new(Semaphore::new(MOST)),
+            writers: Arc::new(Semaphore::new(MOST_WRITERS)),
             patience: config.pool.busy_timeout.0,
             limit: config.middleware.request_timeout.0,
             version: AtomicI64::new(UNKNOWN),
@@ -105,25 +117,36 @@ impl Server {
         (MOST, self.free.available_permits().min(MOST))
     }
 
-    /// Waits for the right to ask.
+    /// Waits for the right to ask, or to write.
     ///
     /// # Errors
     /// `database is locked` where too many are at it for too long.
-    pub async fn enter(&self) -> Result<OwnedSemaphorePermit, DbError> {
+    pub async fn enter(&self, access: Access) -> Result<Entered, DbError> {
         let mut waits = Waits::none(&self.stats);
-        let permit = match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                waits.begin();
-                let permit = timeout(self.patience, Arc::clone(&self.free).acquire_owned()).await;
-                permit.ok().and_then(Result::ok).ok_or_else(|| {
-                    self.stats.in_vain.add(1);
-                    DbError { message: BUSY.to_owned() }
-                })?
-            }
+        // Whoever waits for their turn to write takes no place meanwhile.
+        let writer = match access {
+            Access::Write => Some(self.permit(&self.writers, &mut waits).await?),
+            Access::Read => None,
         };
+        let place = self.permit(&self.free, &mut waits).await?;
         waits.end();
-        Ok(permit)
+        Ok(Entered { _place: place, _writer: writer })
+    }
+
+    async fn permit(
+        &self,
+        free: &Arc<Semaphore>,
+        waits: &mut Waits<'_>,
+    ) -> Result<OwnedSemaphorePermit, DbError> {
+        if let Ok(permit) = Arc::clone(free).try_acquire_owned() {
+            return Ok(permit);
+        }
+        waits.begin();
+        let permit = timeout(self.patience, Arc::clone(free).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or_else(|| {
+            self.stats.in_vain.add(1);
+            DbError { message: BUSY.to_owned() }
+        })
     }
 
     /// Whether it answers now. Waits for the network.

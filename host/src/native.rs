@@ -151,7 +151,7 @@ impl Native {
         identity: &Arc<Identity>,
         parsed: ApiRequest,
     ) -> Option<Response> {
-        let permit = match server.enter().await {
+        let permit = match server.enter(parsed.access()).await {
             Ok(permit) => permit,
             Err(error) => return Some(self.core.respond(parsed, &mut Unavailable(error))),
         };

@@ -422,7 +422,9 @@ pub fn set_paths(config: &mut Config, typed: Option<&Path>, file: Option<&Path>)
         };
         if is_url(typed) {
             // What one server knows us by is no other's business.
-            if database.is_on_server() && database.url != typed {
+            let is_other = database.url.trim_end_matches('/') != typed.trim_end_matches('/');
+            let by_environment = env::var_os("SQLITREST_DATABASES_MAIN_AUTH_TOKEN").is_some();
+            if database.is_on_server() && is_other && !by_environment {
                 database.auth_token = None;
             }
             (database.url, database.path) = (typed.to_owned(), String::new());

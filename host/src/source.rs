@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use sqlitrest_runtime::Access;
 use sqlitrest_runtime::config::Config;
 use sqlitrest_runtime::database::{Database, DbError};
 use tokio::task::block_in_place;
@@ -84,7 +85,7 @@ impl Source {
         match self {
             Source::File(pool) => Ok(work(&mut pool.take(Lane::Long).await?)),
             Source::Server(server) => {
-                let _permit = server.enter().await?;
+                let _permit = server.enter(Access::Read).await?;
                 Ok(block_in_place(|| work(&mut Session::new(server))))
             }
         }

@@ -243,6 +243,25 @@ async fn what_takes_too_long_has_written_nothing() {
     }
 }
 
+/// The server has one lock, and ends by itself only after five seconds a transaction that nobody goes on with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_out_of_time_between_statements_keeps_no_lock() {
+    let Some(sqld) = Sqld::start() else { return };
+    sqld.load("CREATE TABLE t (id INTEGER PRIMARY KEY, n INT); INSERT INTO t VALUES (1, 0)");
+    let one = r#"{"method":"PATCH","path":"/t?id=eq.1","body":{"n":1}}"#;
+    let many = format!("[{}]", vec![one; 1_000].join(","));
+    let hasty = engines(&sqld, "[middleware]\nrequest_timeout = \"100ms\"\n");
+    let patient = engines(&sqld, "[middleware]\nrequest_timeout = \"3s\"\n");
+    for (hasty, patient) in hasty.iter().zip(&patient) {
+        for _ in 0..5 {
+            assert_eq!(send(hasty, "POST", "/_batch", &many).await.0, 504, "{}", hasty.name());
+            assert_eq!(sqld.query("SELECT n FROM t"), [["0"]]);
+            let (status, body) = send(patient, "PATCH", "/t?id=eq.1", r#"{"n":0}"#).await;
+            assert_eq!(status, 200, "{}: {body}", patient.name());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_undo_the_whole_request() {
     let Some(sqld) = Sqld::start() else { return };

@@ -31,6 +31,8 @@ const LONGEST_WORDS: usize = 200;
 const INTERRUPTED: &str = "interrupted";
 const UNREACHABLE: &str = "unable to open database";
 const LOCKED: &str = "database is locked";
+/// The core says that the statement has to be smaller; which limit it is only the server knows.
+const TOO_LARGE_FOR_SERVER: &str = "string or blob too big";
 
 /// What asks one database on a server.
 pub struct Client {
@@ -261,7 +263,7 @@ pub fn in_our_words(failure: &Failure) -> DbError {
         // It held a lock that another waited for, or did nothing for long; its transaction is rolled back.
         Some("TRANSACTION_TIMEOUT" | "STREAM_EXPIRED") => db_error(INTERRUPTED),
         Some("TRANSACTION_BUSY") => db_error(LOCKED),
-        Some("RESPONSE_TOO_LARGE") => db_error(TOO_LARGE),
+        Some("RESPONSE_TOO_LARGE") => db_error(TOO_LARGE_FOR_SERVER),
         _ => DbError { message: failure.message.clone() },
     }
 }
@@ -309,7 +311,7 @@ mod tests {
         let client = client("libsql://a", Some("secret")).expect("a client");
         let of = |status, text: &str| client.refusal(status, text).message;
         assert_eq!(of(400, r#"{"message":"The stream has expired","code":"STREAM_EXPIRED"}"#), "interrupted");
-        assert_eq!(of(400, r#"{"message":"x","code":"RESPONSE_TOO_LARGE"}"#), TOO_LARGE);
+        assert_eq!(of(400, r#"{"message":"x","code":"RESPONSE_TOO_LARGE"}"#), TOO_LARGE_FOR_SERVER);
         assert_eq!(of(500, r#"{"error":"invalid utf-8 sequence of 1 bytes"}"#), NOT_UTF8);
         for (status, text, words) in [
             (401, "no", "refuses the token"),

@@ -33,12 +33,18 @@ const READ_ONLY: &str = "attempt to write a readonly database";
 /// How long the end of a transaction may take that nobody waits for.
 const LATE: Duration = Duration::from_secs(5);
 
+/// How long the answer to a statement of a write may come after its time: with it comes the baton by which the transaction, and the
+/// server's one lock, can be ended at once. Without, others wait until the server ends it by itself.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// The connection of one request.
 pub struct Session {
     server: Arc<Server>,
     /// Until when its statements may run.
     until: Instant,
     stage: Stage,
+    /// Whether the transaction is one that writes.
+    writes: bool,
     /// With which the stream goes on; none where there is none.
     baton: Option<String>,
     /// Where it goes on, where the server wants that to be elsewhere.
@@ -106,6 +112,7 @@ impl Session {
             server: Arc::clone(server),
             until: Instant::now() + server.limit,
             stage: Stage::None,
+            writes: false,
             baton: None,
             elsewhere: None,
             version: Version::Unknown,
@@ -200,6 +207,7 @@ impl Session {
 
     fn begin(&mut self, kind: Kind) {
         self.stage = Stage::Asked(kind);
+        self.writes = kind == Kind::Write;
         self.version = Version::Unknown;
     }
 
@@ -363,9 +371,15 @@ impl Session {
     fn send(&mut self, requests: Vec<Ask<'_>>) -> Result<String, DbError> {
         // What was begun is lost where this fails.
         self.stage = Stage::None;
+        if Instant::now() >= self.until {
+            // Nothing is sent, so that the stream is where it was.
+            self.close_later();
+            return Err(interrupted());
+        }
         let baton = self.baton.take();
         let pipeline = Pipeline { baton: baton.as_deref(), requests };
-        let send = || self.server.client.send(self.elsewhere.as_deref(), &pipeline, self.until);
+        let until = if self.writes { self.until + ON_ITS_WAY } else { self.until };
+        let send = || self.server.client.send(self.elsewhere.as_deref(), &pipeline, until);
         let sent = match send()? {
             Sent::Lost(_) if baton.is_none() => send()?,
             sent => sent,
