@@ -197,12 +197,15 @@ fn beside_a_file() {
     sqld.load(TABLES);
     let scratch = Scratch::new();
     scratch.database("b.db");
-    let attach = "[attach]\npaths = [\".\"]\n";
+    let attach = "[attach]\npaths = [\".\"]\n[auth.jwt]\nsecret = \"01234567890123456789012345678901\"\n[api]\nanonymous_role = \"anybody\"\n";
     let settings =
         config(&scratch, &at(&sqld), &format!("[databases.file]\npath = \"b.db\"\n{attach}{ADMIN}"));
+    let token = run(&["token", "--config", path(&settings), "--role", "admin"], &[]).stdout;
+    let token = format!("authorization: Bearer {}", token.trim());
     for engine in ENGINES {
         let mut server = serve_config(engine, &settings, &[]);
         let admin = admin(&mut server);
+        let deed = |target: &str, body: &str| ask(&admin, "POST", target, &["host: localhost", &token], body);
         let of = |schema: &str| {
             support::ask(
                 &server.address,
@@ -217,13 +220,13 @@ fn beside_a_file() {
         let told = page_of(&admin, "/_debug/databases").body;
         assert!(told.contains(&sqld.url()), "{told}");
         let body = json!({ "name": "other", "url": sqld.url(), "auth_token": "t0ken" }).to_string();
-        let (status, refused) = json_of(&admin, "POST", "/_debug/databases", &body);
-        assert!(status == 422 && refused.to_string().contains("configuration file"), "{refused}");
+        let refused = deed("/_debug/databases", &body);
+        assert!(refused.status == 422 && refused.body.contains("configuration file"), "{refused:?}");
         let metrics = page_of(&admin, "/metrics").body;
         let counted = r#"db_client_operation_duration_seconds_count{db_system_name="sqlite",db_namespace="main",db_operation_name="SELECT"}"#;
         assert!(metrics.contains(counted), "{metrics}");
         // It goes on with the same databases.
-        assert_eq!(ask(&admin, "POST", "/_debug/reload-schema", &["host: localhost"], "").status, 200);
+        assert_eq!(deed("/_debug/reload-schema", "").status, 200);
         assert_eq!(of("main"), r#"[{"id":1}]"#);
         server.stop();
     }
